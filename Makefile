@@ -1,0 +1,45 @@
+# Everything a developer or a DBA types. `make help` lists it.
+
+PG_CONFIG ?= pg_config
+override PG_CONFIG := $(or $(shell command -v $(PG_CONFIG) 2>/dev/null),$(PG_CONFIG))
+# Found after `setup` has installed them, so they are asked for late.
+PG_MAJOR = $(shell $(PG_CONFIG) --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/')
+SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
+PACKAGE = target/release/pg_reconcile-pg$(PG_MAJOR)
+
+export PG_CONFIG
+export PGRX_PG_CONFIG_PATH = $(PG_CONFIG)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build install demo test lint bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: ## install what is missing: PostgreSQL, its headers, pg_cron, cargo-pgrx (Debian)
+	@sh tests/setup
+
+build: setup ## build the extension and the sidecar
+	cargo pgrx package --package pg_reconcile --pg-config "$(PG_CONFIG)" --features pg$(PG_MAJOR) --no-default-features
+	cargo build --release --package reconcile-sidecar --package reconcile-tests
+
+install: build ## install into the PostgreSQL that pg_config names, and the sidecar into /usr/local/bin
+	$(SUDO) cp -R "$(PACKAGE)/." /
+	$(SUDO) install -m 755 target/release/reconcile-sidecar /usr/local/bin/reconcile-sidecar
+
+demo: install ## watch stale orders being settled (KEEP=1 leaves it running)
+	target/release/demo $(if $(KEEP),--keep)
+
+test: install lint ## everything: lints, unit tests, and the suites with a real server
+	cargo test --workspace --features pg_reconcile/pg$(PG_MAJOR)
+
+lint: setup ## formatting and lints, warnings are errors
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	sh tests/seam
+
+bench: install ## one table: throughput, claims, WAL, memory, latency
+	target/release/bench
+
+clean: ## remove what was built
+	cargo clean

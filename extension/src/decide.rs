@@ -1,0 +1,476 @@
+//! Given what a check means, where does the order go, and when is it asked again?
+//!
+//! One pure function over closed sets. The same inputs, which the audit keeps, give the same decision for ever.
+//! Owns the rules of evidence in time: tries, deadline, grace, giving up, late success. Never reads an answer.
+
+use crate::outcome::Outcome;
+use crate::schedule::{Schedule, jittered_ms};
+use crate::state::{SettledBy, State, UnknownWord, closed_set};
+use pgrx::prelude::*;
+
+closed_set! {
+    /// Where an order goes that is given up, or that the provider does not know after its grace.
+    Ending {
+        /// It goes on being asked about.
+        Pending = "pending",
+        /// It failed.
+        Failed = "failed",
+        /// It is called off.
+        Cancelled = "cancelled",
+        /// A person decides.
+        Review = "review",
+    }
+}
+
+closed_set! {
+    /// What a success means that comes after `failed` or `cancelled`.
+    LateSuccess {
+        /// The order succeeds after all.
+        Revive = "revive",
+        /// A person decides.
+        Review = "review",
+    }
+}
+
+/// Delay after a check that had no answer about the order; the step is the run of such checks.
+const FAULT_BACKOFF: &str = "then 5s growing by 2 up to 10m";
+/// This many checks in a row without an answer, the last of them past the deadline, and a person has to look.
+const FAULTS_BEFORE_REVIEW: u32 = 5;
+/// No provider keeps an order from being asked about for longer than this.
+const LONGEST_RETRY_AFTER_MS: u64 = 24 * 3_600_000;
+
+/// Where an order stands when a check's answer comes in.
+#[derive(Clone, Debug)]
+pub struct Standing<'a> {
+    /// Its state.
+    pub state: State,
+    /// Who settled it; `None` while it is open.
+    pub settled_by: Option<SettledBy>,
+    /// Its place in the schedule: checks with an answer before this one.
+    pub attempt: u32,
+    /// Of those, the ones that used up a try.
+    pub tries: u32,
+    /// Checks without an answer, in a row, just before this one.
+    pub faults: u32,
+    /// From the order's creation to the asking, in milliseconds.
+    pub age_ms: u64,
+    /// Its number, for the jitter.
+    pub order_number: &'a str,
+}
+
+/// What the provider's row says about time and endings.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// When an open order is asked about.
+    pub schedule: Schedule,
+    /// Answers without a final word before the last check; `None` for no limit.
+    pub max_tries: Option<u32>,
+    /// Age from which the next check is the last, in milliseconds; `None` for no limit.
+    pub deadline_ms: Option<u64>,
+    /// For how long after its creation an order may be unknown to the provider, in milliseconds.
+    pub not_found_grace_ms: u64,
+    /// What `not_found` means after the grace.
+    pub not_found_as: Ending,
+    /// Where an order goes that is given up. `Pending` is not allowed here and counts as `Review`.
+    pub gives_up_as: Ending,
+    /// What a success after `failed` or `cancelled` means.
+    pub late_success: LateSuccess,
+    /// When an order that was given up is asked about again; `None` for never.
+    pub late_watch: Option<Schedule>,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The state from now on.
+    pub state: State,
+    /// Who settled it; `None` while it is open.
+    pub settled_by: Option<SettledBy>,
+    /// Until the next check, in milliseconds; `None` when there is none.
+    pub next_delay_ms: Option<u64>,
+    /// Why, as a sentence for people.
+    pub reason: String,
+    /// The place in the schedule from now on.
+    pub attempt: u32,
+    /// The tries used up from now on.
+    pub tries: u32,
+    /// The run of checks without an answer from now on.
+    pub faults: u32,
+}
+
+/// Decides. Total: every state, every outcome, every number.
+#[must_use]
+pub fn decide(
+    standing: &Standing<'_>,
+    outcome: Outcome,
+    retry_after_ms: Option<u64>,
+    policy: &Policy,
+) -> Decision {
+    let case = Case {
+        standing,
+        outcome,
+        policy,
+    };
+    if outcome.is_fault() {
+        return case.without_an_answer(retry_after_ms.unwrap_or(0).min(LONGEST_RETRY_AFTER_MS));
+    }
+    match standing.state {
+        State::Pending | State::Processing => case.open(),
+        State::Succeeded => case.succeeded(),
+        State::Failed | State::Cancelled => case.closed_without_money(),
+        State::Refunded => case.stays("it was refunded, which is final"),
+        State::Review => case.in_review(),
+    }
+}
+
+struct Case<'a> {
+    standing: &'a Standing<'a>,
+    outcome: Outcome,
+    policy: &'a Policy,
+}
+
+impl Case<'_> {
+    fn open(&self) -> Decision {
+        match self.outcome {
+            Outcome::Succeeded => self.settles(State::Succeeded, "the provider says succeeded"),
+            Outcome::Failed => self.settles(State::Failed, "the provider says failed"),
+            Outcome::Cancelled => self.settles(State::Cancelled, "the provider says cancelled"),
+            Outcome::Refunded => self.settles(State::Refunded, "the provider says refunded"),
+            Outcome::Mismatch => self.settles(
+                State::Review,
+                "the provider says succeeded, but not of this order's money",
+            ),
+            Outcome::NotFound if self.standing.age_ms >= self.policy.not_found_grace_ms => {
+                self.unknown_to_the_provider()
+            }
+            Outcome::Pending | Outcome::NotFound => self.asks_again_or_gives_up(),
+            Outcome::UnknownStatus if self.is_last_check() => self.gives_up(
+                State::Review,
+                "the last check answered a word that the status map does not have",
+            ),
+            Outcome::UnknownStatus => {
+                self.asks_again("the status map does not have this word, so nothing changes")
+            }
+            Outcome::Throttled
+            | Outcome::ProviderError
+            | Outcome::Unreachable
+            | Outcome::Refused => self.without_an_answer(0),
+        }
+    }
+
+    fn unknown_to_the_provider(&self) -> Decision {
+        match self.policy.not_found_as {
+            Ending::Pending => self.asks_again_or_gives_up(),
+            Ending::Failed => self.settles(
+                State::Failed,
+                "the provider does not know it after the grace",
+            ),
+            Ending::Cancelled => self.settles(
+                State::Cancelled,
+                "the provider does not know it after the grace",
+            ),
+            Ending::Review => self.settles(
+                State::Review,
+                "the provider does not know it after the grace",
+            ),
+        }
+    }
+
+    fn asks_again_or_gives_up(&self) -> Decision {
+        if !self.is_last_check() {
+            return self.asks_again(match self.outcome {
+                Outcome::NotFound => "the provider does not know it yet",
+                _ => "the provider has no final word yet",
+            });
+        }
+        let state = match self.policy.gives_up_as {
+            Ending::Failed => State::Failed,
+            Ending::Cancelled => State::Cancelled,
+            Ending::Review | Ending::Pending => State::Review,
+        };
+        self.gives_up(
+            state,
+            "its deadline or its tries are over, and the last check had no final word",
+        )
+    }
+
+    fn succeeded(&self) -> Decision {
+        match self.outcome {
+            Outcome::Refunded => self.settles(State::Refunded, "the provider says refunded"),
+            Outcome::Failed | Outcome::Cancelled => {
+                self.stays("the provider contradicts its own success; a success is not taken back")
+            }
+            _ => self.stays("it has succeeded already"),
+        }
+    }
+
+    fn closed_without_money(&self) -> Decision {
+        match (self.outcome, self.policy.late_success) {
+            (Outcome::Succeeded, LateSuccess::Revive) => self.settles(
+                State::Succeeded,
+                "the provider took the money after all: the order is revived",
+            ),
+            (Outcome::Succeeded, LateSuccess::Review) => self.settles(
+                State::Review,
+                "the provider took the money for an order that was closed without it",
+            ),
+            (Outcome::Mismatch, _) => self.settles(
+                State::Review,
+                "the provider took money after all, but not this order's money",
+            ),
+            (Outcome::Refunded, _) => self.settles(
+                State::Refunded,
+                "the provider took the money and paid it back",
+            ),
+            (Outcome::Failed | Outcome::Cancelled, _) => {
+                self.stays("the provider confirms that no money was taken")
+            }
+            _ => self.watches_on(),
+        }
+    }
+
+    fn in_review(&self) -> Decision {
+        if self.standing.settled_by != Some(SettledBy::GivingUp) {
+            return self.stays("a person has to decide");
+        }
+        match self.outcome {
+            Outcome::Succeeded => self.settles(State::Succeeded, "the provider says succeeded"),
+            Outcome::Failed => self.settles(State::Failed, "the provider says failed"),
+            Outcome::Cancelled => self.settles(State::Cancelled, "the provider says cancelled"),
+            Outcome::Refunded => self.settles(State::Refunded, "the provider says refunded"),
+            Outcome::Mismatch => self.settles(
+                State::Review,
+                "the provider says succeeded, but not of this order's money",
+            ),
+            _ => self.watches_on(),
+        }
+    }
+
+    fn without_an_answer(&self, retry_after_ms: u64) -> Decision {
+        let standing = self.standing;
+        let faults = standing.faults.saturating_add(1);
+        let trouble = match self.outcome {
+            Outcome::Throttled => "the provider asks for fewer calls",
+            Outcome::Refused => {
+                "the call was refused: the provider's description or its secret needs a look"
+            }
+            Outcome::Unreachable => "the provider could not be reached",
+            _ => "the provider's answer can't be read",
+        };
+        if standing.state.is_open() && self.is_last_check() && faults >= FAULTS_BEFORE_REVIEW {
+            return self.gives_up(
+                State::Review,
+                &format!("its deadline or its tries are over, and {trouble}"),
+            );
+        }
+        let asked_again =
+            standing.state.is_open() || standing.settled_by == Some(SettledBy::GivingUp);
+        let backoff = Schedule::parse(FAULT_BACKOFF)
+            .map_or(60_000, |backoff| backoff.delay_ms(standing.faults));
+        let delay = jittered_ms(backoff, standing.order_number, faults).max(retry_after_ms);
+        Decision {
+            faults,
+            next_delay_ms: asked_again.then_some(delay),
+            ..self.stays(trouble)
+        }
+    }
+
+    /// A try is used up, and the schedule says when it is asked again: at the deadline at the latest.
+    fn asks_again(&self, reason: &str) -> Decision {
+        let standing = self.standing;
+        let attempt = standing.attempt.saturating_add(1);
+        let mut delay = jittered_ms(
+            self.policy.schedule.delay_ms(attempt),
+            standing.order_number,
+            attempt,
+        );
+        if let Some(deadline) = self.policy.deadline_ms {
+            delay = delay.min(deadline.saturating_sub(standing.age_ms).max(1_000));
+        }
+        Decision {
+            next_delay_ms: Some(delay),
+            attempt,
+            tries: standing.tries.saturating_add(1),
+            faults: 0,
+            ..self.stays(reason)
+        }
+    }
+
+    fn watches_on(&self) -> Decision {
+        let standing = self.standing;
+        let attempt = standing.attempt.saturating_add(1);
+        let watched = standing.settled_by == Some(SettledBy::GivingUp);
+        let next_delay_ms = if watched {
+            self.late_delay_ms(attempt)
+        } else {
+            None
+        };
+        Decision {
+            next_delay_ms,
+            attempt,
+            faults: 0,
+            ..self.stays("the provider still has no final word")
+        }
+    }
+
+    fn gives_up(&self, state: State, reason: &str) -> Decision {
+        Decision {
+            state,
+            settled_by: Some(SettledBy::GivingUp),
+            next_delay_ms: self.late_delay_ms(0),
+            reason: reason.to_owned(),
+            attempt: 0,
+            tries: self.standing.tries.saturating_add(1),
+            faults: 0,
+        }
+    }
+
+    fn late_delay_ms(&self, attempt: u32) -> Option<u64> {
+        let delay = self.policy.late_watch.as_ref()?.finite_delay_ms(attempt)?;
+        Some(jittered_ms(delay, self.standing.order_number, attempt))
+    }
+
+    fn settles(&self, state: State, reason: &str) -> Decision {
+        Decision {
+            state,
+            settled_by: Some(SettledBy::Provider),
+            faults: 0,
+            ..self.stays(reason)
+        }
+    }
+
+    fn stays(&self, reason: &str) -> Decision {
+        let standing = self.standing;
+        Decision {
+            state: standing.state,
+            settled_by: standing.settled_by,
+            next_delay_ms: None,
+            reason: reason.to_owned(),
+            attempt: standing.attempt,
+            tries: standing.tries,
+            faults: if self.outcome.is_fault() {
+                standing.faults
+            } else {
+                0
+            },
+        }
+    }
+
+    /// Asked past its deadline, or with its tries used up: whatever comes of it, nothing more is awaited.
+    fn is_last_check(&self) -> bool {
+        let late = self
+            .policy
+            .deadline_ms
+            .is_some_and(|deadline| self.standing.age_ms >= deadline);
+        late || self
+            .policy
+            .max_tries
+            .is_some_and(|most| self.standing.tries >= most)
+    }
+}
+
+/// The SQL face: words and numbers in, one row out. `late_watch` may be `none`.
+#[pg_extern(sql = false, name = "decide", immutable, parallel_safe)]
+#[allow(clippy::too_many_arguments, clippy::type_complexity)]
+fn decide_row(
+    state: &str,
+    settled_by: Option<&str>,
+    attempt: i32,
+    tries: i32,
+    faults: i32,
+    age_ms: i64,
+    order_number: &str,
+    outcome: &str,
+    retry_after_ms: Option<i64>,
+    schedule: &str,
+    max_tries: Option<i32>,
+    deadline_ms: Option<i64>,
+    not_found_grace_ms: i64,
+    not_found_as: &str,
+    gives_up_as: &str,
+    late_success: &str,
+    late_watch: &str,
+) -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(state, &'static str),
+            name!(settled_by, Option<&'static str>),
+            name!(next_delay_ms, Option<i64>),
+            name!(reason, String),
+            name!(attempt, i32),
+            name!(tries, i32),
+            name!(faults, i32),
+        ),
+    >,
+    Box<dyn std::error::Error>,
+> {
+    let count = |number: i32| u32::try_from(number).unwrap_or(0);
+    let span = |ms: i64| u64::try_from(ms).unwrap_or(0);
+    let standing = Standing {
+        state: known("state", state, State::from_word, State::words)?,
+        settled_by: settled_by
+            .map(|word| known("settled_by", word, SettledBy::from_word, SettledBy::words))
+            .transpose()?,
+        attempt: count(attempt),
+        tries: count(tries),
+        faults: count(faults),
+        age_ms: span(age_ms),
+        order_number,
+    };
+    let policy = Policy {
+        schedule: Schedule::parse(schedule)?,
+        max_tries: max_tries.map(count),
+        deadline_ms: deadline_ms.map(span),
+        not_found_grace_ms: span(not_found_grace_ms),
+        not_found_as: known(
+            "not_found_as",
+            not_found_as,
+            Ending::from_word,
+            Ending::words,
+        )?,
+        gives_up_as: known("gives_up_as", gives_up_as, Ending::from_word, Ending::words)?,
+        late_success: known(
+            "late_success",
+            late_success,
+            LateSuccess::from_word,
+            LateSuccess::words,
+        )?,
+        late_watch: if late_watch == "none" {
+            None
+        } else {
+            Some(Schedule::parse(late_watch)?)
+        },
+    };
+    let outcome = known("outcome", outcome, Outcome::from_word, Outcome::words)?;
+    let decision = decide(&standing, outcome, retry_after_ms.map(span), &policy);
+    let back = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
+    Ok(TableIterator::once((
+        decision.state.word(),
+        decision.settled_by.map(SettledBy::word),
+        decision
+            .next_delay_ms
+            .map(|ms| i64::try_from(ms).unwrap_or(i64::MAX)),
+        decision.reason,
+        back(decision.attempt),
+        back(decision.tries),
+        back(decision.faults),
+    )))
+}
+
+fn known<T>(
+    set: &'static str,
+    word: &str,
+    from_word: fn(&str) -> Option<T>,
+    words: fn() -> String,
+) -> Result<T, UnknownWord> {
+    from_word(word).ok_or_else(|| UnknownWord {
+        set,
+        word: word.to_owned(),
+        allowed: words(),
+    })
+}
+
+#[cfg(test)]
+#[path = "decide_tests.rs"]
+mod tests;

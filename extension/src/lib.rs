@@ -1,0 +1,37 @@
+//! pg_reconcile, the judge: what SQL asks Rust, one row at a time.
+//!
+//! Every function here answers from its arguments alone and reads no table; the ledger around them is SQL, in `sql/`.
+//! The one exception is [`wake`], which starts a background worker for a caller who waits.
+//!
+//! | module       | the question it answers                                             |
+//! |--------------|---------------------------------------------------------------------|
+//! | [`state`]    | where can an order stand, and who put it there?                     |
+//! | [`outcome`]  | what can one check mean?                                            |
+//! | [`wire`]     | what does a transport fault or an HTTP status mean by itself?       |
+//! | [`evidence`] | does the answer speak of this order and its money?              |
+//! | [`decide`]   | given an outcome, where does the order go and when is it asked again? |
+//! | [`schedule`] | how long until the next check?                                      |
+//! | [`request`]  | which URL asks about this order?                                    |
+//! | [`provider`] | is this provider's description sound?                               |
+//! | [`money`]    | how many decimals has this currency?                                |
+//! | [`redact`]   | what must not be stored?                                            |
+//! | [`wake`]     | how does a waiting caller get a request committed?                  |
+//!
+//! The SQL declarations stand by hand in `sql/judge.sql`: they are promises that upgrades have to keep, so they are
+//! written where a reader of the schema looks for them.
+
+pub mod decide;
+pub mod evidence;
+pub mod money;
+pub mod outcome;
+pub mod provider;
+pub mod redact;
+pub mod request;
+pub mod schedule;
+pub mod state;
+pub mod wake;
+pub mod wire;
+
+mod ledger;
+
+::pgrx::pg_module_magic!(name, version);

@@ -1,0 +1,124 @@
+//! Where an order can stand, and who put it there. Closed sets: the compiler's exhaustive `match` guards every use.
+//!
+//! Owns the words; never decides anything.
+
+use std::fmt;
+
+/// Declares a closed set of words: an enum, all its members, and its text form in both directions.
+macro_rules! closed_set {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$doc])* $variant),+ }
+
+        impl $name {
+            /// Every member, in the order of declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The word that SQL, metrics and documentation use.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+
+            /// The member that a word names; `None` for any other text.
+            #[must_use]
+            pub fn from_word(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)+ _ => None }
+            }
+
+            /// All words, for an error message: `a, b, c`.
+            #[must_use]
+            pub fn words() -> String {
+                Self::ALL.iter().map(|member| member.word()).collect::<Vec<_>>().join(", ")
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.word())
+            }
+        }
+    };
+}
+pub(crate) use closed_set;
+
+closed_set! {
+    /// Where an order stands.
+    State {
+        /// Handed to the provider, no word yet.
+        Pending = "pending",
+        /// The application says that the provider works on it. Treated as `pending` is.
+        Processing = "processing",
+        /// Paid or delivered.
+        Succeeded = "succeeded",
+        /// The provider says that it won't happen.
+        Failed = "failed",
+        /// Called off.
+        Cancelled = "cancelled",
+        /// Paid, and the whole of it paid back.
+        Refunded = "refunded",
+        /// A person has to decide.
+        Review = "review",
+    }
+}
+
+impl State {
+    /// Whether the order still waits for the provider's word.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Pending | Self::Processing)
+    }
+}
+
+closed_set! {
+    /// Who put an order into a state that is not open.
+    SettledBy {
+        /// An answer of the provider.
+        Provider = "provider",
+        /// The end of its deadline or of its tries.
+        GivingUp = "giving_up",
+        /// A person, by `resolve_order`.
+        Operator = "operator",
+        /// The application, in its own table.
+        Application = "application",
+    }
+}
+
+/// A word that is not in its set. The message names the word and the set.
+#[derive(Debug, PartialEq, Eq)]
+pub struct UnknownWord {
+    /// What the set is called, for example `state`.
+    pub set: &'static str,
+    /// The text that was given.
+    pub word: String,
+    /// The words that would do.
+    pub allowed: String,
+}
+
+impl fmt::Display for UnknownWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "\"{}\" is not a {}: use one of {}",
+            self.word.escape_debug(),
+            self.set,
+            self.allowed
+        )
+    }
+}
+
+impl std::error::Error for UnknownWord {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_go_both_ways() {
+        for state in State::ALL {
+            assert_eq!(State::from_word(state.word()), Some(*state));
+        }
+        assert_eq!(State::from_word("Pending"), None);
+    }
+}

@@ -1,0 +1,348 @@
+//! Owns the decision when to claim, and the connection on which this process claims, lives and says
+//! goodbye. Never waits for a call.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use metrics::counter;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    failure::{Failure, Remedy},
+    health::Pulse,
+    instruments,
+    line::Line,
+    profile::{Profile, Profiles},
+    protocol::{self, Claimed, Lease},
+    slots::{Slot, Slots},
+    work::Worker,
+};
+
+/// The database wants to hear from us at least every 5 s.
+const HEARTBEAT_EVERY: Duration = Duration::from_secs(4);
+
+/// The longest idle time between two looks, which are what remains when NOTIFY doesn't arrive.
+const LONGEST_IDLE: Duration = Duration::from_secs(5);
+const LONGEST_IDLE_UNTOLD: Duration = Duration::from_secs(1);
+
+/// The shortest time between two looks that nobody called for: orders that come due one by one are
+/// claimed a few at a time.
+const SHORTEST_IDLE: Duration = Duration::from_millis(5);
+
+/// The longest time between two looks when something is due that can't be claimed, such as a row
+/// that another session has locked.
+const LONGEST_BLOCKED: Duration = Duration::from_millis(500);
+
+/// When something may be claimed within this time, room that our own reports make is worth a look:
+/// it may be a provider's limit that it waits for.
+const SOON: Duration = Duration::from_secs(1);
+
+/// Asking when there will be work costs more than looking, so between two looks in quick succession
+/// it is left out.
+const ASKED_JUST_NOW: Duration = Duration::from_millis(100);
+
+/// How long a goodbye may take.
+const GOODBYE_LIMIT: Duration = Duration::from_secs(5);
+
+/// What the claimer works with.
+pub(crate) struct Parts {
+    /// Its connection.
+    pub(crate) line: Line,
+    /// How this process is called.
+    pub(crate) name: String,
+    /// The id that the database gave this process, shared with the reporter; 0 before.
+    pub(crate) sidecar: Arc<AtomicI64>,
+    /// The slots of this process.
+    pub(crate) slots: Arc<Slots>,
+    /// Called when something is due.
+    pub(crate) wake: Arc<Notify>,
+    /// Runs what is claimed.
+    pub(crate) worker: Arc<Worker>,
+    /// Told what goes well.
+    pub(crate) pulse: Arc<Pulse>,
+    /// Ends claiming.
+    pub(crate) stop: CancellationToken,
+}
+
+/// Claims what is due.
+pub(crate) struct Claimer {
+    parts: Parts,
+    profiles: Profiles,
+    known: bool,
+    next_look: Instant,
+    last_look: Instant,
+    next_heartbeat: Instant,
+    /// Whether the slots that come back are a reason to look.
+    hungry: bool,
+    /// Looks in a row that found nothing to claim although something was due.
+    blocked: u32,
+    /// Claimed and not asked, to be put back.
+    unasked: Vec<Lease>,
+}
+
+impl Claimer {
+    /// A claimer that looks at once.
+    pub(crate) fn new(parts: Parts) -> Self {
+        let now = Instant::now();
+        Self {
+            parts,
+            profiles: Profiles::default(),
+            known: false,
+            next_look: now,
+            last_look: now,
+            next_heartbeat: now,
+            hungry: false,
+            blocked: 0,
+            unasked: Vec::new(),
+        }
+    }
+
+    /// Claims until told to stop. A claim that is under way then is waited for, since its rows are
+    /// leased to us.
+    pub(crate) async fn run(&mut self) {
+        let stop = self.parts.stop.clone();
+        while !stop.is_cancelled()
+            && stop
+                .run_until_cancelled(self.parts.line.ready())
+                .await
+                .is_some()
+        {
+            if let Err(failure) = self.turn().await {
+                self.failed(&failure);
+            }
+        }
+    }
+
+    async fn turn(&mut self) -> Result<(), Failure> {
+        if !self.known {
+            return self.introduce().await;
+        }
+        if !self.unasked.is_empty() {
+            return self.put_back().await;
+        }
+        let waiting = self.next_look > Instant::now();
+        let parts = &mut self.parts;
+        tokio::select! {
+            biased;
+            () = parts.stop.cancelled() => {}
+            () = parts.line.closed() => self.look_at_everything(),
+            () = sleep_until(self.next_heartbeat) => self.heartbeat().await?,
+            () = parts.wake.notified(), if waiting => self.next_look = Instant::now(),
+            () = parts.slots.freed(), if waiting && self.hungry => {
+                self.next_look = self.next_look.min(self.last_look + SHORTEST_IDLE);
+            }
+            () = sleep_until(self.next_look), if waiting => {}
+            Some(slot) = parts.slots.take(), if !waiting => self.claim(slot).await?,
+        }
+        Ok(())
+    }
+
+    fn failed(&mut self, failure: &Failure) {
+        failure.log("claim");
+        // The line pauses by itself for everything else.
+        if failure.remedy() == Remedy::GiveUp {
+            self.parts.line.pause();
+        }
+        self.look_at_everything();
+    }
+
+    /// After a gap anything may have happened: work, or the database forgot us.
+    fn look_at_everything(&mut self) {
+        self.next_look = Instant::now();
+        self.next_heartbeat = self.next_look;
+    }
+
+    async fn introduce(&mut self) -> Result<(), Failure> {
+        let slots = i32::try_from(self.parts.slots.total()).unwrap_or(i32::MAX);
+        let id = protocol::start(&mut self.parts.line, &self.parts.name, slots).await?;
+        tracing::info!(
+            sidecar_id = id,
+            name = self.parts.name,
+            slots,
+            "known to the database"
+        );
+        self.parts.sidecar.store(id, Ordering::Relaxed);
+        self.known = true;
+        self.look_at_everything();
+        Ok(())
+    }
+
+    fn id(&self) -> i64 {
+        self.parts.sidecar.load(Ordering::Relaxed)
+    }
+
+    /// Says that we live, and moves the next look forward if there is work earlier.
+    async fn heartbeat(&mut self) -> Result<(), Failure> {
+        if let Some(wait) = self.beat().await? {
+            self.next_look = self.next_look.min(Instant::now() + wait.max(SHORTEST_IDLE));
+        }
+        Ok(())
+    }
+
+    /// Says that we live; gives the time until there is work, if there will be.
+    async fn beat(&mut self) -> Result<Option<Duration>, Failure> {
+        let (id, in_flight) = (self.id(), self.parts.slots.in_flight());
+        let in_flight = i32::try_from(in_flight).unwrap_or(i32::MAX);
+        let heartbeat = protocol::heartbeat(&mut self.parts.line, id, in_flight).await?;
+        self.next_heartbeat = Instant::now() + HEARTBEAT_EVERY;
+        self.parts.pulse.heartbeat();
+        if !heartbeat.known {
+            tracing::warn!(
+                sidecar_id = id,
+                "the database has forgotten this sidecar, so it starts anew"
+            );
+            self.known = false;
+        }
+        let wait = heartbeat
+            .wait_ms
+            .map(|ms| Duration::from_millis(ms.max(0).unsigned_abs().into()));
+        Ok(wait)
+    }
+
+    async fn claim(&mut self, mut slot: Slot) -> Result<(), Failure> {
+        let free = slot.num_permits();
+        let id = self.id();
+        let asked = i32::try_from(free).unwrap_or(i32::MAX);
+        let claimed = protocol::claim(&mut self.parts.line, id, asked).await?;
+        let found = claimed.len();
+        self.parts.pulse.claimed();
+        instruments::claimed(found);
+        if self.parts.stop.is_cancelled() {
+            self.unasked
+                .extend(claimed.iter().map(|claimed| claimed.lease));
+            return Ok(());
+        }
+        let started = self.start(claimed, &mut slot).await;
+        drop(slot);
+        started?;
+        self.last_look = Instant::now();
+        self.next_look = self.last_look + self.pause_after(found, free).await?;
+        Ok(())
+    }
+
+    /// How long to wait after a claim that found so many for so many slots.
+    async fn pause_after(&mut self, found: usize, free: usize) -> Result<Duration, Failure> {
+        if found > 0 {
+            (self.hungry, self.blocked) = (true, 0);
+            return Ok(if found < free {
+                SHORTEST_IDLE
+            } else {
+                Duration::ZERO
+            });
+        }
+        let last_beat = self.next_heartbeat.checked_sub(HEARTBEAT_EVERY);
+        let just_now = last_beat.is_some_and(|beat| beat.elapsed() < ASKED_JUST_NOW);
+        let wait = if just_now {
+            Some(Duration::ZERO)
+        } else {
+            self.beat().await?
+        };
+        self.hungry = wait.is_some_and(|wait| wait <= SOON);
+        if wait == Some(Duration::ZERO) {
+            self.blocked = self.blocked.saturating_add(1);
+            let growing = SHORTEST_IDLE.saturating_mul(1 << self.blocked.min(10));
+            return Ok(growing.min(LONGEST_BLOCKED));
+        }
+        self.blocked = 0;
+        let told = self.parts.pulse.is_listening();
+        let longest = if told {
+            LONGEST_IDLE
+        } else {
+            LONGEST_IDLE_UNTOLD
+        };
+        Ok(wait.map_or(longest, |wait| wait.clamp(SHORTEST_IDLE, longest)))
+    }
+
+    /// Starts the calls. When a provider's row can't be fetched, what is left is put back.
+    async fn start(&mut self, claimed: Vec<Claimed>, slot: &mut Slot) -> Result<(), Failure> {
+        let mut rest = claimed.into_iter();
+        while let Some(claimed) = rest.next() {
+            let profile = match self.profile(&claimed).await {
+                Ok(profile) => profile,
+                Err(failure) => {
+                    self.unasked.push(claimed.lease);
+                    self.unasked.extend(rest.map(|claimed| claimed.lease));
+                    return Err(failure);
+                }
+            };
+            // A claim gives at most as many rows as there are slots; one too many has none.
+            match slot.split(1) {
+                Some(slot) => self.parts.worker.start(claimed, profile, slot),
+                None => self.unasked.push(claimed.lease),
+            }
+        }
+        Ok(())
+    }
+
+    async fn profile(&mut self, claimed: &Claimed) -> Result<Arc<Profile>, Failure> {
+        let (name, version) = (&claimed.provider, claimed.provider_version);
+        if let Some(profile) = self.profiles.get(name, version) {
+            return Ok(profile);
+        }
+        let row = protocol::provider(&mut self.parts.line, name, version).await?;
+        Ok(self.profiles.put(name, version, row))
+    }
+
+    /// Puts back what was not asked. Said once: if it fails, the leases run out.
+    async fn put_back(&mut self) -> Result<(), Failure> {
+        let leases = std::mem::take(&mut self.unasked);
+        let id = self.id();
+        let released = protocol::release(&mut self.parts.line, id, &leases).await?;
+        counter!("reconcile_released_orders_total")
+            .increment(released.max(0).unsigned_abs().into());
+        tracing::info!(
+            orders = leases.len(),
+            released,
+            "put back orders that were not asked"
+        );
+        Ok(())
+    }
+
+    /// Waits until nothing is in flight, and stays alive in the eyes of the database.
+    pub(crate) async fn drain(&mut self) {
+        loop {
+            tokio::select! {
+                () = self.parts.slots.all_free() => return,
+                () = sleep_until(self.next_heartbeat) => {
+                    self.parts.line.ready().await;
+                    if let Err(failure) = self.beat().await {
+                        failure.log("heartbeat");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Puts back what was not asked, and says goodbye.
+    pub(crate) async fn leave(mut self, abandoned: Vec<Lease>) {
+        self.unasked.extend(abandoned);
+        if self.id() != 0 && timeout(GOODBYE_LIMIT, self.goodbye()).await.is_err() {
+            tracing::warn!(
+                "no goodbye, since the database didn't answer; the leases run out by themselves"
+            );
+        }
+        self.parts.line.close().await;
+    }
+
+    async fn goodbye(&mut self) {
+        self.parts.line.ready().await;
+        if !self.unasked.is_empty()
+            && let Err(failure) = self.put_back().await
+        {
+            failure.log("release");
+        }
+        let id = self.id();
+        if let Err(failure) = protocol::stop(&mut self.parts.line, id).await {
+            failure.log("stop");
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Owns the life of the process: puts the parts together, waits for a signal, and ends in good
+//! order. Decides nothing about orders.
+
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, atomic::AtomicI64},
+    time::Duration,
+};
+
+use secrecy::ExposeSecret;
+use tokio::{
+    runtime,
+    signal::unix::{SignalKind, signal},
+    sync::{Notify, mpsc},
+    time::timeout,
+};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+
+use crate::{
+    claimer::{Claimer, Parts},
+    config::{HttpAddress, Settings},
+    database::Database,
+    database_url::{DatabaseUrlError, Target},
+    health::{self, Pulse},
+    http::{Caller, Options},
+    instruments,
+    line::Line,
+    listener::listen,
+    reporter::Reporter,
+    secrets::Secrets,
+    slots::Slots,
+    tls::{TlsError, read_authorities},
+    work::Worker,
+};
+
+/// For name look-ups and files of secrets; look-ups of one name share one thread.
+const BLOCKING_THREADS: usize = 32;
+
+/// What is left for the last reports after calls in flight were ended.
+const LAST_REPORTS: Duration = Duration::from_secs(5);
+
+/// Settings with which the sidecar can't start. A database that is down is none of them.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// No threads, no signals.
+    #[error("the operating system refuses: {0}")]
+    System(#[from] io::Error),
+    /// DATABASE_URL.
+    #[error(transparent)]
+    DatabaseUrl(#[from] DatabaseUrlError),
+    /// TLS or its authorities.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The HTTP client.
+    #[error("the HTTP client can't be set up: {0}")]
+    Http(#[from] reqwest::Error),
+    /// The address for health and metrics.
+    #[error("health and metrics can't be served at {0}: {1}")]
+    Address(std::net::SocketAddr, io::Error),
+    /// The metrics' recorder.
+    #[error("metrics can't be set up: {0}")]
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
+}
+
+/// Runs the sidecar until a signal ends it.
+pub(crate) fn start(settings: Settings) -> Result<(), StartError> {
+    let runtime = runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build()?;
+    let result = runtime.block_on(run(settings));
+    // A look-up that hangs in the system's resolver would hold up the end.
+    runtime.shutdown_background();
+    result
+}
+
+async fn run(settings: Settings) -> Result<(), StartError> {
+    let extra_roots = settings
+        .ca_file
+        .as_deref()
+        .map(Path::new)
+        .map(read_authorities)
+        .transpose()?;
+    let target = Target::parse(
+        settings.database_url.expose_secret(),
+        settings.connect_timeout,
+    )?;
+    let database = Arc::new(Database::new(target, extra_roots.as_deref())?);
+    let slots = Arc::new(Slots::new(settings.slots));
+    let claims = Line::new(Arc::clone(&database), "claim");
+    let reports = Line::new(Arc::clone(&database), "report");
+    let pulse = Arc::new(Pulse::new(
+        vec![claims.connected(), reports.connected()],
+        Arc::clone(&slots),
+    ));
+    observe(settings.http_address, &pulse).await?;
+
+    let [stop, give_up, finish] = std::array::from_fn(|_| CancellationToken::new());
+    obey_signals(stop.clone())?;
+
+    let name = settings.sidecar_name();
+    tracing::info!(name, version = env!("CARGO_PKG_VERSION"), slots = settings.slots,
+        database = database.describe(), allow_hosts = %settings.allow_hosts, "starting");
+    let caller = Caller::new(Options {
+        allowed: settings.allow_hosts,
+        secrets: Secrets::new(settings.secrets_dir),
+        slots: settings.slots,
+        max_body_bytes: settings.max_body_bytes as usize,
+        connect_timeout: settings.connect_timeout,
+        extra_roots,
+    })?;
+    let wake = Arc::new(Notify::new());
+    let sidecar = Arc::new(AtomicI64::new(0));
+    let (findings, found) = mpsc::channel(settings.slots as usize);
+    let worker = Arc::new(Worker::new(caller, findings, give_up.clone()));
+    let reporter = Reporter::new(
+        reports,
+        Arc::clone(&sidecar),
+        Arc::clone(&slots),
+        found,
+        finish.clone(),
+    );
+    let reporter = AbortOnDropHandle::new(tokio::spawn(reporter.run()));
+    let ears = Line::new(database, "listen").telling(Arc::clone(&wake));
+    let listener = AbortOnDropHandle::new(tokio::spawn(listen(
+        ears,
+        Arc::clone(&wake),
+        Arc::clone(&pulse),
+    )));
+    let mut claimer = Claimer::new(Parts {
+        line: claims,
+        name,
+        sidecar,
+        slots: Arc::clone(&slots),
+        wake,
+        worker: Arc::clone(&worker),
+        pulse,
+        stop,
+    });
+
+    claimer.run().await;
+
+    drop(listener);
+    tracing::info!(
+        in_flight = slots.in_flight(),
+        timeout_s = settings.stop_timeout.as_secs_f64(),
+        "stopping"
+    );
+    let drained = timeout(settings.stop_timeout, claimer.drain())
+        .await
+        .is_ok();
+    give_up.cancel();
+    worker.finished().await;
+    finish.cancel();
+    if timeout(LAST_REPORTS, reporter).await.is_err() {
+        tracing::warn!(
+            "the last reports could not be delivered, so their orders will be asked again"
+        );
+    }
+    claimer.leave(worker.abandoned()).await;
+    tracing::info!(drained, "stopped");
+    Ok(())
+}
+
+async fn observe(address: HttpAddress, pulse: &Arc<Pulse>) -> Result<(), StartError> {
+    let metrics = instruments::install()?;
+    tokio::spawn(health::keep_up(metrics.clone()));
+    if let HttpAddress::At(address) = address {
+        let chosen = health::serve(address, Arc::clone(pulse), metrics)
+            .await
+            .map_err(|error| StartError::Address(address, error))?;
+        tracing::info!(http_address = %chosen, "serving /health and /metrics");
+    }
+    Ok(())
+}
+
+/// The first SIGTERM or SIGINT asks for a graceful stop, the second one ends the process.
+fn obey_signals(stop: CancellationToken) -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if stop.is_cancelled() {
+                tracing::warn!("a second signal, so the leases are left to run out");
+                std::process::exit(1);
+            }
+            stop.cancel();
+        }
+    });
+    Ok(())
+}

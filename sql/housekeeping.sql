@@ -1,0 +1,195 @@
+-- The safety net: what pg_cron calls, and anybody may call at any time. Everything here works once when it runs late,
+-- and is safe when it runs twice or at the same time as itself.
+-- Requires: sidecars.
+
+-- Open orders whose last check could not be made: long past the deadline, and no answer since.
+create function reconcile._give_up_unasked(p_limit integer) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_given_up integer;
+begin
+    -- Only what waits in the queue: an order under lease is being asked about right now.
+    with overdue as materialized (
+        select o.order_id, o.provider_id, o.state, o.attempt, o.order_number, p.late_watch
+        from reconcile.tracked_orders as o
+        join reconcile.providers as p on p.provider_id = o.provider_id
+        join reconcile.due_checks as d on d.order_id = o.order_id
+        where o.state in ('pending', 'processing')
+          and greatest(o.created_at + p.deadline, o.tracked_at) + (select s.last_check_within from reconcile.settings as s) < clock_timestamp()
+          and o.created_at < clock_timestamp() - (select min(every.deadline) from reconcile.providers as every)
+        order by o.created_at
+        limit p_limit
+        for update of o, d skip locked
+    ),
+    moved as (
+        update reconcile.tracked_orders as o
+        set state = 'review', settled_by = 'giving_up', attempt = 0, state_changed_at = clock_timestamp()
+        from overdue
+        where o.order_id = overdue.order_id
+    ),
+    told as (
+        insert into reconcile.transitions (order_id, from_state, to_state, cause, reason)
+        select overdue.order_id, overdue.state, 'review', 'giving_up',
+            'its deadline is over, and the provider could not be asked'
+        from overdue
+    ),
+    -- It stays in the queue, on its late watch, in case the provider can be asked again.
+    watched as (
+        update reconcile.due_checks as d
+        set due_at = clock_timestamp() + make_interval(secs => reconcile.schedule_delay_ms(overdue.late_watch, 0, overdue.order_number) / 1000.0),
+            urgent = false
+        from overdue
+        where d.order_id = overdue.order_id and overdue.late_watch <> 'none'
+    ),
+    let_go as (
+        delete from reconcile.due_checks as d using overdue where d.order_id = overdue.order_id and overdue.late_watch = 'none'
+    )
+    select count(*) into v_given_up from overdue;
+    return v_given_up;
+end
+$$;
+
+comment on function reconcile._give_up_unasked(integer) is
+    'Sends orders to review that are past their deadline and could not be asked about; answers how many.';
+
+create function @extschema@.reconcile_stale_orders(
+    max_orders integer default 50,
+    older_than interval default null,
+    provider text default null,
+    created_after timestamptz default null,
+    created_before timestamptz default null
+)
+returns table (run_id bigint, selected integer, closed integer, given_up integer)
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    v_provider_id integer := case
+        when reconcile_stale_orders.provider is not null then (reconcile._provider(reconcile_stale_orders.provider)).provider_id
+    end;
+    v_run_id bigint;
+    v_selected integer;
+    v_given_up integer;
+begin
+    if reconcile_stale_orders.max_orders is null or reconcile_stale_orders.max_orders not between 1 and 100000 then
+        raise exception 'max_orders is %', coalesce(reconcile_stale_orders.max_orders::text, 'NULL')
+            using errcode = 'RC005', hint = 'Use 1 to 100000.';
+    end if;
+    if reconcile_stale_orders.older_than < interval '0' then
+        raise exception 'older_than is %', reconcile_stale_orders.older_than using errcode = 'RC005', hint = 'Use a time that is not negative.';
+    end if;
+    perform reconcile._put_back_expired();
+    v_given_up := reconcile._give_up_unasked(reconcile_stale_orders.max_orders);
+
+    if reconcile_stale_orders.older_than is null and reconcile_stale_orders.created_after is null
+        and reconcile_stale_orders.created_before is null
+    then
+        -- By the providers' own schedules: what is due is due already, so it only has to be signalled.
+        v_selected := (
+            select count(*)
+            from (
+                select from reconcile.due_checks as d
+                where d.due_at <= clock_timestamp() and (v_provider_id is null or d.provider_id = v_provider_id)
+                limit reconcile_stale_orders.max_orders
+            ) as due
+        );
+    else
+        with stale as materialized (
+            select d.order_id
+            from reconcile.tracked_orders as o
+            join reconcile.due_checks as d on d.order_id = o.order_id
+            where o.state in ('pending', 'processing')
+              and (v_provider_id is null or o.provider_id = v_provider_id)
+              and o.created_at > coalesce(reconcile_stale_orders.created_after, '-infinity')
+              and o.created_at < coalesce(reconcile_stale_orders.created_before, 'infinity')
+              and coalesce(o.last_checked_at, o.created_at)
+                  <= clock_timestamp() - coalesce(reconcile_stale_orders.older_than, interval '0')
+            order by o.created_at
+            limit reconcile_stale_orders.max_orders
+            for update of d skip locked
+        ),
+        pulled as (
+            update reconcile.due_checks as d
+            set due_at = least(d.due_at, clock_timestamp())
+            from stale
+            where d.order_id = stale.order_id
+        )
+        select count(*) into v_selected from stale;
+    end if;
+
+    insert into reconcile.recorded_runs as r (arguments, selected, closed, given_up)
+    values (
+        jsonb_strip_nulls(jsonb_build_object(
+            'max_orders', reconcile_stale_orders.max_orders, 'older_than', reconcile_stale_orders.older_than,
+            'provider', reconcile_stale_orders.provider, 'created_after', reconcile_stale_orders.created_after,
+            'created_before', reconcile_stale_orders.created_before
+        )),
+        v_selected, 0, v_given_up
+    )
+    returning r.run_id into v_run_id;
+    perform pg_notify('reconcile_due', '');
+    return query select v_run_id, v_selected, 0, v_given_up;
+end
+$$;
+
+comment on function @extschema@.reconcile_stale_orders(integer, interval, text, timestamptz, timestamptz) is
+    'Has stale orders asked about now, oldest first: by their provider''s schedule, or those whose last check is older_than '
+    'ago. Puts back lost leases, gives up what could not be asked about, and signals the sidecars once.';
+
+create function reconcile._requeue_lost() returns integer
+language sql set search_path = pg_catalog, pg_temp
+as $$
+    with lost as (
+        select o.order_id, o.provider_id
+        from reconcile.tracked_orders as o
+        where o.state in ('pending', 'processing')
+          and not exists (select from reconcile.due_checks as d where d.order_id = o.order_id)
+          and not exists (select from reconcile.leases as l where l.order_id = o.order_id)
+        for update of o skip locked
+    ),
+    queued as (
+        insert into reconcile.due_checks (order_id, provider_id, due_at)
+        select lost.order_id, lost.provider_id, clock_timestamp() from lost
+        on conflict (order_id) do nothing
+        returning 1
+    )
+    select count(*)::integer from queued;
+$$;
+
+comment on function reconcile._requeue_lost() is
+    'Puts open orders into the queue that are neither there nor under lease. There should be none; answers how many.';
+
+create function reconcile.housekeep()
+returns table (task text, done bigint)
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return query values
+        ('partitions made', reconcile._ensure_partitions()::bigint),
+        ('partitions dropped', reconcile._drop_old_partitions()::bigint),
+        ('leases put back', reconcile._put_back_expired()::bigint),
+        ('orders found outside the queue', reconcile._requeue_lost()::bigint);
+    with old as (
+        delete from reconcile.recorded_runs as r using reconcile.settings as s where r.started_at < clock_timestamp() - s.runs_kept returning 1
+    )
+    select 'runs deleted', count(*) into task, done from old;
+    return next;
+    with old as (
+        delete from reconcile.registered_sidecars as s where s.heartbeat_at < clock_timestamp() - interval '7 days' returning 1
+    )
+    select 'sidecars forgotten', count(*) into task, done from old;
+    return next;
+    with old as (
+        delete from reconcile.spent_calls as s
+        using reconcile.providers as p
+        where p.provider_id = s.provider_id and s.spent_at < clock_timestamp() - p.rate_interval
+        returning 1
+    )
+    select 'spent calls forgotten', count(*) into task, done from old;
+    return next;
+end
+$$;
+
+comment on function reconcile.housekeep() is
+    'Partitions ahead, retention, lost leases; for a schedule, and harmless at any other time. Answers what was done.';

@@ -1,0 +1,133 @@
+-- The judge's functions, as SQL sees them. Each answers from its arguments alone; their Rust is in extension/src.
+-- Requires: schema.
+
+create function reconcile.decide(
+    state text,
+    settled_by text,
+    attempt integer,
+    tries integer,
+    faults integer,
+    age_ms bigint,
+    order_number text,
+    outcome text,
+    retry_after_ms bigint,
+    schedule text,
+    max_tries integer,
+    deadline_ms bigint,
+    not_found_grace_ms bigint,
+    not_found_as text,
+    gives_up_as text,
+    late_success text,
+    late_watch text
+)
+returns table (
+    to_state text,
+    settled_as text,
+    next_delay_ms bigint,
+    reason text,
+    next_attempt integer,
+    next_tries integer,
+    next_faults integer
+)
+language c immutable parallel safe rows 1
+as 'MODULE_PATHNAME', 'decide_row_wrapper';
+
+comment on function reconcile.decide(
+    text, text, integer, integer, integer, bigint, text, text, bigint,
+    text, integer, bigint, bigint, text, text, text, text
+) is
+    'Where an order goes by a check''s outcome, and when it is asked about again. Pure: the same inputs, which the audit '
+    'keeps, give the same decision.';
+
+create function reconcile.wire_outcome(fault text, http_status integer) returns text
+language c immutable parallel safe
+as 'MODULE_PATHNAME', 'wire_outcome_wrapper';
+
+comment on function reconcile.wire_outcome(text, integer) is
+    'The outcome that a transport fault or an HTTP status means by itself; NULL when the body decides.';
+
+create function reconcile.disagreement(
+    outcome text,
+    amount text,
+    currency text,
+    reference text,
+    said_amount text,
+    said_currency text,
+    said_reference text,
+    amount_unit text
+) returns text
+language c immutable parallel safe
+as 'MODULE_PATHNAME', 'disagreement_wrapper';
+
+comment on function reconcile.disagreement(text, text, text, text, text, text, text, text) is
+    'What a final answer says that the order does not: another reference, amount or currency; NULL when nothing disagrees.';
+
+create function reconcile.schedule_error(schedule text) returns text
+language c immutable parallel safe strict
+as 'MODULE_PATHNAME', 'schedule_error_wrapper';
+
+comment on function reconcile.schedule_error(text) is
+    'What is wrong with a schedule such as ''60s, 30s x3, then 5m''; NULL when it will do.';
+
+create function reconcile.schedule_delay_ms(schedule text, attempt integer, order_number text) returns bigint
+language c immutable parallel safe strict
+as 'MODULE_PATHNAME', 'schedule_delay_ms_wrapper';
+
+comment on function reconcile.schedule_delay_ms(text, integer, text) is
+    'Milliseconds before check number attempt (0 is the first), up to a tenth more by the order''s own jitter.';
+
+create function reconcile.url_template_error(template text) returns text
+language c immutable parallel safe strict
+as 'MODULE_PATHNAME', 'url_template_error_wrapper';
+
+comment on function reconcile.url_template_error(text) is
+    'What is wrong with a URL template (RFC 6570) such as ''https://api.vendor.example/{order_number}''; NULL when it will do.';
+
+create function reconcile.request_url(template text, order_number text, reference text) returns text
+language c immutable parallel safe
+as 'MODULE_PATHNAME', 'request_url_wrapper';
+
+comment on function reconcile.request_url(text, text, text) is
+    'The URL that asks about an order, its values percent-encoded; NULL when it can''t be built.';
+
+create function reconcile.auth_error(auth jsonb) returns text
+language c immutable parallel safe strict
+as 'MODULE_PATHNAME', 'auth_error_wrapper';
+
+comment on function reconcile.auth_error(jsonb) is
+    'What is wrong with a way to sign; NULL when it will do.';
+
+create function reconcile.headers_error(headers jsonb) returns text
+language c immutable parallel safe strict
+as 'MODULE_PATHNAME', 'headers_error_wrapper';
+
+comment on function reconcile.headers_error(jsonb) is
+    'What is wrong with the headers that go with every request; NULL when they will do.';
+
+create function reconcile.status_map_error(status_map jsonb) returns text
+language c immutable parallel safe strict
+as 'MODULE_PATHNAME', 'status_map_error_wrapper';
+
+comment on function reconcile.status_map_error(jsonb) is
+    'What is wrong with a map of the provider''s words to outcomes; NULL when it will do.';
+
+create function reconcile.currency_exponent(currency text) returns integer
+language c immutable parallel safe strict
+as 'MODULE_PATHNAME', 'currency_exponent_wrapper';
+
+comment on function reconcile.currency_exponent(text) is
+    'Decimals of a currency by ISO 4217 (USD 2, JPY 0); NULL for an unknown code.';
+
+create function reconcile.redact(body text, also text[]) returns text
+language c immutable parallel safe strict
+as 'MODULE_PATHNAME', 'redact_wrapper';
+
+comment on function reconcile.redact(text, text[]) is
+    'An answer with secrets and card numbers masked, and the members named in also; NULL when nothing had to be.';
+
+create function reconcile._wake(order_id bigint) returns boolean
+language c volatile strict
+as 'MODULE_PATHNAME', '_wake_wrapper';
+
+comment on function reconcile._wake(bigint) is
+    'Has an order''s check made due by a background worker in a transaction of its own; false when no worker slot is free.';

@@ -1,0 +1,86 @@
+-- Who may do what. Applied with psql after CREATE EXTENSION, as the extension's owner; safe to apply twice.
+--
+--   psql -d shop -v ON_ERROR_STOP=1 -f sql/migrations/001_roles.sql
+--
+-- The four roles can't log in: grant them to roles that can.
+
+begin;
+
+do $$
+declare
+    v_role text;
+begin
+    foreach v_role in array array['reconcile_app', 'reconcile_sidecar', 'reconcile_operator', 'reconcile_reader'] loop
+        if not exists (select from pg_catalog.pg_roles where rolname = v_role) then
+            execute format('create role %I nologin', v_role);
+        end if;
+    end loop;
+end
+$$;
+
+grant usage on schema reconcile to reconcile_app, reconcile_sidecar, reconcile_operator, reconcile_reader;
+
+-- The application: hands over orders, and asks about them.
+grant execute on function
+    reconcile.track_order(text, text, text, numeric, text, jsonb, timestamptz, text)
+to reconcile_app, reconcile_operator;
+
+-- The three calls live in the schema that CREATE EXTENSION was given.
+do $$
+declare
+    v_call regprocedure;
+    v_schema text := (
+        select quote_ident(n.nspname) from pg_catalog.pg_extension as e
+        join pg_catalog.pg_namespace as n on n.oid = e.extnamespace where e.extname = 'pg_reconcile'
+    );
+begin
+    execute format('grant usage on schema %s to reconcile_app, reconcile_operator', v_schema);
+    foreach v_call in array array[
+        v_schema || '.reconcile_order(text, interval)',
+        v_schema || '.order_details(text, interval)'
+    ]::regprocedure[] loop
+        execute format('grant execute on function %s to reconcile_app, reconcile_operator', v_call);
+    end loop;
+    execute format(
+        'grant execute on function %s to reconcile_operator',
+        (v_schema || '.reconcile_stale_orders(integer, interval, text, timestamptz, timestamptz)')::regprocedure
+    );
+end
+$$;
+
+-- The sidecar: its protocol and nothing else. It reads no table.
+grant execute on function
+    reconcile.sidecar_start(text, text, integer),
+    reconcile.sidecar_heartbeat(bigint, integer),
+    reconcile.sidecar_claim(bigint, integer),
+    reconcile.sidecar_provider(text, integer),
+    reconcile.sidecar_report(bigint, bigint[], bigint[], text[], integer[], text[], text[], integer[], integer[]),
+    reconcile.sidecar_release(bigint, bigint[], bigint[]),
+    reconcile.sidecar_stop(bigint)
+to reconcile_sidecar;
+
+-- The operator: describes providers, decides about orders, keeps house; and reads.
+grant execute on function
+    reconcile.add_provider(
+        text, text, jsonb, jsonpath, jsonb, jsonb, jsonpath, jsonpath, text, jsonpath, jsonpath, text[], text, integer,
+        interval, interval, text, text, text, text, integer, interval, integer, interval
+    ),
+    reconcile.alter_provider(
+        text, text, jsonb, jsonpath, jsonb, jsonb, jsonpath, jsonpath, text, jsonpath, jsonpath, text[], text, integer,
+        interval, interval, text, text, text, text, integer, interval, integer, interval, text[]
+    ),
+    reconcile.pause_provider(text, text),
+    reconcile.resume_provider(text),
+    reconcile.resolve_order(text, text, text),
+    reconcile.housekeep()
+to reconcile_operator;
+grant select, update on reconcile.settings to reconcile_operator;
+
+-- Readers: the views, and an order's story.
+grant select on
+    reconcile.orders, reconcile.stale_orders, reconcile.stuck_orders, reconcile.order_history, reconcile.checks,
+    reconcile.runs, reconcile.provider_health, reconcile.sidecars, reconcile.alerts
+to reconcile_reader, reconcile_operator;
+grant execute on function reconcile.explain_order(text) to reconcile_reader, reconcile_operator, reconcile_app;
+
+commit;

@@ -1,0 +1,41 @@
+-- The schedules, kept by pg_cron. Applied with psql in the database where pg_cron lives; safe to apply twice.
+--
+-- pg_cron lives in one database of a cluster (cron.database_name). When the orders are in that one:
+--   psql -d shop -v ON_ERROR_STOP=1 -f sql/migrations/002_schedules.sql
+-- When they are in another, say which:
+--   psql -d postgres -v ON_ERROR_STOP=1 -v database=shop -f sql/migrations/002_schedules.sql
+-- When CREATE EXTENSION was given a schema, add -v calls_schema=that_schema.
+-- Works with pg_cron 1.4 (whole minutes) and later.
+
+\if :{?calls_schema}
+\else
+    \set calls_schema public
+\endif
+\if :{?database}
+\else
+    select current_database() as database \gset
+\endif
+
+begin;
+
+create extension if not exists pg_cron;
+
+-- The names carry the database, so that several databases of a cluster keep their own schedules.
+select cron.schedule_in_database(
+    format('pg_reconcile stale orders in %s', :'database'), '*/3 * * * *',
+    format('select * from %s.reconcile_stale_orders(1000)', quote_ident(:'calls_schema')), :'database'
+);
+
+select cron.schedule_in_database(
+    format('pg_reconcile housekeeping in %s', :'database'), '17 * * * *',
+    'select * from reconcile.housekeep()', :'database'
+);
+
+-- pg_cron keeps the log of its runs for ever: ours go after a week.
+select cron.schedule(
+    'pg_reconcile prune cron log', '41 3 * * *',
+    $$delete from cron.job_run_details as run
+      where run.end_time < now() - interval '7 days' and run.command ~ 'reconcile'$$
+);
+
+commit;

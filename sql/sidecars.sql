@@ -1,0 +1,80 @@
+-- The sidecars' register: who is there, since when, and how long until there is something to do.
+-- Requires: report.
+
+create function reconcile._sidecar_alive_within() returns interval
+language sql immutable parallel safe set search_path = pg_catalog, pg_temp
+as $$
+    select interval '20 seconds';
+$$;
+
+comment on function reconcile._sidecar_alive_within() is 'A sidecar not heard of for longer counts as gone. They report every 5 s.';
+
+create function reconcile.sidecar_start(p_name text, p_version text, p_slots integer) returns bigint
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_sidecar_id bigint;
+begin
+    perform reconcile._ensure_partitions();
+    insert into reconcile.registered_sidecars (name, version, slots)
+    values (left(p_name, 200), left(p_version, 50), p_slots)
+    returning sidecar_id into v_sidecar_id;
+    return v_sidecar_id;
+end
+$$;
+
+comment on function reconcile.sidecar_start(text, text, integer) is 'Protocol: registers a process and answers its id.';
+
+create function reconcile._next_claim_at() returns timestamptz
+language sql stable set search_path = pg_catalog, pg_temp
+as $$
+    -- A provider whose limits leave no room is waited for until its rate gives way; room that a report makes is noticed
+    -- by the sidecar that reports.
+    select min(greatest(
+        due.at,
+        case when q.allowed = 0 then coalesce(q.free_again_at, clock_timestamp() + interval '1 second') end
+    ))
+    from reconcile._quotas(null) as q
+    cross join lateral (
+        select least(
+            (select min(d.due_at) from reconcile.due_checks as d where d.provider_id = q.provider_id and d.due_at >= q.looks_from),
+            (select clock_timestamp() from reconcile.due_checks as d where d.provider_id = q.provider_id and d.urgent limit 1)
+        ) as at
+    ) as due
+    where due.at is not null;
+$$;
+
+comment on function reconcile._next_claim_at() is 'When a claim will next find something; NULL when nothing waits.';
+
+create function reconcile.sidecar_heartbeat(p_sidecar_id bigint, p_in_flight integer)
+returns table (known boolean, wait_ms integer)
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    v_known boolean;
+begin
+    update reconcile.registered_sidecars as s
+    set heartbeat_at = clock_timestamp(), in_flight = p_in_flight, stopped_at = null
+    where s.sidecar_id = p_sidecar_id;
+    v_known := found;
+    perform reconcile._put_back_expired();
+    return query
+    select v_known, greatest(0, least(86400000, ceil(extract(epoch from reconcile._next_claim_at() - clock_timestamp()) * 1000)))::integer;
+end
+$$;
+
+comment on function reconcile.sidecar_heartbeat(bigint, integer) is
+    'Protocol: says that a sidecar lives; answers whether it is known and in how many milliseconds there is something to claim.';
+
+create function reconcile.sidecar_stop(p_sidecar_id bigint) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update reconcile.registered_sidecars as s
+    set stopped_at = clock_timestamp(), in_flight = 0
+    where s.sidecar_id = p_sidecar_id;
+end
+$$;
+
+comment on function reconcile.sidecar_stop(bigint) is 'Protocol: a sidecar says goodbye.';

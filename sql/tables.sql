@@ -1,0 +1,302 @@
+-- What is kept: providers, orders, the queue and its leases. The audit has a file of its own.
+--
+-- An order's due time is kept apart from the order: a narrow row is inserted in due order and deleted when it is
+-- claimed, so that finding what is due never reads what is not. An open order has either one row in due_checks or one
+-- in leases, and moves between them inside one transaction.
+-- Lock order, everywhere: tracked_orders, then leases and due_checks, then provider_traffic by provider_id. A statement
+-- that handles many orders locks with SKIP LOCKED and so waits for nobody.
+-- Requires: judge.
+
+create table reconcile.settings (
+    only_row boolean primary key default true check (only_row),
+    checks_kept interval not null default '400 days' check (checks_kept >= '1 day'),
+    runs_kept interval not null default '30 days' check (runs_kept >= '1 hour'),
+    stuck_after interval not null default '1 hour' check (stuck_after >= '1 second'),
+    last_check_within interval not null default '1 hour' check (last_check_within >= '1 second')
+);
+
+insert into reconcile.settings default values;
+
+comment on table reconcile.settings is 'How long things are kept and when they count as stuck: one row.';
+comment on column reconcile.settings.only_row is 'Always true: there is one row.';
+comment on column reconcile.settings.checks_kept is 'Checks older than this are dropped, a month''s partition at a time.';
+comment on column reconcile.settings.runs_kept is 'Rows of runs older than this are deleted.';
+comment on column reconcile.settings.stuck_after is 'An order open for longer shows up in stuck_orders.';
+comment on column reconcile.settings.last_check_within is
+    'An order this far past its deadline that could not be asked about goes to review.';
+
+create sequence reconcile.provider_ids as integer;
+
+create table reconcile.providers (
+    provider_id integer primary key default nextval('reconcile.provider_ids'),
+    name text not null unique,
+    version integer not null default 1,
+    url text not null,
+    headers jsonb not null default '{}',
+    auth jsonb not null default '{"kind": "none"}',
+    status_path jsonpath not null default '$.status',
+    status_map jsonb not null,
+    transaction_id_path jsonpath,
+    amount_path jsonpath,
+    amount_unit text not null default 'major',
+    currency_path jsonpath,
+    reference_path jsonpath,
+    sensitive text[] not null default '{}',
+    schedule text not null default '1m, 30s, 1m, 2m, 4m, then 5m',
+    max_tries integer,
+    deadline interval default '24 hours',
+    not_found_grace interval not null default '15 minutes',
+    not_found_as text not null default 'pending',
+    gives_up_as text not null default 'review',
+    late_success text not null default 'review',
+    late_watch text not null default '1h, 23h, 2d',
+    rate_limit integer,
+    rate_interval interval not null default '1 minute',
+    concurrency integer not null default 16,
+    timeout interval not null default '10 seconds',
+    paused_at timestamptz,
+    paused_by text,
+    paused_reason text
+);
+
+comment on table reconcile.providers is 'Who knows the truth about an order: one row each, written by a DBA, checked when it is written.';
+comment on column reconcile.providers.provider_id is 'The provider inside the queue.';
+comment on column reconcile.providers.name is 'The provider''s name, used in every call.';
+comment on column reconcile.providers.version is 'Counts the changes; every check names the version that it was made by.';
+comment on column reconcile.providers.url is 'URL template (RFC 6570) with {order_number} and {reference}.';
+comment on column reconcile.providers.headers is 'Headers that go with every request, {"Name": "value"}.';
+comment on column reconcile.providers.auth is 'How requests are signed; secrets are named, never held.';
+comment on column reconcile.providers.status_path is 'Where the answer says the status.';
+comment on column reconcile.providers.status_map is 'The provider''s word → outcome (succeeded, failed, cancelled, refunded, pending, not_found).';
+comment on column reconcile.providers.transaction_id_path is 'Where the answer says its transaction id, which is kept on the order.';
+comment on column reconcile.providers.amount_path is 'Where the answer says the amount; a success must agree with the order.';
+comment on column reconcile.providers.amount_unit is 'major (12.34) or minor (1234, by the currency''s exponent in ISO 4217).';
+comment on column reconcile.providers.currency_path is 'Where the answer says the currency; a success must agree with the order.';
+comment on column reconcile.providers.reference_path is 'Where the answer repeats the order''s reference; a final answer must agree with the order.';
+comment on column reconcile.providers.sensitive is 'Names of members of the answer that are never stored, beside the built-in ones.';
+comment on column reconcile.providers.schedule is 'When an open order is asked about, from its creation on.';
+comment on column reconcile.providers.max_tries is 'Answers without a final word before the last check; NULL for no limit.';
+comment on column reconcile.providers.deadline is 'Age from which the next check is the last; NULL for no limit.';
+comment on column reconcile.providers.not_found_grace is 'For how long after its creation an order may be unknown to the provider.';
+comment on column reconcile.providers.not_found_as is 'What not_found means after the grace: pending, failed, cancelled or review.';
+comment on column reconcile.providers.gives_up_as is 'Where an order goes whose last check has no final word: failed, cancelled or review.';
+comment on column reconcile.providers.late_success is 'A success after failed or cancelled: revive the order, or review.';
+comment on column reconcile.providers.late_watch is 'When an order that was given up is asked about again; none for never.';
+comment on column reconcile.providers.rate_limit is 'Calls in any rate_interval, of all sidecars together; NULL for no limit.';
+comment on column reconcile.providers.rate_interval is 'The window of rate_limit.';
+comment on column reconcile.providers.concurrency is 'Calls at the same time, of all sidecars together.';
+comment on column reconcile.providers.timeout is 'For a whole call, from connecting to the last byte.';
+comment on column reconcile.providers.paused_at is 'Since when no order is asked about; NULL when not paused.';
+comment on column reconcile.providers.paused_by is 'The role that paused it.';
+comment on column reconcile.providers.paused_reason is 'Why it was paused.';
+
+create table reconcile.provider_versions (
+    provider_id integer not null references reconcile.providers,
+    version integer not null,
+    settings jsonb not null,
+    changed_at timestamptz not null default clock_timestamp(),
+    changed_by text not null default session_user,
+    primary key (provider_id, version)
+);
+
+comment on table reconcile.provider_versions is 'Each version of each provider''s row, so that an old decision can be explained.';
+comment on column reconcile.provider_versions.provider_id is 'The provider.';
+comment on column reconcile.provider_versions.version is 'Its version.';
+comment on column reconcile.provider_versions.settings is 'The row as it was.';
+comment on column reconcile.provider_versions.changed_at is 'When it was written.';
+comment on column reconcile.provider_versions.changed_by is 'The role that wrote it.';
+
+-- One row a provider, updated once a claim and once a report, never once an order.
+create table reconcile.provider_traffic (
+    provider_id integer primary key references reconcile.providers,
+    in_flight integer not null default 0,
+    claimed_through timestamptz not null default '-infinity',
+    swept_at timestamptz not null default '-infinity',
+    faults integer not null default 0,
+    last_fault text,
+    last_fault_detail text,
+    last_fault_at timestamptz,
+    last_answer_at timestamptz
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+
+comment on table reconcile.provider_traffic is 'What is going on between the sidecars and each provider.';
+comment on column reconcile.provider_traffic.provider_id is 'The provider.';
+comment on column reconcile.provider_traffic.in_flight is 'Leases that are out.';
+comment on column reconcile.provider_traffic.claimed_through is
+    'Due time of the latest claim. Claims look from here on, past what old snapshots keep visible of rows long deleted.';
+comment on column reconcile.provider_traffic.swept_at is 'When a claim last looked from the beginning, for rows that were committed late.';
+comment on column reconcile.provider_traffic.faults is 'Checks without an answer, in a row.';
+comment on column reconcile.provider_traffic.last_fault is 'Outcome of the latest check without an answer.';
+comment on column reconcile.provider_traffic.last_fault_detail is 'What was wrong with it.';
+comment on column reconcile.provider_traffic.last_fault_at is 'When that was.';
+comment on column reconcile.provider_traffic.last_answer_at is 'When the provider last answered about an order.';
+
+create table reconcile.spent_calls (
+    provider_id integer not null,
+    spent_at timestamptz not null,
+    calls integer not null
+);
+
+create index spent_calls_idx on reconcile.spent_calls (provider_id, spent_at);
+
+comment on table reconcile.spent_calls is
+    'Calls that ended within a provider''s rate_interval, by the batch. A call counts from its claim until rate_interval '
+    'after its end, so that no window of that length, wherever it begins, sees more than rate_limit calls arrive.';
+comment on column reconcile.spent_calls.provider_id is 'The provider.';
+comment on column reconcile.spent_calls.spent_at is 'When the calls ended.';
+comment on column reconcile.spent_calls.calls is 'How many.';
+
+create sequence reconcile.order_ids;
+
+create table reconcile.tracked_orders (
+    order_id bigint primary key default nextval('reconcile.order_ids'),
+    order_number text collate "C" not null unique check (length(order_number) between 1 and 500),
+    provider_id integer not null references reconcile.providers,
+    reference text check (length(reference) between 1 and 500),
+    amount numeric,
+    currency text,
+    details jsonb not null default '{}',
+    state text not null default 'pending'
+        check (state in ('pending', 'processing', 'succeeded', 'failed', 'cancelled', 'refunded', 'review')),
+    settled_by text check (settled_by in ('provider', 'giving_up', 'operator', 'application')),
+    transaction_id text,
+    provider_status text,
+    last_outcome text,
+    last_checked_at timestamptz,
+    attempt integer not null default 0,
+    tries integer not null default 0,
+    faults integer not null default 0,
+    created_at timestamptz not null,
+    tracked_at timestamptz not null default clock_timestamp(),
+    state_changed_at timestamptz not null default clock_timestamp(),
+    check ((settled_by is null) = (state in ('pending', 'processing')))
+) with (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02);
+
+create index tracked_orders_open on reconcile.tracked_orders (created_at) where state in ('pending', 'processing');
+create index tracked_orders_in_review on reconcile.tracked_orders (state_changed_at) where state = 'review';
+
+comment on table reconcile.tracked_orders is 'The orders that are kept true.';
+comment on column reconcile.tracked_orders.order_id is 'The order inside the ledger.';
+comment on column reconcile.tracked_orders.order_number is 'The order, as everyone knows it.';
+comment on column reconcile.tracked_orders.provider_id is 'Who is asked about it.';
+comment on column reconcile.tracked_orders.reference is 'The provider''s own id for it.';
+comment on column reconcile.tracked_orders.amount is 'What it should cost, in major units.';
+comment on column reconcile.tracked_orders.currency is 'ISO 4217 code of amount.';
+comment on column reconcile.tracked_orders.details is 'Whatever the application wants kept with it.';
+comment on column reconcile.tracked_orders.state is 'Where it stands.';
+comment on column reconcile.tracked_orders.settled_by is 'Who put it there: provider, giving_up, operator, application; NULL while it is open.';
+comment on column reconcile.tracked_orders.transaction_id is 'The provider''s transaction id.';
+comment on column reconcile.tracked_orders.provider_status is 'The provider''s latest word.';
+comment on column reconcile.tracked_orders.last_outcome is 'What the latest check meant.';
+comment on column reconcile.tracked_orders.last_checked_at is 'When the latest check came back.';
+comment on column reconcile.tracked_orders.attempt is 'Its place in the schedule.';
+comment on column reconcile.tracked_orders.tries is 'Answers without a final word.';
+comment on column reconcile.tracked_orders.faults is 'Checks without an answer, in a row.';
+comment on column reconcile.tracked_orders.created_at is 'When the application created it: deadlines and grace count from here.';
+comment on column reconcile.tracked_orders.tracked_at is 'When it became known here.';
+comment on column reconcile.tracked_orders.state_changed_at is 'Since when it is in its state.';
+
+create table reconcile.due_checks (
+    order_id bigint primary key,
+    provider_id integer not null,
+    due_at timestamptz not null,
+    urgent boolean not null default false
+) with (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_insert_scale_factor = 0.05);
+
+create index due_checks_in_order on reconcile.due_checks (provider_id, due_at);
+create index due_checks_urgent on reconcile.due_checks (provider_id) where urgent;
+
+comment on table reconcile.due_checks is 'The queue: when each order is asked about next.';
+comment on column reconcile.due_checks.order_id is 'The order.';
+comment on column reconcile.due_checks.provider_id is 'Who will be asked.';
+comment on column reconcile.due_checks.due_at is 'When.';
+comment on column reconcile.due_checks.urgent is 'Whether a person waits for the answer.';
+
+create sequence reconcile.lease_tokens;
+
+create table reconcile.leases (
+    order_id bigint primary key,
+    token bigint not null default nextval('reconcile.lease_tokens'),
+    provider_id integer not null,
+    sidecar_id bigint not null,
+    claimed_at timestamptz not null,
+    expires_at timestamptz not null,
+    awaited boolean not null
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+
+create index leases_expiry on reconcile.leases (expires_at);
+
+comment on table reconcile.leases is 'Checks that are being made: one sidecar''s right to one check, for a while.';
+comment on column reconcile.leases.order_id is 'The order.';
+comment on column reconcile.leases.token is 'Fences the report: it only grows, and a report with an older one changes nothing.';
+comment on column reconcile.leases.provider_id is 'Who is asked.';
+comment on column reconcile.leases.sidecar_id is 'Who asks.';
+comment on column reconcile.leases.claimed_at is 'Since when.';
+comment on column reconcile.leases.expires_at is 'From when on the order goes back to the queue.';
+comment on column reconcile.leases.awaited is 'Whether a person waits for the answer.';
+
+create sequence reconcile.sidecar_ids;
+
+create table reconcile.registered_sidecars (
+    sidecar_id bigint primary key default nextval('reconcile.sidecar_ids'),
+    name text not null,
+    version text not null,
+    slots integer not null,
+    started_at timestamptz not null default clock_timestamp(),
+    heartbeat_at timestamptz not null default clock_timestamp(),
+    stopped_at timestamptz,
+    in_flight integer not null default 0,
+    reported bigint not null default 0,
+    stale_reports bigint not null default 0
+) with (fillfactor = 50);
+
+comment on table reconcile.registered_sidecars is 'The processes that ask providers.';
+comment on column reconcile.registered_sidecars.sidecar_id is 'One run of one process.';
+comment on column reconcile.registered_sidecars.name is 'Host and process, or what its operator calls it.';
+comment on column reconcile.registered_sidecars.version is 'Its version.';
+comment on column reconcile.registered_sidecars.slots is 'Most calls that it makes at a time.';
+comment on column reconcile.registered_sidecars.started_at is 'When it began.';
+comment on column reconcile.registered_sidecars.heartbeat_at is 'When it was last heard of.';
+comment on column reconcile.registered_sidecars.stopped_at is 'When it said goodbye.';
+comment on column reconcile.registered_sidecars.in_flight is 'Calls that it is making, by its own count.';
+comment on column reconcile.registered_sidecars.reported is 'Checks that it has reported.';
+comment on column reconcile.registered_sidecars.stale_reports is 'Reports that came after their lease had run out and changed nothing.';
+
+create sequence reconcile.run_ids;
+
+create table reconcile.recorded_runs (
+    run_id bigint primary key default nextval('reconcile.run_ids'),
+    started_at timestamptz not null default clock_timestamp(),
+    started_by text not null default session_user,
+    arguments jsonb not null,
+    selected integer not null,
+    closed integer not null,
+    given_up integer not null
+);
+
+create index recorded_runs_started_at on reconcile.recorded_runs (started_at);
+
+comment on table reconcile.recorded_runs is 'Each call of reconcile_stale_orders.';
+comment on column reconcile.recorded_runs.run_id is 'The run.';
+comment on column reconcile.recorded_runs.started_at is 'When.';
+comment on column reconcile.recorded_runs.started_by is 'The role that called it.';
+comment on column reconcile.recorded_runs.arguments is 'What it was called with.';
+comment on column reconcile.recorded_runs.selected is 'Orders whose check was made due.';
+comment on column reconcile.recorded_runs.closed is 'Orders settled inside the database, without a sidecar.';
+comment on column reconcile.recorded_runs.given_up is 'Orders that went to review because their provider could not be asked.';
+
+-- A dump holds the data of an extension's tables only where the extension says so. The sidecars' register starts anew.
+select pg_catalog.pg_extension_config_dump('reconcile.settings', '');
+select pg_catalog.pg_extension_config_dump('reconcile.provider_ids', '');
+select pg_catalog.pg_extension_config_dump('reconcile.providers', '');
+select pg_catalog.pg_extension_config_dump('reconcile.provider_versions', '');
+select pg_catalog.pg_extension_config_dump('reconcile.provider_traffic', '');
+select pg_catalog.pg_extension_config_dump('reconcile.spent_calls', '');
+select pg_catalog.pg_extension_config_dump('reconcile.order_ids', '');
+select pg_catalog.pg_extension_config_dump('reconcile.tracked_orders', '');
+select pg_catalog.pg_extension_config_dump('reconcile.due_checks', '');
+select pg_catalog.pg_extension_config_dump('reconcile.lease_tokens', '');
+select pg_catalog.pg_extension_config_dump('reconcile.leases', '');
+select pg_catalog.pg_extension_config_dump('reconcile.sidecar_ids', '');
+select pg_catalog.pg_extension_config_dump('reconcile.run_ids', '');
+select pg_catalog.pg_extension_config_dump('reconcile.recorded_runs', '');

@@ -1,0 +1,132 @@
+-- Orders come in, and people decide about them. The queue row of an order is written with the order, never apart.
+-- Requires: providers.
+
+create function reconcile._order(p_order_number text) returns reconcile.tracked_orders
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_order reconcile.tracked_orders;
+begin
+    select o.* into v_order from reconcile.tracked_orders as o where o.order_number = p_order_number;
+    if not found then
+        raise exception 'there is no order %', coalesce(quote_literal(left(p_order_number, 80)), 'NULL')
+            using errcode = 'RC001', hint = 'Orders are watched from reconcile.track_order on; reconcile.orders shows them.';
+    end if;
+    return v_order;
+end
+$$;
+
+comment on function reconcile._order(text) is 'An order by its number, or an error that says so.';
+
+create function reconcile.track_order(
+    order_number text,
+    provider text,
+    reference text default null,
+    amount numeric default null,
+    currency text default null,
+    details jsonb default '{}',
+    created_at timestamptz default null,
+    state text default 'pending'
+) returns boolean
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    v_provider reconcile.providers := reconcile._provider(track_order.provider);
+    v_order reconcile.tracked_orders;
+    v_created_at timestamptz := coalesce(track_order.created_at, clock_timestamp());
+    v_problem text := case
+        when track_order.order_number is null or length(track_order.order_number) not between 1 and 500
+            then format('an order number has 1 to 500 characters, and this one %s', coalesce(length(track_order.order_number)::text, 'is NULL'))
+        when length(track_order.reference) not between 1 and 500
+            then format('a reference has 1 to 500 characters, and this one %s', length(track_order.reference))
+        when track_order.reference is null and v_provider.url ~ '\{[^}]*reference[^}]*\}'
+            then format('provider %s asks by reference, and the order has none', v_provider.name)
+        when track_order.amount = 'NaN' or abs(track_order.amount) >= 1e20
+            then format('%s is not an amount', track_order.amount)
+        when track_order.currency !~ '^[A-Za-z]{3}$' then format('%L is not a currency of three letters', left(track_order.currency, 20))
+        when track_order.state is null or track_order.state not in ('pending', 'processing')
+            then format('%L is not a state that an order can begin in: use pending or processing', left(track_order.state, 20))
+        when not isfinite(v_created_at) then 'created_at is infinite'
+    end;
+begin
+    if v_problem is not null then
+        raise exception 'order %: %', coalesce(quote_literal(left(track_order.order_number, 80)), 'NULL'), v_problem
+            using errcode = 'RC005';
+    end if;
+    insert into reconcile.tracked_orders as o (order_number, provider_id, reference, amount, currency, details, state, created_at)
+    values (
+        track_order.order_number, v_provider.provider_id, track_order.reference, track_order.amount, upper(track_order.currency),
+        coalesce(track_order.details, '{}'), track_order.state, v_created_at
+    )
+    on conflict (order_number) do nothing
+    returning o.* into v_order;
+    if found then
+        insert into reconcile.due_checks (order_id, provider_id, due_at)
+        values (
+            v_order.order_id, v_provider.provider_id,
+            greatest(
+                clock_timestamp(),
+                v_created_at + make_interval(secs => reconcile.schedule_delay_ms(v_provider.schedule, 0, track_order.order_number) / 1000.0)
+            )
+        );
+        return true;
+    end if;
+    v_order := reconcile._order(track_order.order_number);
+    if (v_order.provider_id, v_order.reference, v_order.amount, v_order.currency)
+        is distinct from (v_provider.provider_id, track_order.reference, track_order.amount, upper(track_order.currency))
+    then
+        raise exception 'order % is tracked already, with another provider, reference, amount or currency', quote_literal(track_order.order_number)
+            using errcode = 'RC004', hint = 'See it in reconcile.orders. An order number belongs to one order.';
+    end if;
+    return false;
+end
+$$;
+
+comment on function reconcile.track_order(text, text, text, numeric, text, jsonb, timestamptz, text) is
+    'Starts watching an order. True when it is new; the same call again changes nothing and answers false.';
+
+create function reconcile.resolve_order(order_number text, state text, reason text) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    v_order reconcile.tracked_orders := reconcile._order(resolve_order.order_number);
+    v_open boolean := resolve_order.state in ('pending', 'processing');
+    v_leased integer;
+begin
+    if resolve_order.state is null
+        or resolve_order.state not in ('pending', 'processing', 'succeeded', 'failed', 'cancelled', 'refunded', 'review')
+    then
+        raise exception '% is not a state', coalesce(quote_literal(left(resolve_order.state, 80)), 'NULL')
+            using errcode = 'RC006', hint = 'Use pending, processing, succeeded, failed, cancelled, refunded or review.';
+    end if;
+    if coalesce(trim(resolve_order.reason), '') = '' then
+        raise exception 'a decision needs a reason' using errcode = 'RC005', hint = 'Say why: it is kept with your role''s name.';
+    end if;
+    select o.* into v_order from reconcile.tracked_orders as o where o.order_id = v_order.order_id for update;
+    if v_order.state = resolve_order.state then
+        raise exception 'order % is % already', quote_literal(v_order.order_number), v_order.state using errcode = 'RC006';
+    end if;
+    update reconcile.tracked_orders as o
+    set state = resolve_order.state, settled_by = case when not v_open then 'operator' end, state_changed_at = clock_timestamp(),
+        attempt = 0, tries = 0, faults = 0
+    where o.order_id = v_order.order_id;
+    insert into reconcile.transitions (order_id, from_state, to_state, cause, reason)
+    values (v_order.order_id, v_order.state, resolve_order.state, 'operator', resolve_order.reason);
+    delete from reconcile.due_checks as d where d.order_id = v_order.order_id;
+    -- A check in flight loses its lease: its late answer changes nothing that a person has decided.
+    delete from reconcile.leases as l where l.order_id = v_order.order_id;
+    get diagnostics v_leased = row_count;
+    if v_leased > 0 then
+        perform reconcile._count_ended_calls(array[v_order.provider_id]);
+    end if;
+    if v_open then
+        insert into reconcile.due_checks (order_id, provider_id, due_at)
+        values (v_order.order_id, v_order.provider_id, clock_timestamp());
+    end if;
+end
+$$;
+
+comment on function reconcile.resolve_order(text, text, text) is
+    'A person decides where an order stands; kept in the audit with the reason and the role. An open state asks again.';

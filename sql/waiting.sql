@@ -1,0 +1,203 @@
+-- The calls that wait for an answer, from inside the caller's own transaction.
+--
+-- Nothing here writes in the caller's transaction but the last resort, so a caller holds no lock that the sidecar's
+-- report would need. The request is committed by a background worker; then each statement of the loop sees what the
+-- report has committed. For as long as it waits the caller's snapshot holds back vacuum, so the wait is bounded.
+-- Requires: housekeeping.
+
+create type reconcile.reconciled_order as (
+    order_number text,
+    state text,
+    previous_state text,
+    updated boolean,
+    outcome text,
+    provider_status text,
+    transaction_id text,
+    checked_at timestamptz,
+    message text
+);
+
+comment on type reconcile.reconciled_order is 'What reconcile_order answers.';
+comment on column reconcile.reconciled_order.order_number is 'The order.';
+comment on column reconcile.reconciled_order.state is 'Where it stands now.';
+comment on column reconcile.reconciled_order.previous_state is 'Where it stood when the call began.';
+comment on column reconcile.reconciled_order.updated is 'Whether the two differ.';
+comment on column reconcile.reconciled_order.outcome is 'What the latest check meant.';
+comment on column reconcile.reconciled_order.provider_status is 'The provider''s latest word.';
+comment on column reconcile.reconciled_order.transaction_id is 'The provider''s transaction id.';
+comment on column reconcile.reconciled_order.checked_at is 'When the latest check came back.';
+comment on column reconcile.reconciled_order.message is 'What happened, or why nothing could.';
+
+-- Runs in the background worker. Waits for no lock: its caller may hold it, and would wait for ever.
+create function reconcile._request_check(p_order_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- An order that can't be locked could not be reported either.
+    perform from reconcile.tracked_orders as o where o.order_id = p_order_id for update skip locked;
+    if not found then
+        return;
+    end if;
+    update reconcile.due_checks as d
+    set urgent = true, due_at = least(d.due_at, clock_timestamp())
+    where d.ctid = (
+        select due.ctid from reconcile.due_checks as due where due.order_id = p_order_id for update skip locked
+    );
+    if not found then
+        -- An order that a person or the late watch has finished with can be asked about all the same.
+        insert into reconcile.due_checks (order_id, provider_id, due_at, urgent)
+        select o.order_id, o.provider_id, clock_timestamp(), true
+        from reconcile.tracked_orders as o
+        where o.order_id = p_order_id and o.state = 'review'
+          and not exists (select from reconcile.leases as l where l.order_id = p_order_id)
+        on conflict (order_id) do nothing;
+    end if;
+    perform pg_notify('reconcile_due', '');
+end
+$$;
+
+comment on function reconcile._request_check(bigint) is 'Makes the check of an order due now, ahead of the schedule, and notifies.';
+
+-- What keeps an answer from being seen, whatever is requested; NULL when nothing does.
+create function reconcile._obstacle(p_provider_id integer) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        return format('a %s transaction can''t see the answer; the check is queued: look again in a new transaction',
+            current_setting('transaction_isolation'));
+    end if;
+    if not exists (
+        select from reconcile.registered_sidecars as s
+        where s.stopped_at is null and s.heartbeat_at > clock_timestamp() - reconcile._sidecar_alive_within()
+    ) then
+        return 'no sidecar is running, so nobody can ask the provider; the check is queued';
+    end if;
+    return (
+        select format('the provider %s is paused since %s (%s); the check is queued', p.name, date_trunc('second', p.paused_at), p.paused_reason)
+        from reconcile.providers as p
+        where p.provider_id = p_provider_id and p.paused_at is not null
+    );
+end
+$$;
+
+comment on function reconcile._obstacle(integer) is 'Why waiting for an answer would be in vain; NULL when it would not.';
+
+create function @extschema@.reconcile_order(order_number text, wait interval default '5 s')
+returns reconcile.reconciled_order
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_began_at constant timestamptz := clock_timestamp();
+    v_until timestamptz;
+    v_before reconcile.tracked_orders;
+    v_now reconcile.tracked_orders;
+    v_asking boolean;
+    v_requested boolean := false;
+    v_message text;
+    v_pause_s double precision := 0.001;
+begin
+    if pg_is_in_recovery() then
+        raise exception 'this server is a standby, which can''t ask providers'
+            using errcode = 'RC007', hint = 'Call reconcile_order on the primary; here, read reconcile.orders.';
+    end if;
+    if reconcile_order.wait is null or reconcile_order.wait not between interval '0' and interval '60 s' then
+        raise exception 'wait is %', coalesce(reconcile_order.wait::text, 'NULL')
+            using errcode = 'RC005', hint = 'Use 0 (ask and don''t wait) to 60 s: a waiting transaction holds back vacuum.';
+    end if;
+    v_until := v_began_at + reconcile_order.wait;
+    v_before := reconcile._order(reconcile_order.order_number);
+    if v_before.state in ('succeeded', 'failed', 'cancelled', 'refunded') then
+        return (
+            v_before.order_number, v_before.state, v_before.state, false, v_before.last_outcome, v_before.provider_status,
+            v_before.transaction_id, v_before.last_checked_at,
+            format('it is %s since %s, by the word of: %s; the provider was not asked',
+                v_before.state, date_trunc('second', v_before.state_changed_at), v_before.settled_by)
+        )::reconcile.reconciled_order;
+    end if;
+    v_message := reconcile._obstacle(v_before.provider_id);
+    loop
+        -- One statement, so that the order and what is under way for it are seen at one moment.
+        select o.* into v_now from reconcile.tracked_orders as o where o.order_id = v_before.order_id;
+        exit when v_now.last_checked_at > v_began_at;
+        v_asking := exists (select from reconcile.leases as l where l.order_id = v_before.order_id)
+            or exists (select from reconcile.due_checks as d where d.order_id = v_before.order_id and d.urgent);
+        if not v_asking and v_requested then
+            -- Between the two looks the check may have come back.
+            select o.* into v_now from reconcile.tracked_orders as o where o.order_id = v_before.order_id;
+            exit when v_now.last_checked_at > v_began_at;
+            v_message := coalesce(v_message,
+                'the order was created or is locked by a transaction that has not ended, perhaps by this one; ask again after it');
+            exit;
+        end if;
+        if not v_asking then
+            -- Many callers at a time can use up the worker slots for some milliseconds, so this is tried for a while.
+            v_requested := reconcile._wake(v_before.order_id);
+            if not v_requested and clock_timestamp() > least(v_until, v_began_at + interval '1 s') then
+                update reconcile.due_checks as d
+                set urgent = true, due_at = least(d.due_at, clock_timestamp())
+                where d.ctid = (
+                    select due.ctid from reconcile.due_checks as due where due.order_id = v_before.order_id for update skip locked
+                );
+                perform pg_notify('reconcile_due', '');
+                v_message := 'no background worker slot is free (max_worker_processes); the check is queued when this transaction commits';
+                exit;
+            end if;
+        end if;
+        exit when v_message is not null and (v_requested or v_asking);
+        if clock_timestamp() >= v_until then
+            exit when v_requested or v_asking;
+        else
+            perform pg_sleep(v_pause_s);
+            v_pause_s := least(v_pause_s * 1.1, 0.02);
+        end if;
+    end loop;
+    if v_now.last_checked_at > v_began_at then
+        select c.reason || coalesce(': ' || c.detail, '') into v_message
+        from reconcile.recorded_checks as c
+        where c.order_id = v_before.order_id
+        order by c.check_id desc
+        limit 1;
+    end if;
+    return (
+        v_now.order_number, v_now.state, v_before.state, v_now.state <> v_before.state, v_now.last_outcome, v_now.provider_status,
+        v_now.transaction_id, v_now.last_checked_at,
+        coalesce(v_message, format('no answer within %s; the check goes on: look again, or wait longer', reconcile_order.wait))
+    )::reconcile.reconciled_order;
+end
+$$;
+
+comment on function @extschema@.reconcile_order(text, interval) is
+    'Asks the provider about one order now and answers where it stands: select * from reconcile_order(''ORD-1'').';
+
+create function @extschema@.order_details(order_number text, wait interval default '2 s') returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_updated boolean := false;
+    v_order reconcile.tracked_orders := reconcile._order(order_details.order_number);
+begin
+    if v_order.state in ('pending', 'processing') and not pg_is_in_recovery() then
+        v_updated := (@extschema@.reconcile_order(order_details.order_number, order_details.wait)).updated;
+    end if;
+    return (
+        select jsonb_build_object(
+            'order', jsonb_build_object(
+                'order_number', o.order_number, 'state', o.state, 'amount', o.amount, 'currency', o.currency,
+                'details', o.details, 'created_at', o.created_at, 'state_changed_at', o.state_changed_at
+            ),
+            'payment', jsonb_build_object(
+                'provider', p.name, 'reference', o.reference, 'status', o.provider_status, 'outcome', o.last_outcome,
+                'transaction_id', o.transaction_id, 'last_checked_at', o.last_checked_at
+            ),
+            'status_updated', v_updated
+        )
+        from reconcile.tracked_orders as o
+        join reconcile.providers as p on p.provider_id = o.provider_id
+        where o.order_id = v_order.order_id
+    );
+end
+$$;
+
+comment on function @extschema@.order_details(text, interval) is
+    'An order with its payment as jsonb, asked about first while it is open. Never fails because a provider did.';

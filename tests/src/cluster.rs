@@ -1,0 +1,286 @@
+//! A private PostgreSQL cluster (Linux): its own folder, port and socket, started and stopped, killed
+//! and restarted at will. Whatever happens to the test process, no server and no file is left over.
+//! It never touches a server that it did not start.
+//!
+//! Tests that leave the server alone share one ([`shared`]) and take a database each; tests that
+//! break it start their own.
+
+mod database;
+mod installation;
+mod settings;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::Command;
+use tokio::sync::OnceCell;
+
+pub use database::{Contents, Database, PsqlOutput};
+pub use settings::Settings;
+
+use crate::leash::Leash;
+use crate::{port, process, wait};
+use installation::Installation;
+
+/// How long a start or a stop may take; crash recovery on a slow disk is the longest of them.
+const PATIENCE_SECONDS: &str = "120";
+
+/// How a server is asked to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Waits for every client to leave.
+    Smart,
+    /// Ends the clients' sessions, and shuts down in order.
+    Fast,
+    /// Leaves without shutting down: the next start recovers.
+    Immediate,
+}
+
+/// A cluster. Dropping it stops the server and removes its files.
+#[derive(Debug)]
+pub struct Cluster {
+    folder: PathBuf,
+    port: u16,
+    installation: Installation,
+    settings: Settings,
+    /// Set when the database that others are copied from is there.
+    template: OnceCell<()>,
+    _tidy_up: Leash,
+}
+
+/// The cluster that the tests of one process share, started by the first of them with the default
+/// settings. It goes away with the process.
+///
+/// # Errors
+/// When it can't be started.
+pub async fn shared() -> Result<&'static Cluster> {
+    static SHARED: OnceCell<Cluster> = OnceCell::const_new();
+    SHARED
+        .get_or_try_init(|| Cluster::start_new(Settings::default()))
+        .await
+}
+
+impl Cluster {
+    /// Makes a cluster and starts its server.
+    ///
+    /// # Errors
+    /// When PostgreSQL is not installed or does not come up; the message has its log.
+    pub async fn start_new(settings: Settings) -> Result<Self> {
+        let installation = Installation::find().await?;
+        let folder = installation.folder()?;
+        let tidy_up = Leash::hold(
+            include_str!("cluster/tidy_up.sh"),
+            &[folder.as_os_str(), installation.programs.as_os_str()],
+            installation.account,
+        )?;
+        let mut cluster = Self {
+            folder,
+            port: port::free()?,
+            installation,
+            settings,
+            template: OnceCell::new(),
+            _tidy_up: tidy_up,
+        };
+        let mut initdb = cluster.command("initdb");
+        initdb.args([
+            "--username=postgres",
+            "--auth=trust",
+            "--no-sync",
+            "--no-instructions",
+        ]);
+        initdb.args(["--encoding=UTF8", "--locale=C.UTF-8"]);
+        cluster
+            .run(initdb.arg("--pgdata").arg(cluster.data()))
+            .await?;
+        cluster.first_start().await?;
+        Ok(cluster)
+    }
+
+    /// With another port if somebody was faster.
+    async fn first_start(&mut self) -> Result<()> {
+        let file = self.data().join("postgresql.conf");
+        let stock = std::fs::read_to_string(&file)?;
+        for _ in 0..5 {
+            let own = self.settings.configuration(self.port, &self.folder);
+            std::fs::write(&file, format!("{stock}{own}"))?;
+            let Err(error) = self.start().await else {
+                return Ok(());
+            };
+            if !self.log()?.contains("Address already in use") {
+                return Err(error);
+            }
+            self.port = port::free()?;
+        }
+        bail!("five ports in a row were taken by others")
+    }
+
+    /// Starts the server after a stop or a kill, and waits until it takes connections.
+    ///
+    /// # Errors
+    /// When it does not come up; the message has its log.
+    pub async fn start(&self) -> Result<()> {
+        let mut command = self.pg_ctl("start");
+        command.arg("--log").arg(self.log_file());
+        if let Err(error) = self.run(&mut command).await {
+            bail!(
+                "{error:#}\nthe server's log:\n{}",
+                self.log().unwrap_or_default()
+            );
+        }
+        Ok(())
+    }
+
+    /// Stops the server and waits until it is gone.
+    ///
+    /// # Errors
+    /// When it does not stop: a smart stop with clients that stay.
+    pub async fn stop(&self, how: Stop) -> Result<()> {
+        let mode = match how {
+            Stop::Smart => "smart",
+            Stop::Fast => "fast",
+            Stop::Immediate => "immediate",
+        };
+        self.run(self.pg_ctl("stop").args(["--mode", mode])).await
+    }
+
+    /// A fast stop and a start, on the same port.
+    ///
+    /// # Errors
+    /// As [`Self::stop`] and [`Self::start`].
+    pub async fn restart(&self) -> Result<()> {
+        self.stop(Stop::Fast).await?;
+        self.start().await
+    }
+
+    /// Kills the postmaster and all its children with SIGKILL, as a power cut would (only what the
+    /// kernel holds in its page cache survives). [`Self::start`] then goes through crash recovery.
+    ///
+    /// # Errors
+    /// When a process is still there after 10 seconds.
+    pub async fn kill9(&self) -> Result<()> {
+        // A stopped postmaster neither starts more children nor restarts after their death.
+        if let Some(postmaster) = self.postmaster()? {
+            kill(Pid::from_raw(postmaster.pid), Signal::SIGSTOP)?;
+        }
+        let doomed = self.processes()?;
+        for pid in &doomed {
+            // One that has ended by itself in between is just as well.
+            kill(Pid::from_raw(*pid), Signal::SIGKILL).ok();
+        }
+        // Not even as a zombie: the next start takes the lock file's pid for a running server then.
+        let what = "every killed server process to be reaped by this machine's init";
+        wait::until(Duration::from_secs(10), what, async || {
+            !doomed
+                .iter()
+                .any(|pid| Path::new(&format!("/proc/{pid}")).exists())
+        })
+        .await
+    }
+
+    /// Whether the server's process is there.
+    ///
+    /// # Errors
+    /// When `/proc` can't be read.
+    pub fn is_running(&self) -> Result<bool> {
+        Ok(self.postmaster()?.is_some())
+    }
+
+    /// The process ids of the postmaster and its children, the postmaster's first; none when it is
+    /// down.
+    ///
+    /// # Errors
+    /// When `/proc` can't be read.
+    pub fn processes(&self) -> Result<Vec<i32>> {
+        let Some(postmaster) = self.postmaster()? else {
+            return Ok(Vec::new());
+        };
+        let children = process::all()?
+            .into_iter()
+            .filter(|process| process.parent == postmaster.pid)
+            .map(|process| process.pid);
+        Ok(std::iter::once(postmaster.pid).chain(children).collect())
+    }
+
+    /// The port on 127.0.0.1; the same for the cluster's whole life.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The cluster's folder: its socket is in it, and its data under `data`.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The server's log so far.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn log(&self) -> Result<String> {
+        let bytes = std::fs::read(self.log_file()).context("the server has no log")?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// One of the server's programs (`pg_dump`, `pgbench`, …) as the server's account, run from the
+    /// cluster's folder, with host, port and user set for this cluster.
+    #[must_use]
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = self.installation.as_server(program, &self.folder);
+        command
+            .env("PGHOST", &self.folder)
+            .env("PGPORT", self.port.to_string())
+            .env("PGUSER", "postgres");
+        command
+    }
+
+    fn pg_ctl(&self, action: &str) -> Command {
+        let mut command = self.command("pg_ctl");
+        command.args([
+            action,
+            "--silent",
+            "--wait",
+            "--timeout",
+            PATIENCE_SECONDS,
+            "--pgdata",
+        ]);
+        command.arg(self.data());
+        command
+    }
+
+    async fn run(&self, command: &mut Command) -> Result<()> {
+        let output = command.output().await?;
+        let program = command.as_std().get_program().display();
+        ensure!(
+            output.status.success(),
+            "{program}: {}: {}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(())
+    }
+
+    /// The postmaster, if it is alive. Found by its command line: the lock file of a killed one may
+    /// name a stranger.
+    fn postmaster(&self) -> Result<Option<process::Process>> {
+        let program = self.installation.programs.join("postgres");
+        let data = self.data();
+        Ok(process::all()?.into_iter().find(|process| {
+            let words = process.command_line();
+            words.first().is_some_and(|word| Path::new(word) == program)
+                && words.iter().any(|word| Path::new(word) == data)
+        }))
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.join("server.log")
+    }
+}

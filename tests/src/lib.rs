@@ -1,0 +1,19 @@
+//! The groundwork of every suite that needs a server. It owns the private PostgreSQL cluster, the
+//! provider simulator and the sidecar as a process; it never knows what pg_reconcile decides.
+//!
+//! # Layout
+//! - [`cluster`]: a PostgreSQL server of one's own, one database a test
+//! - [`simulator`]: a provider with a programmable fate for each order
+//! - [`sidecar`]: the real sidecar binary, started, signalled, read
+//! - [`leash`]: what makes sure that none of these outlives the test process
+//! - [`wait`]: waiting for a condition, in place of sleeping
+//! - [`port`]: free TCP ports
+//! - [`process`]: what runs on this machine
+
+pub mod cluster;
+pub mod leash;
+pub mod port;
+pub mod process;
+pub mod sidecar;
+pub mod simulator;
+pub mod wait;
