@@ -31,11 +31,12 @@ demo: install ## watch stale orders being settled (KEEP=1 leaves it running)
 	target/release/demo $(if $(KEEP),--keep)
 
 test: install lint ## everything: lints, unit tests, and the suites with a real server
-	cargo test --workspace --features pg_reconcile/pg$(PG_MAJOR)
+	cargo build --package reconcile-sidecar --package reconcile-tests
+	cargo test --workspace --no-default-features --features pg_reconcile/pg$(PG_MAJOR)
 
 lint: setup ## formatting and lints, warnings are errors
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --workspace --all-targets --no-default-features --features pg_reconcile/pg$(PG_MAJOR) -- -D warnings
 	sh tests/seam
 
 bench: install ## one table: throughput, claims, WAL, memory, latency

@@ -8,7 +8,7 @@
 -- What a claim may look at, in one place: from where on in due order, and how many calls the limits allow.
 create function reconcile._quotas(p_provider_ids integer[])
 returns table (provider_id integer, looks_from timestamptz, allowed integer, free_again_at timestamptz)
-language sql stable set search_path = pg_catalog, pg_temp
+language sql stable rows 10 set search_path = pg_catalog, pg_temp
 as $$
     select
         p.provider_id,
@@ -35,7 +35,11 @@ returns table (
     order_id bigint, token bigint, provider text, provider_version integer,
     url text, headers jsonb, body text, awaited boolean
 )
-language plpgsql security definer rows 100 set search_path = pg_catalog, pg_temp
+language plpgsql security definer rows 100
+set search_path = pg_catalog, pg_temp
+-- The plan must not depend on when statistics were last gathered: a queue is empty at one time and has millions at another.
+set enable_seqscan = off
+set jit = off
 as $$
 #variable_conflict use_column
 declare

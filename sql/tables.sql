@@ -204,7 +204,7 @@ create table reconcile.due_checks (
 ) with (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_insert_scale_factor = 0.05);
 
 create index due_checks_in_order on reconcile.due_checks (provider_id, due_at);
-create index due_checks_urgent on reconcile.due_checks (provider_id) where urgent;
+create index due_checks_urgent on reconcile.due_checks (provider_id, due_at) where urgent;
 
 comment on table reconcile.due_checks is 'The queue: when each order is asked about next.';
 comment on column reconcile.due_checks.order_id is 'The order.';
