@@ -24,7 +24,8 @@ build: setup ## build the extension and the sidecar
 	cargo build --release --package reconcile-sidecar --package reconcile-tests
 
 install: build ## install into the PostgreSQL that pg_config names, and the sidecar into /usr/local/bin
-	$(SUDO) cp -R "$(PACKAGE)/." /
+	@# A library that a running server has open is replaced, never overwritten: that would crash its sessions.
+	$(SUDO) cp -R --remove-destination "$(PACKAGE)/." /
 	$(SUDO) install -m 755 target/release/reconcile-sidecar /usr/local/bin/reconcile-sidecar
 
 demo: install ## watch stale orders being settled (KEEP=1 leaves it running)

@@ -30,11 +30,12 @@ create table reconcile.recorded_checks (
     from_faults integer not null,
     to_state text not null,
     reason text not null,
-    next_check_at timestamptz,
-    primary key (order_id, check_id, answered_at)
+    next_check_at timestamptz
 ) partition by range (answered_at);
 
-create table reconcile.recorded_checks_otherwise partition of reconcile.recorded_checks default;
+-- Each partition has its own key, and the whole has none: a dump restores the key of a partition by itself, and would
+-- find one there already if attaching it had made one.
+create table reconcile.recorded_checks_otherwise partition of reconcile.recorded_checks (primary key (order_id, check_id)) default;
 
 comment on table reconcile.recorded_checks is 'Every question put to a provider, its answer, and the decision with all of its inputs.';
 comment on table reconcile.recorded_checks_otherwise is 'Checks of months that have no partition of their own.';
@@ -113,8 +114,10 @@ create trigger transitions_stay before update or delete on reconcile.transitions
 create trigger transitions_stay_whole before truncate on reconcile.transitions
     for each statement execute function reconcile._refuse_change();
 
+-- Attached, not created in place, and with a short wait for locks: reports go on meanwhile, and what can't be done now is
+-- done by the next run.
 create function reconcile._ensure_partitions() returns integer
-language plpgsql security definer set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '2s' set datestyle = 'ISO'
 as $$
 declare
     v_from timestamptz;
@@ -133,11 +136,11 @@ begin
         continue when to_regclass(format('reconcile.%I', v_name)) is not null;
         -- A month that has begun in the default partition stays there.
         continue when exists (
-            select from reconcile.recorded_checks_otherwise
-            where answered_at >= v_from and answered_at < v_to
+            select from reconcile.recorded_checks_otherwise where answered_at >= v_from and answered_at < v_to
         );
+        execute format('create table reconcile.%I (like reconcile.recorded_checks including defaults, primary key (order_id, check_id))', v_name);
         execute format(
-            'create table reconcile.%I partition of reconcile.recorded_checks for values from (%L) to (%L)',
+            'alter table reconcile.recorded_checks attach partition reconcile.%I for values from (%L) to (%L)',
             v_name, v_from, v_to
         );
         execute format(
@@ -147,13 +150,17 @@ begin
         v_made := v_made + 1;
     end loop;
     return v_made;
+exception
+    when lock_not_available then
+        return 0;
 end
 $$;
 
-comment on function reconcile._ensure_partitions() is 'Makes the partitions of checks for this month and the next two; answers how many were made.';
+comment on function reconcile._ensure_partitions() is
+    'Makes the partitions of checks for this month and the next two; answers how many were made.';
 
 create function reconcile._drop_old_partitions() returns integer
-language plpgsql security definer set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '2s'
 as $$
 declare
     v_kept_from timestamptz := (select clock_timestamp() - checks_kept from reconcile.settings);
@@ -172,10 +179,14 @@ begin
         v_dropped := v_dropped + 1;
     end loop;
     return v_dropped;
+exception
+    when lock_not_available then
+        return 0;
 end
 $$;
 
-comment on function reconcile._drop_old_partitions() is 'Drops the months of checks that are older than settings.checks_kept.';
+comment on function reconcile._drop_old_partitions() is
+    'Drops the months of checks that are older than settings.checks_kept; answers how many.';
 
 select pg_catalog.pg_extension_config_dump('reconcile.check_ids', '');
 select pg_catalog.pg_extension_config_dump('reconcile.recorded_checks_otherwise', '');

@@ -2,7 +2,7 @@
 --
 -- Quota first, then rows: each provider gets a fair share of the free slots, within its concurrency and its rate, and
 -- people who wait go before the schedule. A queue row becomes a lease in one statement.
--- Locks: provider_traffic by provider_id, then queue rows with SKIP LOCKED, so that a claim waits for no queue row.
+-- Locks: provider_traffic by provider_id, then queue rows with SKIP LOCKED, so that a claim waits only for another claim.
 -- Requires: tracking.
 
 -- What a claim may look at, in one place: from where on in due order, and how many calls the limits allow.
@@ -13,22 +13,104 @@ as $$
     select
         p.provider_id,
         case when t.swept_at > clock_timestamp() - interval '5 seconds' then t.claimed_through else '-infinity' end,
-        greatest(0, least(p.concurrency - t.in_flight, p.rate_limit - t.in_flight - spent.calls)),
-        spent.oldest + p.rate_interval
+        greatest(0, least(
+            p.concurrency - (t.in_flight - ended.calls),
+            p.rate_limit - (t.in_flight - ended.calls) - ended.recent_calls - spent.calls
+        )),
+        least(ended.oldest, spent.oldest) + p.rate_interval
     from reconcile.providers as p
     join reconcile.provider_traffic as t on t.provider_id = p.provider_id
     cross join lateral (
-        select coalesce(sum(s.calls), 0)::integer as calls, min(s.spent_at) as oldest
+        select
+            coalesce(sum(e.calls), 0)::integer as calls,
+            coalesce(sum(e.calls) filter (where e.ended_at > clock_timestamp() - p.rate_interval), 0)::integer as recent_calls,
+            min(e.ended_at) filter (where e.ended_at > clock_timestamp() - p.rate_interval) as oldest
+        from reconcile.ended_calls as e
+        where e.provider_id = p.provider_id
+    ) as ended
+    cross join lateral (
+        select coalesce(sum(s.calls), 0)::integer as calls, min(s.ended_at) as oldest
         from reconcile.spent_calls as s
-        where s.provider_id = p.provider_id and p.rate_limit is not null
-          and s.spent_at > clock_timestamp() - p.rate_interval
+        where s.provider_id = p.provider_id and s.ended_at > clock_timestamp() - p.rate_interval
     ) as spent
-    where p.paused_at is null and (p_provider_ids is null or p.provider_id = any (p_provider_ids));
+    where p.paused_at is null and (p_provider_ids is null or p.provider_id = any (p_provider_ids))
 $$;
 
 comment on function reconcile._quotas(integer[]) is
     'For each provider that is not paused: from which due time a claim looks, how many calls its limits allow, and when '
     'its rate gives back the next one.';
+
+-- The end of calls, however they ended: reported, released, expired, or called off by a person. Locks nothing.
+create function reconcile._note_ended_calls(p_provider_ids integer[], p_outcomes text[] default '{}', p_details text[] default '{}')
+returns void
+language sql set search_path = pg_catalog, pg_temp
+as $$
+    insert into reconcile.ended_calls (provider_id, calls, faults, answered, last_fault, last_fault_detail)
+    select
+        call.provider_id,
+        count(*),
+        count(*) filter (where call.is_fault),
+        coalesce(bool_or(not call.is_fault), false),
+        (array_agg(call.outcome) filter (where call.is_fault))[1],
+        (array_agg(call.detail) filter (where call.is_fault))[1]
+    from (
+        select given.*, given.outcome in ('throttled', 'provider_error', 'unreachable', 'refused') as is_fault
+        from unnest(p_provider_ids, p_outcomes, p_details) as given (provider_id, outcome, detail)
+    ) as call
+    group by call.provider_id
+$$;
+
+comment on function reconcile._note_ended_calls(integer[], text[], text[]) is
+    'Notes that calls ended, one for each element, and what came of them, for the next claim to count.';
+
+-- Called with the rows of provider_traffic locked.
+create function reconcile._fold_ended_calls(p_provider_ids integer[]) returns void
+language sql set search_path = pg_catalog, pg_temp
+as $$
+    with ended as (
+        delete from reconcile.ended_calls as e where e.provider_id = any (p_provider_ids) returning e.*
+    ),
+    latest as (
+        select distinct on (ended.provider_id) ended.provider_id, ended.last_fault, ended.last_fault_detail, ended.ended_at
+        from ended
+        where ended.faults > 0
+        order by ended.provider_id, ended.ended_at desc
+    ),
+    counted as (
+        update reconcile.provider_traffic as t
+        set in_flight = t.in_flight - sums.calls,
+            faults = case when sums.answered then 0 else t.faults + sums.faults end,
+            last_answer_at = greatest(t.last_answer_at, sums.answered_at),
+            last_fault = coalesce(sums.last_fault, t.last_fault),
+            last_fault_detail = case when sums.faulted_at is null then t.last_fault_detail else sums.last_fault_detail end,
+            last_fault_at = coalesce(sums.faulted_at, t.last_fault_at)
+        from (
+            select
+                ended.provider_id, sum(ended.calls)::integer as calls, sum(ended.faults)::integer as faults,
+                bool_or(ended.answered) as answered, max(ended.ended_at) filter (where ended.answered) as answered_at,
+                max(latest.last_fault) as last_fault, max(latest.last_fault_detail) as last_fault_detail,
+                max(latest.ended_at) as faulted_at
+            from ended
+            left join latest on latest.provider_id = ended.provider_id
+            group by ended.provider_id
+        ) as sums
+        where t.provider_id = sums.provider_id
+    ),
+    forgotten as (
+        delete from reconcile.spent_calls as s
+        using reconcile.providers as p
+        where s.provider_id = any (p_provider_ids) and p.provider_id = s.provider_id
+          and s.ended_at < clock_timestamp() - p.rate_interval
+    )
+    insert into reconcile.spent_calls (provider_id, ended_at, calls)
+    select ended.provider_id, ended.ended_at, ended.calls
+    from ended
+    join reconcile.providers as p on p.provider_id = ended.provider_id
+    where p.rate_limit is not null and ended.ended_at > clock_timestamp() - p.rate_interval
+$$;
+
+comment on function reconcile._fold_ended_calls(integer[]) is
+    'Counts ended calls into provider_traffic; a call of a provider with a rate counts as spent for rate_interval after its end.';
 
 create function reconcile.sidecar_claim(p_sidecar_id bigint, p_free_slots integer)
 returns table (
@@ -69,6 +151,10 @@ begin
     v_share := ceil(p_free_slots::numeric / cardinality(v_active));
 
     perform from reconcile.provider_traffic as t where t.provider_id = any (v_active) order by t.provider_id for update;
+
+    perform reconcile._fold_ended_calls(v_active);
+    -- A claim that a crash loses leaves its orders in the queue, so nobody has to wait for it to be flushed.
+    perform set_config('synchronous_commit', 'off', true);
 
     -- A new statement, so the quotas are read as the lock found them.
     return query
@@ -158,50 +244,6 @@ $$;
 comment on function reconcile.sidecar_provider(text, integer) is
     'Protocol: what is the same for all requests of one version of a provider.';
 
--- The end of calls, however they ended: reported, released, expired, or called off by a person.
-create function reconcile._count_ended_calls(p_provider_ids integer[], p_outcomes text[] default '{}', p_details text[] default '{}')
-returns void
-language plpgsql set search_path = pg_catalog, pg_temp
-as $$
-begin
-    perform from reconcile.provider_traffic as t where t.provider_id = any (p_provider_ids) order by t.provider_id for update;
-    with ended as (
-        select
-            call.provider_id,
-            count(*)::integer as calls,
-            count(*) filter (where call.is_fault)::integer as faults,
-            bool_or(not call.is_fault) as answered,
-            (array_agg(call.outcome) filter (where call.is_fault))[1] as last_fault,
-            (array_agg(call.detail) filter (where call.is_fault))[1] as last_fault_detail
-        from (
-            select given.*, given.outcome in ('throttled', 'provider_error', 'unreachable', 'refused') as is_fault
-            from unnest(p_provider_ids, p_outcomes, p_details) as given (provider_id, outcome, detail)
-        ) as call
-        group by call.provider_id
-    ),
-    counted as (
-        update reconcile.provider_traffic as t
-        set in_flight = t.in_flight - ended.calls,
-            faults = case when ended.answered then 0 else t.faults + ended.faults end,
-            last_answer_at = case when ended.answered then clock_timestamp() else t.last_answer_at end,
-            last_fault_at = case when ended.faults > 0 then clock_timestamp() else t.last_fault_at end,
-            last_fault = coalesce(ended.last_fault, t.last_fault),
-            last_fault_detail = case when ended.faults > 0 then ended.last_fault_detail else t.last_fault_detail end
-        from ended
-        where t.provider_id = ended.provider_id
-    )
-    insert into reconcile.spent_calls (provider_id, spent_at, calls)
-    select p.provider_id, clock_timestamp(), ended.calls
-    from ended
-    join reconcile.providers as p on p.provider_id = ended.provider_id
-    where p.rate_limit is not null;
-end
-$$;
-
-comment on function reconcile._count_ended_calls(integer[], text[], text[]) is
-    'Takes calls out of flight, one for each element, and notes what came of them. A call of a provider with a rate '
-    'counts as spent from now on.';
-
 -- Leases that end without a report: their orders go back to the queue.
 create function reconcile._put_back(p_order_ids bigint[], p_tokens bigint[]) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -221,7 +263,7 @@ begin
     )
     select array_agg(freed.provider_id) into v_provider_ids from freed;
     if v_provider_ids is not null then
-        perform reconcile._count_ended_calls(v_provider_ids);
+        perform reconcile._note_ended_calls(v_provider_ids);
     end if;
     return coalesce(cardinality(v_provider_ids), 0);
 end

@@ -7,20 +7,24 @@ create function reconcile._give_up_unasked(p_limit integer) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
+    v_within interval := (select s.last_check_within from reconcile.settings as s);
     v_given_up integer;
 begin
     -- Only what waits in the queue: an order under lease is being asked about right now.
     with overdue as materialized (
-        select o.order_id, o.provider_id, o.state, o.attempt, o.order_number, p.late_watch
-        from reconcile.tracked_orders as o
-        join reconcile.providers as p on p.provider_id = o.provider_id
-        join reconcile.due_checks as d on d.order_id = o.order_id
-        where o.state in ('pending', 'processing')
-          and greatest(o.created_at + p.deadline, o.tracked_at) + (select s.last_check_within from reconcile.settings as s) < clock_timestamp()
-          and o.created_at < clock_timestamp() - (select min(every.deadline) from reconcile.providers as every)
-        order by o.created_at
-        limit p_limit
-        for update of o, d skip locked
+        select late.order_id, late.provider_id, late.state, late.order_number, p.late_watch
+        from reconcile.providers as p
+        cross join lateral (
+            select o.order_id, o.provider_id, o.state, o.order_number
+            from reconcile.tracked_orders as o
+            join reconcile.due_checks as d on d.order_id = o.order_id
+            where o.provider_id = p.provider_id and o.state in ('pending', 'processing')
+              and o.created_at < clock_timestamp() - p.deadline - v_within
+              and o.tracked_at < clock_timestamp() - v_within
+            order by o.created_at
+            limit p_limit
+            for update of o, d skip locked
+        ) as late
     ),
     moved as (
         update reconcile.tracked_orders as o
@@ -68,6 +72,7 @@ declare
     v_provider_id integer := case
         when reconcile_stale_orders.provider is not null then (reconcile._provider(reconcile_stale_orders.provider)).provider_id
     end;
+    v_older timestamptz := clock_timestamp() - coalesce(reconcile_stale_orders.older_than, interval '0');
     v_run_id bigint;
     v_selected integer;
     v_given_up integer;
@@ -96,18 +101,23 @@ begin
         );
     else
         with stale as materialized (
-            select d.order_id
-            from reconcile.tracked_orders as o
-            join reconcile.due_checks as d on d.order_id = o.order_id
-            where o.state in ('pending', 'processing')
-              and (v_provider_id is null or o.provider_id = v_provider_id)
-              and o.created_at > coalesce(reconcile_stale_orders.created_after, '-infinity')
-              and o.created_at < coalesce(reconcile_stale_orders.created_before, 'infinity')
-              and coalesce(o.last_checked_at, o.created_at)
-                  <= clock_timestamp() - coalesce(reconcile_stale_orders.older_than, interval '0')
-            order by o.created_at
+            select oldest.order_id
+            from reconcile.providers as p
+            cross join lateral (
+                select d.order_id, o.created_at
+                from reconcile.tracked_orders as o
+                join reconcile.due_checks as d on d.order_id = o.order_id
+                where o.provider_id = p.provider_id and o.state in ('pending', 'processing')
+                  and o.created_at between coalesce(reconcile_stale_orders.created_after, '-infinity')
+                      and least(coalesce(reconcile_stale_orders.created_before, 'infinity'), v_older)
+                  and coalesce(o.last_checked_at, o.created_at) <= v_older
+                order by o.created_at
+                limit reconcile_stale_orders.max_orders
+                for update of d skip locked
+            ) as oldest
+            where v_provider_id is null or p.provider_id = v_provider_id
+            order by oldest.created_at
             limit reconcile_stale_orders.max_orders
-            for update of d skip locked
         ),
         pulled as (
             update reconcile.due_checks as d
@@ -160,6 +170,32 @@ $$;
 comment on function reconcile._requeue_lost() is
     'Puts open orders into the queue that are neither there nor under lease. There should be none; answers how many.';
 
+create function reconcile._recount_in_flight() returns integer
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_mended integer;
+begin
+    -- Claims wait for this; reports don't, so leases and ended calls are counted in one snapshot.
+    perform from reconcile.provider_traffic as t order by t.provider_id for update;
+    update reconcile.provider_traffic as t
+    set in_flight = counts.calls
+    from (
+        select
+            every.provider_id,
+            (select count(*) from reconcile.leases as l where l.provider_id = every.provider_id)
+            + (select coalesce(sum(e.calls), 0) from reconcile.ended_calls as e where e.provider_id = every.provider_id) as calls
+        from reconcile.provider_traffic as every
+    ) as counts
+    where t.provider_id = counts.provider_id and t.in_flight <> counts.calls;
+    get diagnostics v_mended = row_count;
+    return v_mended;
+end
+$$;
+
+comment on function reconcile._recount_in_flight() is
+    'Counts leases anew for each provider. There should be nothing to mend; answers how many counts were.';
+
 create function reconcile.housekeep()
 returns table (task text, done bigint)
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -169,7 +205,8 @@ begin
         ('partitions made', reconcile._ensure_partitions()::bigint),
         ('partitions dropped', reconcile._drop_old_partitions()::bigint),
         ('leases put back', reconcile._put_back_expired()::bigint),
-        ('orders found outside the queue', reconcile._requeue_lost()::bigint);
+        ('orders found outside the queue', reconcile._requeue_lost()::bigint),
+        ('counts mended', reconcile._recount_in_flight()::bigint);
     with old as (
         delete from reconcile.recorded_runs as r using reconcile.settings as s where r.started_at < clock_timestamp() - s.runs_kept returning 1
     )
@@ -179,14 +216,6 @@ begin
         delete from reconcile.registered_sidecars as s where s.heartbeat_at < clock_timestamp() - interval '7 days' returning 1
     )
     select 'sidecars forgotten', count(*) into task, done from old;
-    return next;
-    with old as (
-        delete from reconcile.spent_calls as s
-        using reconcile.providers as p
-        where p.provider_id = s.provider_id and s.spent_at < clock_timestamp() - p.rate_interval
-        returning 1
-    )
-    select 'spent calls forgotten', count(*) into task, done from old;
     return next;
 end
 $$;

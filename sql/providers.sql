@@ -70,6 +70,16 @@ comment on function reconcile._check_provider() is 'Refuses an unsound row, whoe
 create trigger providers_checked before insert or update on reconcile.providers
     for each row execute function reconcile._check_provider();
 
+create function reconcile._given(p_fields jsonb) returns jsonb
+language sql immutable parallel safe set search_path = pg_catalog, pg_temp
+as $$
+    -- Not jsonb_strip_nulls, which would also reach into a status map and lose a word there.
+    select coalesce(jsonb_object_agg(field.key, field.value) filter (where field.value <> 'null'), '{}')
+    from jsonb_each(p_fields) as field;
+$$;
+
+comment on function reconcile._given(jsonb) is 'The fields that were given: those that are not NULL.';
+
 -- Adding and altering share this: the fields that were given, by name, over what is there or over the defaults.
 create function reconcile._write_provider(p_name text, p_fields jsonb, p_new boolean) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -169,7 +179,7 @@ begin
     end if;
     v_written := reconcile._write_provider(
         add_provider.name,
-        jsonb_strip_nulls(jsonb_build_object(
+        reconcile._given(jsonb_build_object(
             'url', url, 'status_map', status_map, 'status_path', status_path::text, 'auth', auth, 'headers', headers,
             'transaction_id_path', transaction_id_path::text, 'amount_path', amount_path::text, 'amount_unit', amount_unit,
             'currency_path', currency_path::text, 'reference_path', reference_path::text, 'sensitive', to_jsonb(sensitive),
@@ -233,7 +243,7 @@ begin
     end loop;
     v_written := reconcile._write_provider(
         alter_provider.name,
-        jsonb_strip_nulls(jsonb_build_object(
+        reconcile._given(jsonb_build_object(
             'url', url, 'status_map', status_map, 'status_path', status_path::text, 'auth', auth, 'headers', headers,
             'transaction_id_path', transaction_id_path::text, 'amount_path', amount_path::text, 'amount_unit', amount_unit,
             'currency_path', currency_path::text, 'reference_path', reference_path::text, 'sensitive', to_jsonb(sensitive),

@@ -1,9 +1,9 @@
 -- The report: a batch of answers is read, judged and applied, in one statement.
 --
--- An order moves once: the lease's token fences the report, the order's row is locked, and the transition is written
+-- An order moves once: the lease's token and its sidecar fence the report, the order's row is locked, and the transition is written
 -- with it. A row that is locked by somebody else is left for later; a batch that fails is taken apart, so that one bad
 -- row costs itself a retry and nobody else anything.
--- Locks: leases and tracked_orders with SKIP LOCKED, then provider_traffic by provider_id.
+-- Locks: leases and tracked_orders with SKIP LOCKED, and nothing that another report or claim would wait for.
 -- Requires: claim.
 
 create function reconcile._parsed(p_body text) returns jsonb
@@ -42,9 +42,14 @@ begin
             l.order_id, l.token, l.claimed_at, o.order_number, o.created_at, o.state, o.settled_by, o.attempt, o.tries, o.faults,
             o.reference, o.amount, o.currency, o.provider_id, p.version,
             given.fault, given.http_status, given.body, given.detail, given.duration_ms, given.retry_after_s * 1000::bigint as retry_after_ms
-        from unnest(p_order_ids, p_tokens, p_faults, p_http_statuses, p_bodies, p_details, p_durations_ms, p_retry_after_s)
-            as given (order_id, token, fault, http_status, body, detail, duration_ms, retry_after_s)
-        join reconcile.leases as l on l.order_id = given.order_id and l.token = given.token
+        from (
+            -- A lease ends once, however often a batch names it.
+            select distinct on (every.order_id, every.token) every.*
+            from unnest(p_order_ids, p_tokens, p_faults, p_http_statuses, p_bodies, p_details, p_durations_ms, p_retry_after_s)
+                as every (order_id, token, fault, http_status, body, detail, duration_ms, retry_after_s)
+        ) as given
+        join reconcile.leases as l
+            on l.order_id = given.order_id and l.token = given.token and l.sidecar_id = p_sidecar_id
         join reconcile.tracked_orders as o on o.order_id = l.order_id
         join reconcile.providers as p on p.provider_id = o.provider_id
         order by l.order_id
@@ -140,7 +145,11 @@ begin
         select
             j.order_id, j.check_id, j.answered_at, j.claimed_at, j.duration_ms, j.provider_id, j.version, p_sidecar_id, j.token,
             j.fault, j.http_status, left(j.remark, 1000),
-            case when j.answer is not null then coalesce(reconcile.redact(j.body, p.sensitive)::jsonb, j.answer) end,
+            case
+                when octet_length(j.body) > 65536 and j.answer is not null
+                    then to_jsonb(format('[%s bytes, read and not kept]', octet_length(j.body)))
+                when j.answer is not null then coalesce(reconcile.redact(j.body, p.sensitive)::jsonb, j.answer)
+            end,
             j.word, j.outcome, j.retry_after_ms,
             j.state, j.settled_by, j.attempt, j.tries, j.faults, j.to_state, j.reason, j.next_check_at
         from judged as j
@@ -166,7 +175,7 @@ begin
     into v_applied, v_provider_ids, v_outcomes, v_details
     from judged as j;
     if v_applied is not null then
-        perform reconcile._count_ended_calls(v_provider_ids, v_outcomes, v_details);
+        perform reconcile._note_ended_calls(v_provider_ids, v_outcomes, v_details);
     end if;
     return v_applied;
 end
@@ -187,7 +196,10 @@ declare
     v_next_check_at timestamptz;
 begin
     select l.* into v_lease
-    from reconcile.leases as l where l.order_id = p_order_id and l.token = p_token for update skip locked;
+    from reconcile.tracked_orders as o
+    join reconcile.leases as l on l.order_id = o.order_id
+    where o.order_id = p_order_id and l.token = p_token
+    for update of o, l skip locked;
     if not found then
         return;
     end if;
@@ -209,7 +221,7 @@ begin
     where p.provider_id = v_order.provider_id;
     delete from reconcile.leases as l where l.order_id = p_order_id;
     insert into reconcile.due_checks (order_id, provider_id, due_at) values (p_order_id, v_order.provider_id, v_next_check_at);
-    perform reconcile._count_ended_calls(array[v_order.provider_id]);
+    perform reconcile._note_ended_calls(array[v_order.provider_id]);
 end
 $$;
 

@@ -59,6 +59,11 @@ begin
     where s.sidecar_id = p_sidecar_id;
     v_known := found;
     perform reconcile._put_back_expired();
+    -- Without claims nobody else would count what has ended.
+    if exists (select from reconcile.ended_calls) then
+        perform from reconcile.provider_traffic as t order by t.provider_id for update;
+        perform reconcile._fold_ended_calls(array(select t.provider_id from reconcile.provider_traffic as t));
+    end if;
     return query
     select v_known, greatest(0, least(86400000, ceil(extract(epoch from reconcile._next_claim_at() - clock_timestamp()) * 1000)))::integer;
 end

@@ -3,8 +3,8 @@
 -- An order's due time is kept apart from the order: a narrow row is inserted in due order and deleted when it is
 -- claimed, so that finding what is due never reads what is not. An open order has either one row in due_checks or one
 -- in leases, and moves between them inside one transaction.
--- Lock order, everywhere: tracked_orders, then leases and due_checks, then provider_traffic by provider_id. A statement
--- that handles many orders locks with SKIP LOCKED and so waits for nobody.
+-- Lock order, everywhere: tracked_orders, then leases and due_checks; provider_traffic by provider_id before any of them.
+-- A statement that handles many orders locks with SKIP LOCKED and so waits for nobody.
 -- Requires: judge.
 
 create table reconcile.settings (
@@ -16,6 +16,21 @@ create table reconcile.settings (
 );
 
 insert into reconcile.settings default values;
+
+-- A restore brings a row of its own, and CREATE EXTENSION has written one before it.
+create function reconcile._replace_settings() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+    delete from reconcile.settings;
+    return new;
+end
+$$;
+
+comment on function reconcile._replace_settings() is 'Keeps settings at one row: a new one takes the place of the old.';
+
+create trigger settings_replaced before insert on reconcile.settings
+    for each row execute function reconcile._replace_settings();
 
 comment on table reconcile.settings is 'How long things are kept and when they count as stuck: one row.';
 comment on column reconcile.settings.only_row is 'Always true: there is one row.';
@@ -106,7 +121,8 @@ comment on column reconcile.provider_versions.settings is 'The row as it was.';
 comment on column reconcile.provider_versions.changed_at is 'When it was written.';
 comment on column reconcile.provider_versions.changed_by is 'The role that wrote it.';
 
--- One row a provider, updated once a claim and once a report, never once an order.
+-- One row a provider, locked and updated by claims alone: a report would hold the lock while its commit is flushed. What
+-- reports have to say stands in ended_calls, until the next claim folds it in.
 create table reconcile.provider_traffic (
     provider_id integer primary key references reconcile.providers,
     in_flight integer not null default 0,
@@ -121,7 +137,7 @@ create table reconcile.provider_traffic (
 
 comment on table reconcile.provider_traffic is 'What is going on between the sidecars and each provider.';
 comment on column reconcile.provider_traffic.provider_id is 'The provider.';
-comment on column reconcile.provider_traffic.in_flight is 'Leases that are out.';
+comment on column reconcile.provider_traffic.in_flight is 'Leases that are out, before what ended_calls takes off.';
 comment on column reconcile.provider_traffic.claimed_through is
     'Due time of the latest claim. Claims look from here on, past what old snapshots keep visible of rows long deleted.';
 comment on column reconcile.provider_traffic.swept_at is 'When a claim last looked from the beginning, for rows that were committed late.';
@@ -131,19 +147,40 @@ comment on column reconcile.provider_traffic.last_fault_detail is 'What was wron
 comment on column reconcile.provider_traffic.last_fault_at is 'When that was.';
 comment on column reconcile.provider_traffic.last_answer_at is 'When the provider last answered about an order.';
 
+create table reconcile.ended_calls (
+    provider_id integer not null,
+    ended_at timestamptz not null default clock_timestamp(),
+    calls integer not null,
+    faults integer not null,
+    answered boolean not null,
+    last_fault text,
+    last_fault_detail text
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
+
+create index ended_calls_idx on reconcile.ended_calls (provider_id, ended_at);
+
+comment on table reconcile.ended_calls is 'Calls that ended and are not counted in provider_traffic yet, a row a batch.';
+comment on column reconcile.ended_calls.provider_id is 'The provider.';
+comment on column reconcile.ended_calls.ended_at is 'When they ended.';
+comment on column reconcile.ended_calls.calls is 'How many.';
+comment on column reconcile.ended_calls.faults is 'Of those, without an answer.';
+comment on column reconcile.ended_calls.answered is 'Whether one of them had an answer.';
+comment on column reconcile.ended_calls.last_fault is 'Outcome of one without an answer.';
+comment on column reconcile.ended_calls.last_fault_detail is 'What was wrong with it.';
+
 create table reconcile.spent_calls (
     provider_id integer not null,
-    spent_at timestamptz not null,
+    ended_at timestamptz not null,
     calls integer not null
 );
 
-create index spent_calls_idx on reconcile.spent_calls (provider_id, spent_at);
+create index spent_calls_idx on reconcile.spent_calls (provider_id, ended_at);
 
 comment on table reconcile.spent_calls is
     'Calls that ended within a provider''s rate_interval, by the batch. A call counts from its claim until rate_interval '
     'after its end, so that no window of that length, wherever it begins, sees more than rate_limit calls arrive.';
 comment on column reconcile.spent_calls.provider_id is 'The provider.';
-comment on column reconcile.spent_calls.spent_at is 'When the calls ended.';
+comment on column reconcile.spent_calls.ended_at is 'When the calls ended.';
 comment on column reconcile.spent_calls.calls is 'How many.';
 
 create sequence reconcile.order_ids;
@@ -172,7 +209,7 @@ create table reconcile.tracked_orders (
     check ((settled_by is null) = (state in ('pending', 'processing')))
 ) with (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02);
 
-create index tracked_orders_open on reconcile.tracked_orders (created_at) where state in ('pending', 'processing');
+create index tracked_orders_open on reconcile.tracked_orders (provider_id, created_at) where state in ('pending', 'processing');
 create index tracked_orders_in_review on reconcile.tracked_orders (state_changed_at) where state = 'review';
 
 comment on table reconcile.tracked_orders is 'The orders that are kept true.';
@@ -291,6 +328,7 @@ select pg_catalog.pg_extension_config_dump('reconcile.provider_ids', '');
 select pg_catalog.pg_extension_config_dump('reconcile.providers', '');
 select pg_catalog.pg_extension_config_dump('reconcile.provider_versions', '');
 select pg_catalog.pg_extension_config_dump('reconcile.provider_traffic', '');
+select pg_catalog.pg_extension_config_dump('reconcile.ended_calls', '');
 select pg_catalog.pg_extension_config_dump('reconcile.spent_calls', '');
 select pg_catalog.pg_extension_config_dump('reconcile.order_ids', '');
 select pg_catalog.pg_extension_config_dump('reconcile.tracked_orders', '');

@@ -119,7 +119,7 @@ begin
     delete from reconcile.leases as l where l.order_id = v_order.order_id;
     get diagnostics v_leased = row_count;
     if v_leased > 0 then
-        perform reconcile._count_ended_calls(array[v_order.provider_id]);
+        perform reconcile._note_ended_calls(array[v_order.provider_id]);
     end if;
     if v_open then
         insert into reconcile.due_checks (order_id, provider_id, due_at)

@@ -151,7 +151,8 @@ select
         else 'healthy'
     end as health,
     p.paused_at, p.paused_by, p.paused_reason,
-    t.in_flight, p.concurrency, p.rate_limit, p.rate_interval,
+    t.in_flight - (select coalesce(sum(e.calls), 0) from reconcile.ended_calls as e where e.provider_id = p.provider_id) as in_flight,
+    p.concurrency, p.rate_limit, p.rate_interval,
     t.faults, t.last_fault, t.last_fault_detail, t.last_fault_at, t.last_answer_at,
     (
         select count(*)

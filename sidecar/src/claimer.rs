@@ -1,5 +1,5 @@
-//! Owns the decision when to claim, and the connection on which this process claims, lives and says
-//! goodbye. Never waits for a call.
+//! Owns the connection on which this process claims, lives and says goodbye. When it claims is the
+//! pace's decision. Never waits for a call.
 
 use std::{
     sync::{
@@ -12,7 +12,7 @@ use std::{
 use metrics::counter;
 use tokio::{
     sync::Notify,
-    time::{Instant, sleep_until, timeout},
+    time::{sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -21,34 +21,12 @@ use crate::{
     health::Pulse,
     instruments,
     line::Line,
+    pace::Pace,
     profile::{Profile, Profiles},
     protocol::{self, Claimed, Lease},
     slots::{Slot, Slots},
     work::Worker,
 };
-
-/// The database wants to hear from us at least every 5 s.
-const HEARTBEAT_EVERY: Duration = Duration::from_secs(4);
-
-/// The longest idle time between two looks, which are what remains when NOTIFY doesn't arrive.
-const LONGEST_IDLE: Duration = Duration::from_secs(5);
-const LONGEST_IDLE_UNTOLD: Duration = Duration::from_secs(1);
-
-/// The shortest time between two looks that nobody called for: orders that come due one by one are
-/// claimed a few at a time.
-const SHORTEST_IDLE: Duration = Duration::from_millis(5);
-
-/// The longest time between two looks when something is due that can't be claimed, such as a row
-/// that another session has locked.
-const LONGEST_BLOCKED: Duration = Duration::from_millis(500);
-
-/// When something may be claimed within this time, room that our own reports make is worth a look:
-/// it may be a provider's limit that it waits for.
-const SOON: Duration = Duration::from_secs(1);
-
-/// Asking when there will be work costs more than looking, so between two looks in quick succession
-/// it is left out.
-const ASKED_JUST_NOW: Duration = Duration::from_millis(100);
 
 /// How long a goodbye may take.
 const GOODBYE_LIMIT: Duration = Duration::from_secs(5);
@@ -78,13 +56,7 @@ pub(crate) struct Claimer {
     parts: Parts,
     profiles: Profiles,
     known: bool,
-    next_look: Instant,
-    last_look: Instant,
-    next_heartbeat: Instant,
-    /// Whether the slots that come back are a reason to look.
-    hungry: bool,
-    /// Looks in a row that found nothing to claim although something was due.
-    blocked: u32,
+    pace: Pace,
     /// Claimed and not asked, to be put back.
     unasked: Vec<Lease>,
 }
@@ -92,16 +64,11 @@ pub(crate) struct Claimer {
 impl Claimer {
     /// A claimer that looks at once.
     pub(crate) fn new(parts: Parts) -> Self {
-        let now = Instant::now();
         Self {
             parts,
             profiles: Profiles::default(),
             known: false,
-            next_look: now,
-            last_look: now,
-            next_heartbeat: now,
-            hungry: false,
-            blocked: 0,
+            pace: Pace::new(),
             unasked: Vec::new(),
         }
     }
@@ -129,18 +96,19 @@ impl Claimer {
         if !self.unasked.is_empty() {
             return self.put_back().await;
         }
-        let waiting = self.next_look > Instant::now();
+        let (waiting, hungry) = (self.pace.is_waiting(), self.pace.is_hungry());
         let parts = &mut self.parts;
         tokio::select! {
             biased;
             () = parts.stop.cancelled() => {}
-            () = parts.line.closed() => self.look_at_everything(),
-            () = sleep_until(self.next_heartbeat) => self.heartbeat().await?,
-            () = parts.wake.notified(), if waiting => self.next_look = Instant::now(),
-            () = parts.slots.freed(), if waiting && self.hungry => {
-                self.next_look = self.next_look.min(self.last_look + SHORTEST_IDLE);
+            () = parts.line.closed() => self.pace.everything_now(),
+            () = sleep_until(self.pace.next_heartbeat()) => {
+                let wait = self.beat().await?;
+                self.pace.told(wait);
             }
-            () = sleep_until(self.next_look), if waiting => {}
+            () = parts.wake.notified(), if waiting => self.pace.look_now(),
+            () = parts.slots.freed(), if waiting && hungry => self.pace.freed(),
+            () = sleep_until(self.pace.next_look()), if waiting => {}
             Some(slot) = parts.slots.take(), if !waiting => self.claim(slot).await?,
         }
         Ok(())
@@ -148,17 +116,15 @@ impl Claimer {
 
     fn failed(&mut self, failure: &Failure) {
         failure.log("claim");
-        // The line pauses by itself for everything else.
-        if failure.remedy() == Remedy::GiveUp {
-            self.parts.line.pause();
+        match failure.remedy() {
+            Remedy::Reconnect => self.pace.everything_now(),
+            Remedy::Wait => self.pace.look_now(),
+            Remedy::GiveUp => {
+                // The line pauses by itself for all but this one.
+                self.parts.line.pause();
+                self.pace.look_now();
+            }
         }
-        self.look_at_everything();
-    }
-
-    /// After a gap anything may have happened: work, or the database forgot us.
-    fn look_at_everything(&mut self) {
-        self.next_look = Instant::now();
-        self.next_heartbeat = self.next_look;
     }
 
     async fn introduce(&mut self) -> Result<(), Failure> {
@@ -172,7 +138,7 @@ impl Claimer {
         );
         self.parts.sidecar.store(id, Ordering::Relaxed);
         self.known = true;
-        self.look_at_everything();
+        self.pace.everything_now();
         Ok(())
     }
 
@@ -180,20 +146,12 @@ impl Claimer {
         self.parts.sidecar.load(Ordering::Relaxed)
     }
 
-    /// Says that we live, and moves the next look forward if there is work earlier.
-    async fn heartbeat(&mut self) -> Result<(), Failure> {
-        if let Some(wait) = self.beat().await? {
-            self.next_look = self.next_look.min(Instant::now() + wait.max(SHORTEST_IDLE));
-        }
-        Ok(())
-    }
-
     /// Says that we live; gives the time until there is work, if there will be.
     async fn beat(&mut self) -> Result<Option<Duration>, Failure> {
         let (id, in_flight) = (self.id(), self.parts.slots.in_flight());
         let in_flight = i32::try_from(in_flight).unwrap_or(i32::MAX);
         let heartbeat = protocol::heartbeat(&mut self.parts.line, id, in_flight).await?;
-        self.next_heartbeat = Instant::now() + HEARTBEAT_EVERY;
+        self.pace.beaten();
         self.parts.pulse.heartbeat();
         if !heartbeat.known {
             tracing::warn!(
@@ -224,42 +182,19 @@ impl Claimer {
         let started = self.start(claimed, &mut slot).await;
         drop(slot);
         started?;
-        self.last_look = Instant::now();
-        self.next_look = self.last_look + self.pause_after(found, free).await?;
-        Ok(())
-    }
-
-    /// How long to wait after a claim that found so many for so many slots.
-    async fn pause_after(&mut self, found: usize, free: usize) -> Result<Duration, Failure> {
         if found > 0 {
-            (self.hungry, self.blocked) = (true, 0);
-            return Ok(if found < free {
-                SHORTEST_IDLE
-            } else {
-                Duration::ZERO
-            });
+            self.pace.found(found, free);
+            return Ok(());
         }
-        let last_beat = self.next_heartbeat.checked_sub(HEARTBEAT_EVERY);
-        let just_now = last_beat.is_some_and(|beat| beat.elapsed() < ASKED_JUST_NOW);
-        let wait = if just_now {
-            Some(Duration::ZERO)
-        } else {
+        let asked = self.pace.should_ask();
+        let wait = if asked {
             self.beat().await?
-        };
-        self.hungry = wait.is_some_and(|wait| wait <= SOON);
-        if wait == Some(Duration::ZERO) {
-            self.blocked = self.blocked.saturating_add(1);
-            let growing = SHORTEST_IDLE.saturating_mul(1 << self.blocked.min(10));
-            return Ok(growing.min(LONGEST_BLOCKED));
-        }
-        self.blocked = 0;
-        let told = self.parts.pulse.is_listening();
-        let longest = if told {
-            LONGEST_IDLE
         } else {
-            LONGEST_IDLE_UNTOLD
+            Some(Duration::ZERO)
         };
-        Ok(wait.map_or(longest, |wait| wait.clamp(SHORTEST_IDLE, longest)))
+        self.pace
+            .found_nothing(wait, self.parts.pulse.is_listening());
+        Ok(())
     }
 
     /// Starts the calls. When a provider's row can't be fetched, what is left is put back.
@@ -312,7 +247,7 @@ impl Claimer {
         loop {
             tokio::select! {
                 () = self.parts.slots.all_free() => return,
-                () = sleep_until(self.next_heartbeat) => {
+                () = sleep_until(self.pace.next_heartbeat()) => {
                     self.parts.line.ready().await;
                     if let Err(failure) = self.beat().await {
                         failure.log("heartbeat");

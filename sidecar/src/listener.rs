@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::Notify, time::sleep};
+use tokio_util::sync::CancellationToken;
 
 use crate::{failure::Remedy, health::Pulse, line::Line};
 
@@ -13,8 +14,20 @@ const ASK_EVERY: Duration = Duration::from_secs(30);
 /// How long to leave LISTEN alone after PostgreSQL, or a pooler before it, refused it.
 const AFTER_REFUSAL: Duration = Duration::from_secs(60);
 
-/// Listens for ever.
-pub(crate) async fn listen(mut line: Line, wake: Arc<Notify>, pulse: Arc<Pulse>) {
+/// Listens until told to stop.
+pub(crate) async fn listen(
+    mut line: Line,
+    wake: Arc<Notify>,
+    pulse: Arc<Pulse>,
+    stop: CancellationToken,
+) {
+    let for_ever = listen_for_ever(&mut line, &wake, &pulse);
+    stop.run_until_cancelled(for_ever).await;
+    pulse.set_listening(false);
+    line.close().await;
+}
+
+async fn listen_for_ever(line: &mut Line, wake: &Notify, pulse: &Pulse) {
     loop {
         line.ready().await;
         match line.query("listen reconcile_due", &[]).await {
@@ -22,7 +35,7 @@ pub(crate) async fn listen(mut line: Line, wake: Arc<Notify>, pulse: Arc<Pulse>)
                 pulse.set_listening(true);
                 // Calls that came while nobody listened are lost, so look.
                 wake.notify_one();
-                until_silent(&mut line).await;
+                until_silent(line).await;
                 pulse.set_listening(false);
             }
             Err(failure) => {

@@ -18,7 +18,7 @@
 //! - [`listener`]: the wake-up call
 //!
 //! One order's way
-//! - [`claimer`]: takes what is due, as much as there are free [`slots`]
+//! - [`claimer`]: takes what is due, as much as there are free [`slots`], at its own [`pace`]
 //! - [`profile`]: what all orders of one provider share
 //! - [`work`]: runs one claimed order as a task
 //! - [`http`]: one call; [`fault`]: how it can fail; [`retry_after`]: what the provider wishes
@@ -41,6 +41,7 @@ mod http;
 mod instruments;
 mod line;
 mod listener;
+mod pace;
 mod profile;
 mod protocol;
 mod reporter;

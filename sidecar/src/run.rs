@@ -123,11 +123,8 @@ async fn run(settings: Settings) -> Result<(), StartError> {
     );
     let reporter = AbortOnDropHandle::new(tokio::spawn(reporter.run()));
     let ears = Line::new(database, "listen").telling(Arc::clone(&wake));
-    let listener = AbortOnDropHandle::new(tokio::spawn(listen(
-        ears,
-        Arc::clone(&wake),
-        Arc::clone(&pulse),
-    )));
+    let listening = listen(ears, Arc::clone(&wake), Arc::clone(&pulse), stop.clone());
+    let listener = AbortOnDropHandle::new(tokio::spawn(listening));
     let mut claimer = Claimer::new(Parts {
         line: claims,
         name,
@@ -141,7 +138,6 @@ async fn run(settings: Settings) -> Result<(), StartError> {
 
     claimer.run().await;
 
-    drop(listener);
     tracing::info!(
         in_flight = slots.in_flight(),
         timeout_s = settings.stop_timeout.as_secs_f64(),
@@ -159,6 +155,8 @@ async fn run(settings: Settings) -> Result<(), StartError> {
         );
     }
     claimer.leave(worker.abandoned()).await;
+    // It ended when the stop began; this waits for its goodbye.
+    drop(timeout(LAST_REPORTS, listener).await);
     tracing::info!(drained, "stopped");
     Ok(())
 }

@@ -47,25 +47,29 @@ pub(crate) fn client_config(
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()?;
-    let trust: Trust = match protection {
-        Protection::VerifyFull | Protection::VerifyCa => {
-            let roots = Arc::new(roots(extra_authorities)?);
-            let verifier =
-                WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
-                    .build()
-                    .map_err(|error| Error::General(error.to_string()))?;
-            if protection == Protection::VerifyFull {
-                Trust::Full(verifier)
-            } else {
-                Trust::Authority(verifier)
-            }
-        }
-        _ => Trust::Anybody,
-    };
+    let trust = trust(protection, extra_authorities, &provider)?;
     Ok(builder
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Verifier { trust, provider }))
         .with_no_client_auth())
+}
+
+fn trust(
+    protection: Protection,
+    extra_authorities: Option<&[u8]>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Trust, TlsError> {
+    let verifier = || {
+        let roots = Arc::new(roots(extra_authorities)?);
+        WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider))
+            .build()
+            .map_err(|error| TlsError::Setup(Error::General(error.to_string())))
+    };
+    match protection {
+        Protection::VerifyFull => verifier().map(Trust::Full),
+        Protection::VerifyCa => verifier().map(Trust::Authority),
+        Protection::Disable | Protection::Prefer | Protection::Require => Ok(Trust::Anybody),
+    }
 }
 
 fn roots(extra: Option<&[u8]>) -> Result<RootCertStore, TlsError> {
@@ -141,5 +145,76 @@ impl ServerCertVerifier for Verifier {
         self.provider
             .signature_verification_algorithms
             .supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
+
+    struct Server {
+        authority: Vec<u8>,
+        certificate: CertificateDer<'static>,
+    }
+
+    fn server(name: &str) -> Server {
+        let mut params = CertificateParams::new(vec![]).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let certificate = params
+            .signed_by(&KeyPair::generate().unwrap(), &issuer)
+            .unwrap();
+        Server {
+            authority: issuer.pem().into_bytes(),
+            certificate: certificate.der().clone(),
+        }
+    }
+
+    fn accepts(protection: Protection, server: &Server, extra: Option<&[u8]>, name: &str) -> bool {
+        let provider = Arc::new(ring::default_provider());
+        let trust = trust(protection, extra, &provider).unwrap();
+        let name = ServerName::try_from(name).unwrap();
+        Verifier { trust, provider }
+            .verify_server_cert(&server.certificate, &[], &name, &[], UnixTime::now())
+            .is_ok()
+    }
+
+    #[test]
+    fn each_sslmode_trusts_as_much_as_it_says() {
+        use Protection::{Prefer, Require, VerifyCa, VerifyFull};
+        let server = server("db.internal");
+        let ours = Some(server.authority.as_slice());
+        for (protection, extra, name, expected) in [
+            (VerifyFull, ours, "db.internal", true),
+            (VerifyFull, ours, "other.internal", false),
+            (VerifyFull, ours, "10.0.0.1", false),
+            (VerifyFull, None, "db.internal", false),
+            (VerifyCa, ours, "other.internal", true),
+            (VerifyCa, None, "db.internal", false),
+            (Require, None, "other.internal", true),
+            (Prefer, None, "other.internal", true),
+        ] {
+            assert_eq!(
+                accepts(protection, &server, extra, name),
+                expected,
+                "{protection:?} {name}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_without_certificates_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca.pem");
+        assert!(matches!(read_authorities(&file), Err(TlsError::File(_))));
+        std::fs::write(&file, "no certificate").unwrap();
+        assert!(matches!(
+            read_authorities(&file),
+            Err(TlsError::Certificate)
+        ));
+        std::fs::write(&file, server("x").authority).unwrap();
+        assert!(read_authorities(&file).is_ok());
     }
 }

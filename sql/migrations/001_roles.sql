@@ -81,6 +81,8 @@ grant select on
     reconcile.orders, reconcile.stale_orders, reconcile.stuck_orders, reconcile.order_history, reconcile.checks,
     reconcile.runs, reconcile.provider_health, reconcile.sidecars, reconcile.alerts
 to reconcile_reader, reconcile_operator;
+-- A view reads tables as its owner, and calls functions as its reader.
+grant execute on function reconcile._sidecar_alive_within() to reconcile_reader, reconcile_operator;
 grant execute on function reconcile.explain_order(text) to reconcile_reader, reconcile_operator, reconcile_app;
 
 commit;

@@ -1,0 +1,2 @@
+-- What CREATE EXTENSION makes.
+\dx+ pg_reconcile

@@ -1,0 +1,64 @@
+//! The benchmark: each part measures one thing against a server, a provider and a sidecar of its
+//! own, and adds its rows to one table. Nothing in here is asserted: a number that misses its aim
+//! says so in the table.
+//!
+//! # Layout
+//! - [`plan`]: how much is measured, in full and quickly
+//! - [`throughput`]: orders settled a second, against [`bare_loop`]
+//! - [`claims`]: a claim with ever more orders waiting; [`old_snapshot`]: with an old snapshot held
+//! - [`footprint`]: the sidecar's memory, and its statements when there is nothing to do
+//! - [`waiting_calls`]: what `reconcile_order` adds to the provider's time
+//! - [`server`], [`ledger`], [`vendor`], [`hand`]: what they measure with
+//! - [`usage`], [`samples`], [`machine`]: numbers of the system, of many measurements, of the machine
+//! - [`table`], [`progress`]: what is shown
+
+mod bare_loop;
+mod claims;
+mod footprint;
+mod hand;
+mod ledger;
+mod machine;
+mod old_snapshot;
+mod plan;
+mod progress;
+mod samples;
+mod server;
+mod table;
+mod throughput;
+mod usage;
+mod vendor;
+mod waiting_calls;
+
+use anyhow::Result;
+
+pub use plan::{Part, Plan};
+use progress::Progress;
+use server::Server;
+use table::Table;
+
+/// Measures what the plan says and gives the text to print: machine, versions, settings, table.
+///
+/// # Errors
+/// When something does not run at all, or orders are not settled as their provider says.
+pub async fn run(plan: &Plan) -> Result<String> {
+    let progress = Progress::new(plan.parts.len());
+    let server = Server::start().await?;
+    let mut table = Table::default();
+    for part in &plan.parts {
+        match part {
+            Part::Throughput => throughput::measure(plan, &server, &progress, &mut table).await?,
+            Part::Claims => claims::measure(plan, &server, &progress, &mut table).await?,
+            Part::OldSnapshot => {
+                old_snapshot::measure(plan, &server, &progress, &mut table).await?;
+            }
+            Part::Footprint => footprint::measure(plan, &server, &progress, &mut table).await?,
+            Part::WaitingCalls => {
+                waiting_calls::measure(plan, &server, &progress, &mut table).await?;
+            }
+        }
+        progress.part_done();
+    }
+    let heading = machine::describe(&server, plan).await?;
+    progress.finish();
+    Ok(format!("{heading}\n{table}\n"))
+}

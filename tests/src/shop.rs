@@ -1,0 +1,294 @@
+//! An application's database with pg_reconcile in it, a provider that it asks, and sidecars as they
+//! are wanted: what the suites of whole behaviours start from. Owns how these are put together and
+//! what is true of the ledger whenever nothing is under way; what a test expects is the test's.
+
+mod ledger;
+mod load;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::sync::OnceCell;
+use tokio_postgres::Client;
+use tokio_postgres::types::ToSql;
+
+pub use ledger::{Check, Order};
+pub use load::Load;
+
+use crate::cluster::{self, Cluster, Contents, Database};
+use crate::sidecar::{self, Sidecar};
+use crate::simulator::Simulator;
+use crate::wait;
+
+/// Within this time everything happens that happens at all, on a machine that is busy with other
+/// tests; nothing is asserted about speed.
+pub const SOON: Duration = Duration::from_secs(30);
+
+/// The longest that a report may be missing: a lease lasts for the call and 20 seconds more, and a
+/// sidecar looks for such leases every few seconds.
+pub const LEASE_OVER: Duration = Duration::from_secs(60);
+
+/// The roles of the migration, and one login role for each part that connects.
+const ROLES: &str = concat!(
+    include_str!("../../sql/migrations/001_roles.sql"),
+    r"
+    do $$
+    declare
+        v_part text;
+    begin
+        foreach v_part in array array['app', 'sidecar', 'operator', 'reader'] loop
+            if not exists (select from pg_roles where rolname = 'shop_' || v_part) then
+                execute format('create role shop_%1$s login in role reconcile_%1$s', v_part);
+            end if;
+        end loop;
+    end
+    $$;
+    "
+);
+
+/// What every provider of a shop is added with: the answer's shape in the simulator.
+const PROVIDER: &str = r#"
+    select reconcile.add_provider(
+        name => '%NAME', url => '%URL/orders/{order_number}?invoice={reference}',
+        status_map => '{
+            "succeeded": "succeeded", "failed": "failed", "cancelled": "cancelled", "refunded": "refunded",
+            "processing": "pending", "pending": "pending", "unheard of": "not_found"
+        }',
+        status_path => '$.data.status', transaction_id_path => '$.data.transactionId',
+        amount_path => '$.data.retailPrice', currency_path => '$.data.currency', reference_path => '$.data.invoiceId'
+    )
+"#;
+
+/// See the module.
+pub struct Shop<'cluster> {
+    /// Its database.
+    pub database: Database<'cluster>,
+    /// The superuser's connection to it.
+    pub client: Client,
+    /// The provider called `vendor`.
+    pub vendor: Simulator,
+}
+
+/// The settings of a cluster for shops: with the roles of the migration.
+#[must_use]
+pub fn settings() -> cluster::Settings {
+    cluster::Settings::default().after_extension(ROLES)
+}
+
+impl Shop<'static> {
+    /// A shop in the cluster that the tests of this process share, with `name` for its database.
+    ///
+    /// # Errors
+    /// As [`Shop::open_in`].
+    pub async fn open(name: &'static str) -> Result<Self> {
+        static SHARED: OnceCell<Cluster> = OnceCell::const_new();
+        let cluster = SHARED
+            .get_or_try_init(|| Cluster::start_new(settings()))
+            .await?;
+        Self::open_in(cluster, name).await
+    }
+}
+
+impl<'cluster> Shop<'cluster> {
+    /// A shop in a cluster of one's own, which was started with [`settings`].
+    ///
+    /// # Errors
+    /// When there is no such database to be made, or no provider to be had.
+    pub async fn open_in(cluster: &'cluster Cluster, name: &'cluster str) -> Result<Self> {
+        let database = cluster.database(name, Contents::Extension).await?;
+        let shop = Self {
+            database,
+            client: database.connect().await?,
+            vendor: Simulator::start()?,
+        };
+        shop.add_provider("vendor", &shop.vendor, "").await?;
+        Ok(shop)
+    }
+
+    /// A new superuser's connection, after the server was away.
+    ///
+    /// # Errors
+    /// When the server does not take it.
+    pub async fn reconnect(&mut self) -> Result<()> {
+        let database = self.database;
+        let client = wait::value(SOON, "a server that takes connections", async || {
+            Ok(Some(database.connect().await?))
+        });
+        self.client = client.await?;
+        Ok(())
+    }
+
+    /// Adds a provider whose answers have the simulator's shape. `fields` are named arguments of
+    /// `reconcile.alter_provider`, such as `concurrency => 4`; none when empty.
+    ///
+    /// # Errors
+    /// When a field is refused.
+    pub async fn add_provider(&self, name: &str, at: &Simulator, fields: &str) -> Result<()> {
+        let add = PROVIDER.replace("%NAME", name).replace("%URL", &at.url(""));
+        self.client.batch_execute(&add).await?;
+        if fields.is_empty() {
+            return Ok(());
+        }
+        self.alter_provider(name, fields).await
+    }
+
+    /// Changes a provider; `fields` as in [`Self::add_provider`].
+    ///
+    /// # Errors
+    /// When a field is refused.
+    pub async fn alter_provider(&self, name: &str, fields: &str) -> Result<()> {
+        self.run(&format!(
+            "select reconcile.alter_provider('{name}', {fields})"
+        ))
+        .await
+    }
+
+    /// A sidecar that may ask the vendor, ready.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn sidecar(&self) -> Result<Sidecar> {
+        Sidecar::start_ready(&self.sidecar_settings()).await
+    }
+
+    /// What [`Self::sidecar`] starts with.
+    #[must_use]
+    pub fn sidecar_settings(&self) -> sidecar::Settings {
+        let url = self.database.url_as("shop_sidecar");
+        sidecar::Settings::new(&url, self.vendor.address())
+    }
+
+    /// A connection of the application, which may do nothing but track orders and ask about them.
+    ///
+    /// # Errors
+    /// When the server does not take it.
+    pub async fn app(&self) -> Result<Client> {
+        self.database.connect_as("shop_app").await
+    }
+
+    /// Tracks an order of the vendor over 0.73 USD, created just now: its first check is due in a
+    /// minute.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn track(&self, order_number: &str) -> Result<()> {
+        self.track_aged(order_number, "0").await
+    }
+
+    /// Tracks an order that was created this long ago, an interval such as `2 hours`. From a minute
+    /// on its first check is due at once.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn track_aged(&self, order_number: &str, age: &str) -> Result<()> {
+        self.track_at("vendor", order_number, age).await
+    }
+
+    /// As [`Self::track_aged`], of another provider.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn track_at(&self, provider: &str, order_number: &str, age: &str) -> Result<()> {
+        let track =
+            "select reconcile.track_order($1, $2, reference => left('INV-' || $1, 500), amount => 0.73,
+            currency => 'USD', created_at => clock_timestamp() - $3::text::interval)";
+        self.client
+            .execute(track, &[&order_number, &provider, &age])
+            .await
+            .with_context(|| format!("order {order_number} could not be tracked"))?;
+        Ok(())
+    }
+
+    /// Tells the sidecars to look at once, as pg_cron does.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn signal(&self) -> Result<()> {
+        self.run("select reconcile_stale_orders()").await
+    }
+
+    /// Makes the time of an order's next check come: what its schedule says is in the past from now
+    /// on. The sidecars are told.
+    ///
+    /// # Errors
+    /// When the order is not waiting in the queue.
+    pub async fn make_due(&self, order_number: &str) -> Result<()> {
+        let due = "update reconcile.due_checks set due_at = clock_timestamp() where order_id =
+            (select order_id from reconcile.tracked_orders where order_number = $1)";
+        let moved = self.client.execute(due, &[&order_number]).await?;
+        anyhow::ensure!(moved == 1, "order {order_number} is not in the queue");
+        self.signal().await
+    }
+
+    /// Makes an order's next check due, waits until it is recorded, and gives it.
+    ///
+    /// # Errors
+    /// When the order is not in the queue, or nothing is recorded.
+    pub async fn next_check(&self, order_number: &str) -> Result<Check> {
+        let before = self.checks(order_number).await?.len();
+        self.make_due(order_number).await?;
+        self.check(order_number, before).await
+    }
+
+    /// Waits until the check of this index (the first is 0) is recorded about an order, and gives it.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub async fn check(&self, order_number: &str, nth: usize) -> Result<Check> {
+        let what = format!("check {nth} of order {order_number}");
+        wait::value(SOON, what, async || {
+            Ok(self.checks(order_number).await?.into_iter().nth(nth))
+        })
+        .await
+    }
+
+    /// Waits until an order is in this state.
+    ///
+    /// # Errors
+    /// When it is not; the message has its story.
+    pub async fn becomes(&self, order_number: &str, state: &str) -> Result<()> {
+        let what = format!("order {order_number} to be {state}");
+        let became = wait::until(SOON, what, async || {
+            let order = self.order(order_number).await;
+            order.is_ok_and(|order| order.state == state)
+        });
+        if let Err(error) = became.await {
+            let story = "select reconcile.explain_order($1)";
+            let story: String = self.one(story, &[&order_number]).await?;
+            return Err(error.context(story));
+        }
+        Ok(())
+    }
+
+    /// Lets all leases of one sidecar run out now, as if it had been silent for long.
+    ///
+    /// # Errors
+    /// When the database is not there.
+    pub async fn expire_leases(&self) -> Result<()> {
+        self.run("update reconcile.leases set expires_at = clock_timestamp() - interval '1 second'")
+            .await
+    }
+
+    /// Runs SQL as the superuser.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub async fn run(&self, sql: &str) -> Result<()> {
+        self.client
+            .batch_execute(sql)
+            .await
+            .with_context(|| sql.to_owned())
+    }
+
+    /// The first column of a query's only row, asked as the superuser.
+    ///
+    /// # Errors
+    /// When there is not exactly one row, or the value is of another type.
+    pub async fn one<T>(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<T>
+    where
+        T: for<'a> tokio_postgres::types::FromSql<'a>,
+    {
+        let row = self.client.query_one(sql, parameters).await;
+        Ok(row.with_context(|| sql.to_owned())?.try_get(0)?)
+    }
+}
