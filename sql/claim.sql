@@ -187,10 +187,20 @@ begin
             for update skip locked
         ) as d
     ),
+    chosen as materialized (
+        select found.place, found.due_at, found.provider_id, found.urgent
+        from (
+            select u.place, u.due_at, u.provider_id, true as urgent from urgent as u
+            union all
+            select s.place, s.due_at, s.provider_id, false from scheduled as s
+        ) as found
+        order by found.urgent desc, found.due_at
+        limit p_free_slots
+    ),
     taken as (
         -- By place, not by key: the rows are locked, so they stay where they were found.
         delete from reconcile.due_checks as d
-        where d.ctid = any (array(select u.place from urgent as u union all select s.place from scheduled as s))
+        where d.ctid = any (array(select c.place from chosen as c))
         returning d.order_id, d.provider_id, d.urgent
     ),
     leased as (
@@ -207,10 +217,9 @@ begin
             swept_at = case when quota.looks_from = '-infinity' then v_now else t.swept_at end
         from quota
         cross join lateral (
-            select
-                (select count(*) from urgent where urgent.provider_id = quota.provider_id)
-                + (select count(*) from scheduled where scheduled.provider_id = quota.provider_id) as calls,
-                (select max(scheduled.due_at) from scheduled where scheduled.provider_id = quota.provider_id) as through
+            select count(*) as calls, max(c.due_at) filter (where not c.urgent) as through
+            from chosen as c
+            where c.provider_id = quota.provider_id
         ) as counts
         where t.provider_id = quota.provider_id
     )

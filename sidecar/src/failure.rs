@@ -56,7 +56,7 @@ impl Failure {
         };
         match sqlstate.as_str() {
             "3F000" | "42883" | "42P01" => {
-                "pg_reconcile is missing in this database or older than this sidecar: run CREATE EXTENSION pg_reconcile, or ALTER EXTENSION pg_reconcile UPDATE"
+                "pg_reconcile is missing in this database or older than this sidecar: install it with CREATE EXTENSION pg_reconcile, or bring it up to date with ALTER EXTENSION"
             }
             "42501" => {
                 "this login lacks the rights of the sidecar's role: GRANT reconcile_sidecar TO it"

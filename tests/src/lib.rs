@@ -7,6 +7,7 @@
 //! - [`sidecar`]: the real sidecar binary, started, signalled, read
 //! - [`shop`]: an application's database with a provider and sidecars, as the suites use them
 //! - [`leash`]: what makes sure that none of these outlives the test process
+//! - [`transcript`]: golden transcripts, a psql script beside what it printed
 //! - [`wait`]: waiting for a condition, in place of sleeping
 //! - [`port`]: free TCP ports
 //! - [`process`]: what runs on this machine
@@ -20,4 +21,5 @@ pub mod process;
 pub mod shop;
 pub mod sidecar;
 pub mod simulator;
+pub mod transcript;
 pub mod wait;

@@ -45,19 +45,13 @@ pub(crate) static KINDS: [Kind; 14] = [
     kind("succeeded", 90, "succeeded", "succeeded", |_| {
         say("succeeded")
     }),
-    kind(
-        "succeeded at the third call",
-        40,
-        "succeeded",
-        "succeeded",
-        |_| {
-            vec![
-                Step::status("processing"),
-                Step::status("pending"),
-                Step::status("succeeded"),
-            ]
-        },
-    ),
+    kind("third call succeeded", 40, "succeeded", "succeeded", |_| {
+        vec![
+            Step::status("processing"),
+            Step::status("pending"),
+            Step::status("succeeded"),
+        ]
+    }),
     kind("slow, then succeeded", 10, "succeeded", "succeeded", |_| {
         vec![Step::status("succeeded").after_ms(1_500)]
     }),
@@ -66,13 +60,9 @@ pub(crate) static KINDS: [Kind; 14] = [
     }),
     Kind {
         provider: PATIENT,
-        ..kind(
-            "succeeded, asked by hand",
-            1,
-            "succeeded",
-            "succeeded",
-            |_| say("succeeded"),
-        )
+        ..kind("succeeded, by hand", 1, "succeeded", "succeeded", |_| {
+            say("succeeded")
+        })
     },
     kind("failed", 40, "failed", "failed", |_| say("failed")),
     kind("cancelled", 20, "failed", "failed", |_| say("cancelled")),

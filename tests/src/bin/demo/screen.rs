@@ -6,13 +6,13 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use console::style;
+use console::{Term, style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Room for what a step is called.
-const STEP_WIDTH: usize = 22;
+const STEP_WIDTH: usize = 19;
 /// Room for what came of it.
-const RESULT_WIDTH: usize = 46;
+const RESULT_WIDTH: usize = 48;
 
 /// Standard output.
 pub(crate) struct Screen {
@@ -36,6 +36,13 @@ impl Screen {
     /// Whether what is shown can be drawn over.
     pub(crate) fn is_live(&self) -> bool {
         self.live
+    }
+
+    /// Its width in characters; that of a wide page when it is not a terminal.
+    pub(crate) fn columns(&self) -> u16 {
+        Term::stdout()
+            .size_checked()
+            .map_or(100, |(_rows, columns)| columns)
     }
 
     /// Since the beginning.

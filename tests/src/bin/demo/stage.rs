@@ -19,8 +19,8 @@ const DATABASE: &str = "shop";
 pub(crate) const APPLICATION: &str = "shop_app";
 /// The role that the sidecar connects as.
 const SIDECAR: &str = "shop_sidecar";
-/// The secret that the vendor's row names and the sidecar holds.
-const SECRET: (&str, &str) = ("VENDOR_TOKEN", "known to the sidecar alone");
+/// The secret that the vendor's row names, and that the sidecar alone knows.
+pub(crate) const SECRET_NAME: &str = "VENDOR_TOKEN";
 
 /// Everything that runs. Dropping it ends it, in the order of the fields.
 pub(crate) struct Stage {
@@ -134,7 +134,7 @@ async fn vendor() -> Result<(Simulator, String)> {
 
 async fn ask(database: Database<'_>, vendor: SocketAddr) -> Result<(Sidecar, String)> {
     let mut settings = sidecar::Settings::new(&database.url_as(SIDECAR), vendor);
-    settings.secrets = vec![(SECRET.0.to_owned(), SECRET.1.to_owned())];
+    settings.secrets = vec![(SECRET_NAME.to_owned(), "s3cret".to_owned())];
     settings.environment = vec![
         ("RECONCILE_NAME".to_owned(), "demo".to_owned()),
         // Some calls will never be answered: their orders are put back, and not waited for.

@@ -66,9 +66,9 @@ fn table(plan: &[Order], standings: &Standings) -> Table {
     let mut table = Table::new();
     let line = LineStyle::none().fill('─').junction('─');
     table.load_style(presets::NOTHING.header_separator(line));
-    let mut header = vec!["the vendor's answer", "its outcome"];
+    let mut header = vec!["vendor's answer", "outcome"];
     header.extend(&states);
-    header.push("orders");
+    header.push("all");
     table.set_header(header);
     for kind in &KINDS {
         let these = plan.iter().filter(|order| order.kind.name == kind.name);
@@ -79,8 +79,11 @@ fn table(plan: &[Order], standings: &Standings) -> Table {
         ));
     }
     table.add_row(row("total", "", &counts(plan.iter(), &states, standings)));
-    for column in table.column_iter_mut().skip(2) {
-        column.set_cell_alignment(CellAlignment::Right);
+    for (nth, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 1));
+        if nth >= 2 {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
     }
     table
 }

@@ -6,36 +6,38 @@ use console::style;
 
 use crate::fates::Order;
 use crate::screen::Screen;
-use crate::stage::Stage;
+use crate::stage::{SECRET_NAME, Stage};
 
-/// The vendor becomes a row, once as it should be and once with a schedule that the demo has time for.
+/// The vendor becomes a row: once with a schedule that the demo has time for, once with a real one.
 pub(crate) async fn describe_the_vendor(screen: &Screen, stage: &Stage) -> Result<()> {
     screen.announce(
-        "A vendor is a row: where to ask, and how to read the answer. The schedule is in seconds \
-         because\nthis is a demo; a real one is in minutes.",
+        "A vendor is a row: where to ask, and how to read the answer.\n\
+         Its schedule is in seconds because this is a demo; a real one is in minutes.",
     )?;
-    let vendor = |name: &str, schedule: &str, rest: &str| {
-        let url = stage
-            .simulator()
-            .url("/orders/{order_number}?invoice={reference}");
+    let url = stage
+        .simulator()
+        .url("/orders/{order_number}?invoice={reference}");
+    let vendor = |name: &str, pace: &str| {
         format!(
-            "select reconcile.add_provider(
-    name => '{name}',
-    url => '{url}',
-    auth => '{{\"kind\": \"bearer\", \"secret\": \"VENDOR_TOKEN\"}}',
-    status_path => '$.data.status',
-    status_map => '{{\"succeeded\": \"succeeded\", \"failed\": \"failed\", \"cancelled\": \"failed\",
-                    \"processing\": \"pending\", \"pending\": \"pending\"}}',
-    transaction_id_path => '$.data.transactionId',
-    amount_path => '$.data.retailPrice', currency_path => '$.data.currency',
-    reference_path => '$.data.invoiceId',
-    schedule => '{schedule}'{rest});"
+            r#"select reconcile.add_provider(
+  name => '{name}',
+  url => '{url}',
+  auth => '{{"kind": "bearer", "secret": "{SECRET_NAME}"}}',
+  status_path => '$.data.status',
+  status_map => '{{"succeeded": "succeeded", "failed": "failed",
+                  "cancelled": "failed",
+                  "processing": "pending", "pending": "pending"}}',
+  transaction_id_path => '$.data.transactionId',
+  amount_path => '$.data.retailPrice',
+  currency_path => '$.data.currency',
+  reference_path => '$.data.invoiceId',
+  {pace});"#
         )
     };
-    let limits =
-        ",\n    rate_limit => 80, rate_interval => '1 s', concurrency => 40, timeout => '3 s'";
-    typed(screen, stage, &vendor("vendor", "1s, 1s, then 2s", limits)).await?;
-    let patient = vendor("patient_vendor", "5m, then 10m", "");
+    let quick = "schedule => '1s, 1s, then 2s', timeout => '3 s',
+  rate_limit => 80, rate_interval => '1 s', concurrency => 40";
+    typed(screen, stage, &vendor("vendor", quick)).await?;
+    let patient = vendor("patient_vendor", "schedule => '5m, then 10m'");
     stage
         .database()
         .psql(&STOP_AT_ERRORS, &patient)
@@ -65,7 +67,7 @@ pub(crate) async fn ask(screen: &Screen, stage: &Stage, plan: &[Order]) -> Resul
     screen.announce("The vendor says this one succeeded, but it went to review. Why?")?;
     let disputed = of(|order| order.kind.state == "review")?;
     let explain = format!(
-        "select reconcile.explain_order('{disputed}') \\g (format=unaligned tuples_only=on)"
+        "select reconcile.explain_order('{disputed}')\n  \\g (format=unaligned tuples_only=on)"
     );
     typed(screen, stage, &explain).await?;
 
@@ -96,15 +98,16 @@ pub(crate) fn invite(screen: &Screen, stage: &Stage) -> Result<()> {
 
 const STOP_AT_ERRORS: [&str; 2] = ["-v", "ON_ERROR_STOP=1"];
 
-/// Shows the SQL behind psql's prompt, runs it, and shows what psql prints.
+/// Shows the SQL behind psql's prompt, runs it, and shows what psql prints, wrapped as wide as the
+/// screen. Without the prompts of continued lines, so that it can be copied.
 async fn typed(screen: &Screen, stage: &Stage, sql: &str) -> Result<()> {
     let database = stage.database();
-    for (nth, line) in sql.lines().enumerate() {
-        let prompt = if nth == 0 { "=#" } else { "(#" };
-        let prompt = format!("{}{prompt}", database.name());
-        screen.line(format!("{} {}", style(prompt).dim(), style(line).bold()))?;
-    }
-    let answer = database.psql(&STOP_AT_ERRORS, sql).await?.ok()?;
+    let prompt = format!("{}=#", database.name());
+    screen.line(format!("{} {}", style(prompt).dim(), style(sql).bold()))?;
+    let columns = format!("columns={}", screen.columns());
+    let mut arguments = STOP_AT_ERRORS.to_vec();
+    arguments.extend(["-P", "format=wrapped", "-P", &columns]);
+    let answer = database.psql(&arguments, sql).await?.ok()?;
     screen.line(answer.trim_end())?;
     Ok(())
 }

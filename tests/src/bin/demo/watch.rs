@@ -42,8 +42,7 @@ pub(crate) async fn until_settled(screen: &Screen, stage: &Stage, plan: &[Order]
             .filter(|order| !order.kind.is_held_back())
             .all(|order| order.is_where_it_should_be(&standings));
         if settled || began.elapsed() > PATIENCE {
-            display.end();
-            return Ok(());
+            return display.end();
         }
     }
 }
@@ -102,9 +101,11 @@ impl<'screen> Display<'screen> {
     }
 
     /// Leaves the bars where they stand.
-    fn end(self) {
-        if let Self::Bars(_all, bars) = self {
+    fn end(self) -> Result<()> {
+        if let Self::Bars(all, bars) = self {
             bars.iter().for_each(ProgressBar::abandon);
+            all.println("")?;
         }
+        Ok(())
     }
 }
