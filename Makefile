@@ -28,7 +28,7 @@ install: build ## install into the PostgreSQL that pg_config names, and the side
 	$(SUDO) cp -R --remove-destination "$(PACKAGE)/." /
 	$(SUDO) install -m 755 target/release/reconcile-sidecar /usr/local/bin/reconcile-sidecar
 
-demo: install ## watch stale orders being settled (KEEP=1 leaves it running)
+demo: install ## watch stale orders being settled (KEEP=1 keeps it up until Ctrl-C)
 	target/release/demo $(if $(KEEP),--keep)
 
 test: install lint ## everything: lints, unit tests, and the suites with a real server

@@ -96,6 +96,12 @@ create function reconcile._refuse_change() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
+    -- What retention would have dropped with its month may go from the partition that serves all other months, too.
+    if tg_op = 'DELETE' and tg_table_name = 'recorded_checks_otherwise' then
+        if old.answered_at < (select clock_timestamp() - s.checks_kept from reconcile.settings as s) then
+            return old;
+        end if;
+    end if;
     raise exception 'the audit table % can''t be changed', tg_table_name
         using errcode = 'RC008', hint = 'Old checks go by retention: see reconcile.settings.checks_kept.';
 end
@@ -167,6 +173,7 @@ declare
     v_partition regclass;
     v_dropped integer := 0;
 begin
+    delete from reconcile.recorded_checks_otherwise as c where c.answered_at < v_kept_from;
     for v_partition in
         select child.oid::regclass
         from pg_inherits

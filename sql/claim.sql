@@ -1,116 +1,50 @@
 -- The claim: a sidecar with free slots takes leases on checks that are due.
 --
--- Quota first, then rows: each provider gets a fair share of the free slots, within its concurrency and its rate, and
--- people who wait go before the schedule. A queue row becomes a lease in one statement.
+-- Quota first, then rows: each provider gets a fair share of the free slots, within its limits, and people who wait go before
+-- the schedule. A queue row becomes a lease in one statement.
 -- Locks: provider_traffic by provider_id, then queue rows with SKIP LOCKED, so that a claim waits only for another claim.
--- Requires: tracking.
+-- Requires: traffic.
 
--- What a claim may look at, in one place: from where on in due order, and how many calls the limits allow.
-create function reconcile._quotas(p_provider_ids integer[])
-returns table (provider_id integer, looks_from timestamptz, allowed integer, free_again_at timestamptz)
-language sql stable rows 10 set search_path = pg_catalog, pg_temp
+-- Questions of test_provider: a person waits, and the call is counted but never held back.
+create function reconcile._claim_tests(p_sidecar_id bigint, p_most integer)
+returns table (
+    order_id bigint, token bigint, provider text, provider_version integer,
+    url text, headers jsonb, body text, awaited boolean
+)
+language sql rows 1 set search_path = pg_catalog, pg_temp
 as $$
-    select
-        p.provider_id,
-        case when t.swept_at > clock_timestamp() - interval '5 seconds' then t.claimed_through else '-infinity' end,
-        greatest(0, least(
-            p.concurrency - (t.in_flight - ended.calls),
-            p.rate_limit - (t.in_flight - ended.calls) - ended.recent_calls - spent.calls
-        )),
-        least(ended.oldest, spent.oldest) + p.rate_interval
-    from reconcile.providers as p
-    join reconcile.provider_traffic as t on t.provider_id = p.provider_id
-    cross join lateral (
-        select
-            coalesce(sum(e.calls), 0)::integer as calls,
-            coalesce(sum(e.calls) filter (where e.ended_at > clock_timestamp() - p.rate_interval), 0)::integer as recent_calls,
-            min(e.ended_at) filter (where e.ended_at > clock_timestamp() - p.rate_interval) as oldest
-        from reconcile.ended_calls as e
-        where e.provider_id = p.provider_id
-    ) as ended
-    cross join lateral (
-        select coalesce(sum(s.calls), 0)::integer as calls, min(s.ended_at) as oldest
-        from reconcile.spent_calls as s
-        where s.provider_id = p.provider_id and s.ended_at > clock_timestamp() - p.rate_interval
-    ) as spent
-    where p.paused_at is null and (p_provider_ids is null or p.provider_id = any (p_provider_ids))
-$$;
-
-comment on function reconcile._quotas(integer[]) is
-    'For each provider that is not paused: from which due time a claim looks, how many calls its limits allow, and when '
-    'its rate gives back the next one.';
-
--- The end of calls, however they ended: reported, released, expired, or called off by a person. Locks nothing.
-create function reconcile._note_ended_calls(p_provider_ids integer[], p_outcomes text[] default '{}', p_details text[] default '{}')
-returns void
-language sql set search_path = pg_catalog, pg_temp
-as $$
-    insert into reconcile.ended_calls (provider_id, calls, faults, answered, last_fault, last_fault_detail)
-    select
-        call.provider_id,
-        count(*),
-        count(*) filter (where call.is_fault),
-        coalesce(bool_or(not call.is_fault), false),
-        (array_agg(call.outcome) filter (where call.is_fault))[1],
-        (array_agg(call.detail) filter (where call.is_fault))[1]
-    from (
-        select given.*, given.outcome in ('throttled', 'provider_error', 'unreachable', 'refused') as is_fault
-        from unnest(p_provider_ids, p_outcomes, p_details) as given (provider_id, outcome, detail)
-    ) as call
-    group by call.provider_id
-$$;
-
-comment on function reconcile._note_ended_calls(integer[], text[], text[]) is
-    'Notes that calls ended, one for each element, and what came of them, for the next claim to count.';
-
--- Called with the rows of provider_traffic locked.
-create function reconcile._fold_ended_calls(p_provider_ids integer[]) returns void
-language sql set search_path = pg_catalog, pg_temp
-as $$
-    with ended as (
-        delete from reconcile.ended_calls as e where e.provider_id = any (p_provider_ids) returning e.*
+    with found as materialized (
+        select test.test_id
+        from reconcile.provider_tests as test
+        where test.token is null
+        order by test.test_id
+        limit p_most
+        for update skip locked
     ),
-    latest as (
-        select distinct on (ended.provider_id) ended.provider_id, ended.last_fault, ended.last_fault_detail, ended.ended_at
-        from ended
-        where ended.faults > 0
-        order by ended.provider_id, ended.ended_at desc
+    taken as (
+        update reconcile.provider_tests as test
+        set token = nextval('reconcile.lease_tokens'), sidecar_id = p_sidecar_id, claimed_at = clock_timestamp()
+        from found
+        where test.test_id = found.test_id
+        returning test.*
     ),
+    -- Negative, so that it began before any lock of provider_traffic was needed: a call that is noted before it ends.
     counted as (
-        update reconcile.provider_traffic as t
-        set in_flight = t.in_flight - sums.calls,
-            faults = case when sums.answered then 0 else t.faults + sums.faults end,
-            last_answer_at = greatest(t.last_answer_at, sums.answered_at),
-            last_fault = coalesce(sums.last_fault, t.last_fault),
-            last_fault_detail = case when sums.faulted_at is null then t.last_fault_detail else sums.last_fault_detail end,
-            last_fault_at = coalesce(sums.faulted_at, t.last_fault_at)
-        from (
-            select
-                ended.provider_id, sum(ended.calls)::integer as calls, sum(ended.faults)::integer as faults,
-                bool_or(ended.answered) as answered, max(ended.ended_at) filter (where ended.answered) as answered_at,
-                max(latest.last_fault) as last_fault, max(latest.last_fault_detail) as last_fault_detail,
-                max(latest.ended_at) as faulted_at
-            from ended
-            left join latest on latest.provider_id = ended.provider_id
-            group by ended.provider_id
-        ) as sums
-        where t.provider_id = sums.provider_id
-    ),
-    forgotten as (
-        delete from reconcile.spent_calls as s
-        using reconcile.providers as p
-        where s.provider_id = any (p_provider_ids) and p.provider_id = s.provider_id
-          and s.ended_at < clock_timestamp() - p.rate_interval
+        insert into reconcile.ended_calls (provider_id, calls, faults, answered)
+        select taken.provider_id, -count(*), 0, false from taken group by taken.provider_id
     )
-    insert into reconcile.spent_calls (provider_id, ended_at, calls)
-    select ended.provider_id, ended.ended_at, ended.calls
-    from ended
-    join reconcile.providers as p on p.provider_id = ended.provider_id
-    where p.rate_limit is not null and ended.ended_at > clock_timestamp() - p.rate_interval
+    select
+        -taken.test_id, taken.token, p.name, taken.provider_version,
+        reconcile.request_url(p.url, taken.order_number, taken.reference, p.variables),
+        reconcile.request_headers(p.headers, taken.order_number, taken.reference, p.variables),
+        case when p.body is not null
+            then reconcile.request_body(p.body, taken.order_number, taken.reference, p.variables) end,
+        true
+    from taken
+    join reconcile.providers as p on p.provider_id = taken.provider_id
 $$;
 
-comment on function reconcile._fold_ended_calls(integer[]) is
-    'Counts ended calls into provider_traffic; a call of a provider with a rate counts as spent for rate_interval after its end.';
+comment on function reconcile._claim_tests(bigint, integer) is 'Takes questions of test_provider; their order_id is the test''s id, negative.';
 
 create function reconcile.sidecar_claim(p_sidecar_id bigint, p_free_slots integer)
 returns table (
@@ -128,6 +62,8 @@ declare
     v_now timestamptz := clock_timestamp();
     -- A lease lasts for the call itself, and for a slow database to take the report.
     v_reporting_time constant interval := '20 seconds';
+    v_free integer := p_free_slots;
+    v_tests integer := 0;
     v_active integer[];
     v_share integer;
 begin
@@ -136,25 +72,37 @@ begin
             using errcode = 'RC005', hint = 'Claim for 1 to 100000 slots.';
     end if;
 
+    if exists (select from reconcile.provider_tests as test where test.token is null) then
+        return query select test.* from reconcile._claim_tests(p_sidecar_id, v_free) as test;
+        get diagnostics v_tests = row_count;
+        v_free := v_free - v_tests;
+    end if;
+
     select array_agg(q.provider_id) into v_active
     from reconcile._quotas(null) as q
-    where q.allowed > 0 and (
+    where (q.allowed > 0 or q.unfolded) and (
         exists (select from reconcile.due_checks as d where d.provider_id = q.provider_id and d.urgent)
         or exists (
             select from reconcile.due_checks as d
             where d.provider_id = q.provider_id and d.due_at between q.looks_from and v_now
         )
     );
-    if v_active is null then
+    if v_active is null or v_free = 0 then
         return;
     end if;
-    v_share := ceil(p_free_slots::numeric / cardinality(v_active));
+    v_share := ceil(v_free::numeric / cardinality(v_active));
 
     perform from reconcile.provider_traffic as t where t.provider_id = any (v_active) order by t.provider_id for update;
-
     perform reconcile._fold_ended_calls(v_active);
-    -- A claim that a crash loses leaves its orders in the queue, so nobody has to wait for it to be flushed.
-    perform set_config('synchronous_commit', 'off', true);
+
+    -- A claim that a crash loses leaves its orders in the queue, so nobody waits for it to be flushed; but where calls are
+    -- counted, a call that was made must not be forgotten.
+    if v_tests = 0 and not exists (
+        select from reconcile.providers as p
+        where p.provider_id = any (v_active) and (coalesce(p.rate_limit, p.burst) is not null or p.gap is not null)
+    ) then
+        perform set_config('synchronous_commit', 'off', true);
+    end if;
 
     -- A new statement, so the quotas are read as the lock found them.
     return query
@@ -162,10 +110,10 @@ begin
         select q.provider_id, q.looks_from, least(q.allowed, v_share) as calls from reconcile._quotas(v_active) as q
     ),
     urgent as materialized (
-        select d.place, d.due_at, quota.provider_id
+        select d.order_id, d.due_at, quota.provider_id
         from quota
         cross join lateral (
-            select due.ctid as place, due.due_at
+            select due.order_id, due.due_at
             from reconcile.due_checks as due
             where due.provider_id = quota.provider_id and due.urgent
             order by due.due_at
@@ -174,10 +122,10 @@ begin
         ) as d
     ),
     scheduled as materialized (
-        select d.place, d.due_at, quota.provider_id
+        select d.order_id, d.due_at, quota.provider_id
         from quota
         cross join lateral (
-            select due.ctid as place, due.due_at
+            select due.order_id, due.due_at
             from reconcile.due_checks as due
             where due.provider_id = quota.provider_id
               and due.due_at between quota.looks_from and v_now
@@ -188,24 +136,30 @@ begin
         ) as d
     ),
     chosen as materialized (
-        select found.place, found.due_at, found.provider_id, found.urgent
+        select found.order_id
         from (
-            select u.place, u.due_at, u.provider_id, true as urgent from urgent as u
+            select u.order_id, u.due_at, u.provider_id, true as urgent from urgent as u
             union all
-            select s.place, s.due_at, s.provider_id, false from scheduled as s
+            select s.order_id, s.due_at, s.provider_id, false from scheduled as s
         ) as found
-        order by found.urgent desc, found.due_at
-        limit p_free_slots
+        join reconcile.provider_traffic as t on t.provider_id = found.provider_id
+        -- With fewer slots than providers, the one with the fewest calls in flight goes first, however long the others' queues are.
+        order by
+            found.urgent desc,
+            t.in_flight + row_number() over (partition by found.provider_id order by found.urgent desc, found.due_at),
+            found.due_at
+        limit v_free
     ),
     taken as (
-        -- By place, not by key: the rows are locked, so they stay where they were found.
+        -- By key: a row that was updated since the statement began is locked in its new place.
         delete from reconcile.due_checks as d
-        where d.ctid = any (array(select c.place from chosen as c))
-        returning d.order_id, d.provider_id, d.urgent
+        using chosen
+        where d.order_id = chosen.order_id
+        returning d.order_id, d.provider_id, d.due_at, d.urgent
     ),
     leased as (
-        insert into reconcile.leases as l (order_id, provider_id, sidecar_id, claimed_at, expires_at, awaited)
-        select taken.order_id, taken.provider_id, p_sidecar_id, v_now, v_now + p.timeout + v_reporting_time, taken.urgent
+        insert into reconcile.leases as l (order_id, provider_id, provider_version, sidecar_id, claimed_at, expires_at, awaited)
+        select taken.order_id, taken.provider_id, p.version, p_sidecar_id, v_now, v_now + p.timeout + v_reporting_time, taken.urgent
         from taken
         join reconcile.providers as p on p.provider_id = taken.provider_id
         returning l.order_id, l.token, l.provider_id, l.awaited
@@ -213,19 +167,23 @@ begin
     counted as (
         update reconcile.provider_traffic as t
         set in_flight = t.in_flight + counts.calls,
-            claimed_through = greatest(t.claimed_through, counts.through),
+            claimed_through = greatest(least(t.claimed_through, v_now), counts.through),
             swept_at = case when quota.looks_from = '-infinity' then v_now else t.swept_at end
         from quota
         cross join lateral (
-            select count(*) as calls, max(c.due_at) filter (where not c.urgent) as through
-            from chosen as c
-            where c.provider_id = quota.provider_id
+            select count(*) as calls, max(taken.due_at) filter (where not taken.urgent) as through
+            from taken
+            where taken.provider_id = quota.provider_id
         ) as counts
         where t.provider_id = quota.provider_id
     )
     select
         leased.order_id, leased.token, p.name, p.version,
-        reconcile.request_url(p.url, o.order_number, o.reference), null::jsonb, null::text, leased.awaited
+        reconcile.request_url(p.url, o.order_number, o.reference, nullif(p.variables, '{}')),
+        -- What is the same for all orders goes with the provider, not with each of them.
+        case when p.headers::text like '{%{%}%}' then reconcile.request_headers(p.headers, o.order_number, o.reference, p.variables) end,
+        case when p.body is not null then reconcile.request_body(p.body, o.order_number, o.reference, p.variables) end,
+        leased.awaited
     from leased
     join reconcile.providers as p on p.provider_id = leased.provider_id
     join reconcile.tracked_orders as o on o.order_id = leased.order_id;
@@ -242,7 +200,7 @@ as $$
 #variable_conflict use_column
 begin
     return query
-    select 'GET'::text, v.settings -> 'headers', v.settings -> 'auth',
+    select v.settings ->> 'method', v.settings -> 'headers', v.settings -> 'auth',
         (extract(epoch from (v.settings ->> 'timeout')::interval) * 1000)::integer
     from reconcile.provider_versions as v
     join reconcile.providers as p on p.provider_id = v.provider_id
@@ -254,16 +212,26 @@ comment on function reconcile.sidecar_provider(text, integer) is
     'Protocol: what is the same for all requests of one version of a provider.';
 
 -- Leases that end without a report: their orders go back to the queue.
-create function reconcile._put_back(p_order_ids bigint[], p_tokens bigint[]) returns integer
+create function reconcile._put_back(p_order_ids bigint[], p_tokens bigint[], p_sidecar_id bigint default null) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_provider_ids integer[];
 begin
-    with freed as (
+    -- The order first, as everywhere: one that a person decides about right now is left to its lease.
+    with held as materialized (
+        select l.order_id, l.token
+        from unnest(p_order_ids, p_tokens) as given (order_id, token)
+        join reconcile.tracked_orders as o on o.order_id = given.order_id
+        join reconcile.leases as l on l.order_id = given.order_id and l.token = given.token
+        where p_sidecar_id is null or l.sidecar_id = p_sidecar_id
+        order by l.order_id
+        for update of o, l skip locked
+    ),
+    freed as (
         delete from reconcile.leases as l
-        using unnest(p_order_ids, p_tokens) as given (order_id, token)
-        where l.order_id = given.order_id and l.token = given.token
+        using held
+        where l.order_id = held.order_id
         returning l.order_id, l.provider_id, l.awaited
     ),
     queued as (
@@ -272,20 +240,25 @@ begin
     )
     select array_agg(freed.provider_id) into v_provider_ids from freed;
     if v_provider_ids is not null then
-        perform reconcile._note_ended_calls(v_provider_ids);
+        perform reconcile._note_ended_calls(v_provider_ids, clock_timestamp());
     end if;
     return coalesce(cardinality(v_provider_ids), 0);
 end
 $$;
 
-comment on function reconcile._put_back(bigint[], bigint[]) is 'Ends leases without a report; answers how many.';
+comment on function reconcile._put_back(bigint[], bigint[], bigint) is
+    'Ends leases without a report, those of one sidecar or of any; answers how many.';
 
 create function reconcile.sidecar_release(p_sidecar_id bigint, p_order_ids bigint[], p_tokens bigint[]) returns integer
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_released integer := reconcile._put_back(p_order_ids, p_tokens);
+    v_released integer := reconcile._put_back(p_order_ids, p_tokens, p_sidecar_id);
 begin
+    -- Nobody else can ask a test's question again in time: its caller hears that there was no answer.
+    delete from reconcile.provider_tests as test
+    using unnest(p_order_ids, p_tokens) as given (order_id, token)
+    where test.test_id = -given.order_id and test.token = given.token and test.sidecar_id = p_sidecar_id;
     if v_released > 0 then
         perform pg_notify('reconcile_due', '');
     end if;

@@ -57,7 +57,11 @@ begin
             else format('next at %s', date_trunc('second', d.due_at)) end)
         from reconcile.due_checks as d where d.order_id = v_order.order_id
     ), 'It is not asked about any more.');
-    return array_to_string(v_lines || array['', v_next], E'\n');
+    -- Text from outside stays inside its line, so that it can't tell a story of its own.
+    return (
+        select string_agg(regexp_replace(told.line, '[[:cntrl:]]+', ' ', 'g'), E'\n' order by told.place)
+        from unnest(v_lines || array['', v_next]) with ordinality as told (line, place)
+    );
 end
 $$;
 

@@ -8,19 +8,27 @@ language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_within interval := (select s.last_check_within from reconcile.settings as s);
+    v_since timestamptz := clock_timestamp() - v_within;
     v_given_up integer;
 begin
     -- Only what waits in the queue: an order under lease is being asked about right now.
-    with overdue as materialized (
-        select late.order_id, late.provider_id, late.state, late.order_number, p.late_watch
+    with cut as materialized (
+        select p.provider_id, p.late_watch, p.paused_at, clock_timestamp() - p.deadline - v_within as created_before
         from reconcile.providers as p
+        where p.deadline is not null
+    ),
+    overdue as materialized (
+        select late.order_id, late.provider_id, late.state, late.order_number, cut.late_watch
+        from cut
         cross join lateral (
             select o.order_id, o.provider_id, o.state, o.order_number
             from reconcile.tracked_orders as o
             join reconcile.due_checks as d on d.order_id = o.order_id
-            where o.provider_id = p.provider_id and o.state in ('pending', 'processing')
-              and o.created_at < clock_timestamp() - p.deadline - v_within
-              and o.tracked_at < clock_timestamp() - v_within
+            where o.provider_id = cut.provider_id and o.state in ('pending', 'processing')
+              and o.created_at < cut.created_before
+              -- It was due for all that time, and either nobody may ask or every attempt failed.
+              and greatest(o.tracked_at, o.state_changed_at) < v_since
+              and (o.faults > 0 or cut.paused_at < v_since)
             order by o.created_at
             limit p_limit
             for update of o, d skip locked
@@ -72,11 +80,16 @@ declare
     v_provider_id integer := case
         when reconcile_stale_orders.provider is not null then (reconcile._provider(reconcile_stale_orders.provider)).provider_id
     end;
-    v_older timestamptz := clock_timestamp() - coalesce(reconcile_stale_orders.older_than, interval '0');
+    v_now timestamptz := clock_timestamp();
+    v_older timestamptz := v_now - least(coalesce(reconcile_stale_orders.older_than, interval '0'), interval '1000 years');
     v_run_id bigint;
     v_selected integer;
     v_given_up integer;
 begin
+    if pg_is_in_recovery() then
+        raise exception 'this server is a standby, which can''t ask providers'
+            using errcode = 'RC007', hint = 'Call reconcile_stale_orders on the primary.';
+    end if;
     if reconcile_stale_orders.max_orders is null or reconcile_stale_orders.max_orders not between 1 and 100000 then
         raise exception 'max_orders is %', coalesce(reconcile_stale_orders.max_orders::text, 'NULL')
             using errcode = 'RC005', hint = 'Use 1 to 100000.';
@@ -94,8 +107,10 @@ begin
         v_selected := (
             select count(*)
             from (
-                select from reconcile.due_checks as d
-                where d.due_at <= clock_timestamp() and (v_provider_id is null or d.provider_id = v_provider_id)
+                select
+                from reconcile.providers as p
+                join reconcile.due_checks as d on d.provider_id = p.provider_id and d.due_at <= v_now
+                where v_provider_id is null or p.provider_id = v_provider_id
                 limit reconcile_stale_orders.max_orders
             ) as due
         );
@@ -121,7 +136,7 @@ begin
         ),
         pulled as (
             update reconcile.due_checks as d
-            set due_at = least(d.due_at, clock_timestamp())
+            set due_at = least(d.due_at, v_now)
             from stale
             where d.order_id = stale.order_id
         )
@@ -184,6 +199,10 @@ begin
         select
             every.provider_id,
             (select count(*) from reconcile.leases as l where l.provider_id = every.provider_id)
+            + (
+                select count(*) from reconcile.provider_tests as test
+                where test.provider_id = every.provider_id and test.token is not null and test.answered_at is null
+            )
             + (select coalesce(sum(e.calls), 0) from reconcile.ended_calls as e where e.provider_id = every.provider_id) as calls
         from reconcile.provider_traffic as every
     ) as counts
@@ -202,11 +221,8 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
     return query values
-        ('partitions made', reconcile._ensure_partitions()::bigint),
-        ('partitions dropped', reconcile._drop_old_partitions()::bigint),
         ('leases put back', reconcile._put_back_expired()::bigint),
-        ('orders found outside the queue', reconcile._requeue_lost()::bigint),
-        ('counts mended', reconcile._recount_in_flight()::bigint);
+        ('orders found outside the queue', reconcile._requeue_lost()::bigint);
     with old as (
         delete from reconcile.recorded_runs as r using reconcile.settings as s where r.started_at < clock_timestamp() - s.runs_kept returning 1
     )
@@ -217,6 +233,16 @@ begin
     )
     select 'sidecars forgotten', count(*) into task, done from old;
     return next;
+    with old as (
+        delete from reconcile.provider_tests as test where test.requested_at < clock_timestamp() - interval '1 hour' returning 1
+    )
+    select 'tests forgotten', count(*) into task, done from old;
+    return next;
+    -- Last, what others wait for until the end of the transaction: the counts' locks, and then those of partitions.
+    return query values ('counts mended', reconcile._recount_in_flight()::bigint);
+    return query values
+        ('partitions made', reconcile._ensure_partitions()::bigint),
+        ('partitions dropped', reconcile._drop_old_partitions()::bigint);
 end
 $$;
 

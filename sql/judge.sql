@@ -18,7 +18,8 @@ create function reconcile.decide(
     not_found_as text,
     gives_up_as text,
     late_success text,
-    late_watch text
+    late_watch text,
+    refund_watch text
 )
 returns table (
     to_state text,
@@ -34,17 +35,18 @@ as 'MODULE_PATHNAME', 'decide_row_wrapper';
 
 comment on function reconcile.decide(
     text, text, integer, integer, integer, bigint, text, text, bigint,
-    text, integer, bigint, bigint, text, text, text, text
+    text, integer, bigint, bigint, text, text, text, text, text
 ) is
     'Where an order goes by a check''s outcome, and when it is asked about again. Pure: the same inputs, which the audit '
     'keeps, give the same decision.';
 
-create function reconcile.wire_outcome(fault text, http_status integer) returns text
+create function reconcile.wire_outcome(fault text, http_status integer, http_outcomes jsonb default null) returns text
 language c immutable parallel safe
 as 'MODULE_PATHNAME', 'wire_outcome_wrapper';
 
-comment on function reconcile.wire_outcome(text, integer) is
-    'The outcome that a transport fault or an HTTP status means by itself; NULL when the body decides.';
+comment on function reconcile.wire_outcome(text, integer, jsonb) is
+    'The outcome that a transport fault or an HTTP status means by itself, or by the provider''s http_outcomes; NULL when the '
+    'body decides.';
 
 create function reconcile.disagreement(
     outcome text,
@@ -54,12 +56,13 @@ create function reconcile.disagreement(
     said_amount text,
     said_currency text,
     said_reference text,
-    amount_unit text
+    amount_unit text,
+    exceptions jsonb default null
 ) returns text
 language c immutable parallel safe
 as 'MODULE_PATHNAME', 'disagreement_wrapper';
 
-comment on function reconcile.disagreement(text, text, text, text, text, text, text, text) is
+comment on function reconcile.disagreement(text, text, text, text, text, text, text, text, jsonb) is
     'What a final answer says that the order does not: another reference, amount or currency; NULL when nothing disagrees.';
 
 create function reconcile.schedule_error(schedule text) returns text
@@ -76,19 +79,87 @@ as 'MODULE_PATHNAME', 'schedule_delay_ms_wrapper';
 comment on function reconcile.schedule_delay_ms(text, integer, text) is
     'Milliseconds before check number attempt (0 is the first), up to a tenth more by the order''s own jitter.';
 
-create function reconcile.url_template_error(template text) returns text
+create function reconcile.url_template_error(template text, variables jsonb default '{}') returns text
 language c immutable parallel safe strict
 as 'MODULE_PATHNAME', 'url_template_error_wrapper';
 
-comment on function reconcile.url_template_error(text) is
+comment on function reconcile.url_template_error(text, jsonb) is
     'What is wrong with a URL template (RFC 6570) such as ''https://api.vendor.example/{order_number}''; NULL when it will do.';
 
-create function reconcile.request_url(template text, order_number text, reference text) returns text
+create function reconcile.request_url(template text, order_number text, reference text, variables jsonb default null) returns text
 language c immutable parallel safe
 as 'MODULE_PATHNAME', 'request_url_wrapper';
 
-comment on function reconcile.request_url(text, text, text) is
+comment on function reconcile.request_url(text, text, text, jsonb) is
     'The URL that asks about an order, its values percent-encoded; NULL when it can''t be built.';
+
+create function reconcile.request_headers(headers jsonb, order_number text, reference text, variables jsonb) returns jsonb
+language c immutable parallel safe
+as 'MODULE_PATHNAME', 'request_headers_wrapper';
+
+comment on function reconcile.request_headers(jsonb, text, text, jsonb) is
+    'The headers that ask about an order; NULL when they can''t be built.';
+
+create function reconcile.request_body(body jsonb, order_number text, reference text, variables jsonb) returns text
+language c immutable parallel safe
+as 'MODULE_PATHNAME', 'request_body_wrapper';
+
+comment on function reconcile.request_body(jsonb, text, text, jsonb) is
+    'The body that asks about an order, as JSON or as a form; NULL when it can''t be built.';
+
+create function reconcile.request_error(headers jsonb, body jsonb, variables jsonb) returns text
+language c immutable parallel safe
+as 'MODULE_PATHNAME', 'request_error_wrapper';
+
+comment on function reconcile.request_error(jsonb, jsonb, jsonb) is
+    'What is wrong with the templates of headers and body, or with the constants; NULL when they will do.';
+
+create function reconcile.rules_error(rules jsonb) returns text
+language c immutable parallel safe strict
+as 'MODULE_PATHNAME', 'rules_error_wrapper';
+
+comment on function reconcile.rules_error(jsonb) is 'What is wrong with a list of rules; NULL when it will do.';
+
+create function reconcile.http_outcomes_error(http_outcomes jsonb) returns text
+language c immutable parallel safe strict
+as 'MODULE_PATHNAME', 'http_outcomes_error_wrapper';
+
+comment on function reconcile.http_outcomes_error(jsonb) is
+    'What is wrong with a map of HTTP statuses to outcomes; NULL when it will do.';
+
+create function reconcile.captures_error(captures jsonb) returns text
+language c immutable parallel safe strict
+as 'MODULE_PATHNAME', 'captures_error_wrapper';
+
+comment on function reconcile.captures_error(jsonb) is 'What is wrong with captures; NULL when they will do.';
+
+create function reconcile.full_captures(captures jsonb) returns jsonb
+language c immutable parallel safe strict
+as 'MODULE_PATHNAME', 'full_captures_wrapper';
+
+comment on function reconcile.full_captures(jsonb) is
+    'Captures with path and sensitive each; NULL when they are unsound.';
+
+create function reconcile.currency_exponents_error(currency_exponents jsonb) returns text
+language c immutable parallel safe strict
+as 'MODULE_PATHNAME', 'currency_exponents_error_wrapper';
+
+comment on function reconcile.currency_exponents_error(jsonb) is
+    'What is wrong with a provider''s exceptions to ISO 4217; NULL when they will do.';
+
+create function reconcile.said_amount(said text, amount_unit text, currency text, exceptions jsonb) returns text
+language c immutable parallel safe
+as 'MODULE_PATHNAME', 'said_amount_wrapper';
+
+comment on function reconcile.said_amount(text, text, text, jsonb) is
+    'An amount of an answer in major units, exact; NULL when it is not said or can''t be read.';
+
+create function reconcile.has_sane_numbers(body text) returns boolean
+language c immutable parallel safe strict
+as 'MODULE_PATHNAME', 'has_sane_numbers_wrapper';
+
+comment on function reconcile.has_sane_numbers(text) is
+    'Whether no number of an answer would grow out of proportion when it is written out, as 1e131071 does.';
 
 create function reconcile.auth_error(auth jsonb) returns text
 language c immutable parallel safe strict
@@ -131,3 +202,10 @@ as 'MODULE_PATHNAME', '_wake_wrapper';
 
 comment on function reconcile._wake(bigint) is
     'Has an order''s check made due by a background worker in a transaction of its own; false when no worker slot is free.';
+
+create function reconcile._wake_for_test(test_id bigint, provider_id integer, order_number text, reference text) returns boolean
+language c volatile strict
+as 'MODULE_PATHNAME', '_wake_for_test_wrapper';
+
+comment on function reconcile._wake_for_test(bigint, integer, text, text) is
+    'Puts a question of test_provider by a background worker in a transaction of its own; false when no worker slot is free.';

@@ -1,74 +1,5 @@
--- Providers as rows: written by a DBA, checked field by field, kept in all their versions.
--- Requires: audit.
-
-create function reconcile._refuse_unsound(p_row reconcile.providers) returns void
-language plpgsql set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_complaint record;
-    v_seconds constant text := 'a time between 1 second and ';
-begin
-    -- The first complaint is raised: one sentence that names the field, what is wrong and what would do.
-    select complaint.* into v_complaint
-    from (values
-        ('name', p_row.name !~ '^[a-z][a-z0-9_]{0,62}$', format('%L is not a provider''s name', left(p_row.name, 80)),
-            'Use small letters, digits and _, beginning with a letter, 63 at most.'),
-        ('url', reconcile.url_template_error(p_row.url) is not null, reconcile.url_template_error(p_row.url),
-            'Write a template such as https://api.vendor.example/orders/{order_number}?invoice={reference}.'),
-        ('headers', reconcile.headers_error(p_row.headers) is not null, reconcile.headers_error(p_row.headers),
-            'Write an object such as {"Accept": "application/json"}.'),
-        ('auth', reconcile.auth_error(p_row.auth) is not null, reconcile.auth_error(p_row.auth),
-            'Write {"kind": "none"}, {"kind": "bearer", "secret": "NAME"}, {"kind": "basic", "username_secret": "NAME", '
-            '"password_secret": "NAME"} or {"kind": "header", "header": "X-API-Key", "secret": "NAME"}.'),
-        ('status_map', reconcile.status_map_error(p_row.status_map) is not null, reconcile.status_map_error(p_row.status_map),
-            'Write an object such as {"paid": "succeeded", "declined": "failed", "open": "pending"}.'),
-        ('amount_unit', p_row.amount_unit not in ('major', 'minor'), format('%L is not a unit', p_row.amount_unit),
-            'Use major (12.34) or minor (1234).'),
-        ('sensitive', array_position(p_row.sensitive, null) is not null, 'it holds a NULL', 'Name members of the answer, as in {pin_code}.'),
-        ('schedule', reconcile.schedule_error(p_row.schedule) is not null, reconcile.schedule_error(p_row.schedule),
-            'Write steps such as 60s, 30s x3, 1m, then 5m, or then 30s growing by 2 up to 10m.'),
-        ('max_tries', p_row.max_tries not between 1 and 100000, format('%s is out of range', p_row.max_tries), 'Use 1 to 100000, or NULL for no limit.'),
-        ('deadline', p_row.deadline not between '1 second' and '10 years', format('%s is out of range', p_row.deadline),
-            'Use ' || v_seconds || '10 years, or NULL for no limit.'),
-        ('not_found_grace', p_row.not_found_grace not between '0' and '1 year', format('%s is out of range', p_row.not_found_grace),
-            'Use a time between 0 and 1 year.'),
-        ('not_found_as', p_row.not_found_as not in ('pending', 'failed', 'cancelled', 'review'), format('%L is not an ending', p_row.not_found_as),
-            'Use pending, failed, cancelled or review.'),
-        ('gives_up_as', p_row.gives_up_as not in ('failed', 'cancelled', 'review'), format('%L is not an ending', p_row.gives_up_as),
-            'Use failed, cancelled or review.'),
-        ('late_success', p_row.late_success not in ('revive', 'review'), format('%L is not a policy', p_row.late_success), 'Use revive or review.'),
-        ('late_watch', p_row.late_watch <> 'none' and coalesce(reconcile.schedule_error(p_row.late_watch), '') <> '',
-            reconcile.schedule_error(p_row.late_watch), 'Write steps such as 1h, 23h, 2d, or none.'),
-        ('rate_limit', p_row.rate_limit not between 1 and 1000000, format('%s is out of range', p_row.rate_limit), 'Use 1 to 1000000 calls a rate_interval, or NULL for no limit.'),
-        ('rate_interval', p_row.rate_interval not between '1 second' and '1 day', format('%s is out of range', p_row.rate_interval), 'Use ' || v_seconds || '1 day.'),
-        ('concurrency', p_row.concurrency not between 1 and 10000, format('%s is out of range', p_row.concurrency), 'Use 1 to 10000 calls at a time.'),
-        ('timeout', p_row.timeout not between '100 milliseconds' and '5 minutes', format('%s is out of range', p_row.timeout), 'Use a time between 100 milliseconds and 5 minutes.')
-    ) as complaint (field, refused, problem, remedy)
-    where complaint.refused
-    limit 1;
-    if found then
-        raise exception 'provider %: %: %', p_row.name, v_complaint.field, v_complaint.problem
-            using errcode = 'RC003', hint = v_complaint.remedy, column = v_complaint.field, table = 'providers', schema = 'reconcile';
-    end if;
-end
-$$;
-
-comment on function reconcile._refuse_unsound(reconcile.providers) is
-    'Refuses a provider that can''t work, and says which field is why. A field that is NULL is not looked at.';
-
-create function reconcile._check_provider() returns trigger
-language plpgsql set search_path = pg_catalog, pg_temp
-as $$
-begin
-    perform reconcile._refuse_unsound(new);
-    return new;
-end
-$$;
-
-comment on function reconcile._check_provider() is 'Refuses an unsound row, whoever writes it.';
-
-create trigger providers_checked before insert or update on reconcile.providers
-    for each row execute function reconcile._check_provider();
+-- Providers as rows: written by a DBA, kept in all their versions, paused and resumed.
+-- Requires: provider_checks.
 
 create function reconcile._given(p_fields jsonb) returns jsonb
 language sql immutable parallel safe set search_path = pg_catalog, pg_temp
@@ -79,51 +10,6 @@ as $$
 $$;
 
 comment on function reconcile._given(jsonb) is 'The fields that were given: those that are not NULL.';
-
--- Adding and altering share this: the fields that were given, by name, over what is there or over the defaults.
-create function reconcile._write_provider(p_name text, p_fields jsonb, p_new boolean) returns void
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_old reconcile.providers;
-    v_new reconcile.providers;
-    -- Assigned, not performed: an error's context then is two lines and not two pages.
-    v_sound text := reconcile._refuse_unsound(jsonb_populate_record(null::reconcile.providers, p_fields || jsonb_build_object('name', p_name)));
-begin
-    if p_new then
-        -- The defaults stand in the table's definition and nowhere else: the row begins with only what must be given.
-        insert into reconcile.providers (name, url, status_map)
-        values (p_name, p_fields ->> 'url', p_fields -> 'status_map')
-        returning * into v_old;
-        insert into reconcile.provider_traffic (provider_id) values (v_old.provider_id);
-        perform reconcile._ensure_partitions();
-    else
-        v_old := reconcile._provider(p_name);
-        select p.* into v_old from reconcile.providers as p where p.provider_id = v_old.provider_id for update;
-    end if;
-    v_new := jsonb_populate_record(v_old, p_fields);
-    update reconcile.providers as p
-    set version = case when p_new then 1 else p.version + 1 end,
-        url = v_new.url, headers = v_new.headers, auth = v_new.auth,
-        status_path = v_new.status_path, status_map = v_new.status_map, transaction_id_path = v_new.transaction_id_path,
-        amount_path = v_new.amount_path, amount_unit = v_new.amount_unit, currency_path = v_new.currency_path,
-        reference_path = v_new.reference_path, sensitive = v_new.sensitive,
-        schedule = v_new.schedule, max_tries = v_new.max_tries, deadline = v_new.deadline,
-        not_found_grace = v_new.not_found_grace, not_found_as = v_new.not_found_as, gives_up_as = v_new.gives_up_as,
-        late_success = v_new.late_success, late_watch = v_new.late_watch,
-        rate_limit = v_new.rate_limit, rate_interval = v_new.rate_interval, concurrency = v_new.concurrency,
-        timeout = v_new.timeout
-    where p.provider_id = v_old.provider_id;
-    insert into reconcile.provider_versions (provider_id, version, settings)
-    select p.provider_id, p.version, to_jsonb(p) from reconcile.providers as p where p.provider_id = v_old.provider_id;
-exception
-    when unique_violation then
-        raise exception 'provider % exists already', p_name
-            using errcode = 'RC003', hint = 'Change it with reconcile.alter_provider.';
-end
-$$;
-
-comment on function reconcile._write_provider(text, jsonb, boolean) is 'Writes a provider''s row and its version.';
 
 create function reconcile._provider(p_name text) returns reconcile.providers
 language plpgsql stable set search_path = pg_catalog, pg_temp
@@ -142,17 +28,124 @@ $$;
 
 comment on function reconcile._provider(text) is 'A provider by its name, or an error that says so.';
 
+-- Adding, altering and the presets share this: the fields that were given, by name, over what is there or over the defaults.
+create function reconcile._write_provider(p_name text, p_fields jsonb, p_new boolean) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_unknown text := (
+        select min(given.name)
+        from jsonb_object_keys(p_fields) as given (name)
+        where not exists (
+            select from pg_attribute as a
+            where a.attrelid = 'reconcile.providers'::regclass and a.attname = given.name and a.attnum > 0 and not a.attisdropped
+        ) or given.name in ('provider_id', 'name', 'version', 'paused_at', 'paused_by', 'paused_reason')
+    );
+    v_provider_id integer;
+    v_columns text;
+    v_old reconcile.providers;
+    v_new reconcile.providers;
+    -- Assigned, not performed: an error's context then is two lines and not two pages.
+    v_sound text;
+begin
+    if v_unknown is not null then
+        raise exception 'provider %: % is not a field', left(p_name, 80), left(v_unknown, 80)
+            using errcode = 'RC003', hint = 'The fields are the arguments of reconcile.add_provider.';
+    end if;
+    if p_fields ? 'captures' then
+        p_fields := p_fields
+            || jsonb_build_object('captures', coalesce(reconcile.full_captures(p_fields -> 'captures'), p_fields -> 'captures'));
+    end if;
+    v_sound := reconcile._refuse_unsound(
+        jsonb_populate_record(null::reconcile.providers, p_fields || jsonb_build_object('name', p_name)));
+    if p_new then
+        -- The columns that are given and no others: the rest has the defaults of the table's definition.
+        v_columns := (select string_agg(quote_ident(given.name), ', ') from jsonb_object_keys(p_fields) as given (name));
+        execute format(
+            'insert into reconcile.providers (name, %s) select $1, %s from jsonb_populate_record(null::reconcile.providers, $2) '
+            'returning provider_id', v_columns, v_columns
+        ) into v_provider_id using p_name, p_fields;
+        insert into reconcile.provider_traffic (provider_id) values (v_provider_id);
+        perform reconcile._ensure_partitions();
+    else
+        v_provider_id := (reconcile._provider(p_name)).provider_id;
+        -- Not for update: orders that are tracked meanwhile refer to the key, which stays.
+        select p.* into v_old from reconcile.providers as p where p.provider_id = v_provider_id for no key update;
+        v_new := jsonb_populate_record(v_old, p_fields);
+        v_new.version := v_old.version + 1;
+        v_sound := reconcile._refuse_unsound(v_new);
+        update reconcile.providers as p
+        set (
+            version, url, status_map, status_path, method, auth, headers, body, variables, rules, http_outcomes,
+            captures, transaction_id_path, amount_path, amount_unit, currency_path, currency, currency_exponents,
+            refunded_path, reference_path, sensitive, schedule, max_tries, deadline, not_found_grace, not_found_as,
+            gives_up_as, late_success, late_watch, refund_watch, rate_limit, rate_interval, burst, gap, concurrency,
+            breaker_after, timeout
+        ) = row (
+            v_new.version, v_new.url, v_new.status_map, v_new.status_path, v_new.method, v_new.auth, v_new.headers,
+            v_new.body, v_new.variables, v_new.rules, v_new.http_outcomes, v_new.captures, v_new.transaction_id_path,
+            v_new.amount_path, v_new.amount_unit, v_new.currency_path, v_new.currency, v_new.currency_exponents,
+            v_new.refunded_path, v_new.reference_path, v_new.sensitive, v_new.schedule, v_new.max_tries,
+            v_new.deadline, v_new.not_found_grace, v_new.not_found_as, v_new.gives_up_as, v_new.late_success,
+            v_new.late_watch, v_new.refund_watch, v_new.rate_limit, v_new.rate_interval, v_new.burst, v_new.gap,
+            v_new.concurrency, v_new.breaker_after, v_new.timeout
+        )
+        where p.provider_id = v_provider_id;
+        -- What failed by the old description says nothing of the new one.
+        update reconcile.provider_traffic as t
+        set faults = 0, probes = 0, probe_at = null, rests_until = null
+        where t.provider_id = v_provider_id;
+        perform pg_notify('reconcile_due', '');
+    end if;
+    insert into reconcile.provider_versions (provider_id, version, settings)
+    select p.provider_id, p.version, to_jsonb(p) from reconcile.providers as p where p.provider_id = v_provider_id;
+exception
+    when unique_violation then
+        raise exception 'provider % exists already', p_name
+            using errcode = 'RC003', hint = 'Change it with reconcile.alter_provider.';
+end
+$$;
+
+comment on function reconcile._write_provider(text, jsonb, boolean) is 'Writes a provider''s row and its version.';
+
+-- What every preset is made of: its fields, and over them what the caller wants different.
+create function reconcile._add_preset(p_name text, p_fields jsonb, p_settings jsonb) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_written text;
+begin
+    if jsonb_typeof(coalesce(p_settings, '{}')) <> 'object' then
+        raise exception 'provider %: settings is not an object', left(p_name, 80)
+            using errcode = 'RC003', hint = 'Write fields of reconcile.add_provider, as in {"deadline": "2 hours"}.';
+    end if;
+    v_written := reconcile._write_provider(p_name, reconcile._given(p_fields) || coalesce(p_settings, '{}'), true);
+end
+$$;
+
+comment on function reconcile._add_preset(text, jsonb, jsonb) is
+    'Adds a provider by a preset''s fields, with the caller''s settings over them.';
+
 create function reconcile.add_provider(
     name text,
     url text,
-    status_map jsonb,
+    status_map jsonb default null,
     status_path jsonpath default null,
+    method text default null,
     auth jsonb default null,
     headers jsonb default null,
+    body jsonb default null,
+    variables jsonb default null,
+    rules jsonb default null,
+    http_outcomes jsonb default null,
+    captures jsonb default null,
     transaction_id_path jsonpath default null,
     amount_path jsonpath default null,
     amount_unit text default null,
     currency_path jsonpath default null,
+    currency text default null,
+    currency_exponents jsonb default null,
+    refunded_path jsonpath default null,
     reference_path jsonpath default null,
     sensitive text[] default null,
     schedule text default null,
@@ -163,39 +156,42 @@ create function reconcile.add_provider(
     gives_up_as text default null,
     late_success text default null,
     late_watch text default null,
+    refund_watch text default null,
     rate_limit integer default null,
     rate_interval interval default null,
+    burst integer default null,
+    gap interval default null,
     concurrency integer default null,
+    breaker_after integer default null,
     timeout interval default null
 ) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
+    v_fields jsonb := jsonb_build_object(
+        'url', url, 'status_map', status_map, 'status_path', status_path::text, 'method', method, 'auth', auth,
+        'headers', headers, 'body', body, 'variables', variables, 'rules', rules, 'http_outcomes', http_outcomes,
+        'captures', captures, 'transaction_id_path', transaction_id_path::text, 'amount_path', amount_path::text,
+        'amount_unit', amount_unit, 'currency_path', currency_path::text, 'currency', currency, 'currency_exponents',
+        currency_exponents, 'refunded_path', refunded_path::text, 'reference_path', reference_path::text, 'sensitive',
+        to_jsonb(sensitive), 'schedule', schedule, 'max_tries', max_tries, 'deadline', deadline, 'not_found_grace',
+        not_found_grace, 'not_found_as', not_found_as, 'gives_up_as', gives_up_as, 'late_success', late_success,
+        'late_watch', late_watch, 'refund_watch', refund_watch, 'rate_limit', rate_limit, 'rate_interval',
+        rate_interval, 'burst', burst, 'gap', gap, 'concurrency', concurrency, 'breaker_after', breaker_after,
+        'timeout', timeout
+    );
     v_written text;
 begin
-    if add_provider.name is null or add_provider.url is null or add_provider.status_map is null then
-        raise exception 'a provider needs a name, a url and a status_map'
-            using errcode = 'RC003', hint = 'A minimal one: select reconcile.add_provider(''vendor'', ''https://api.vendor.example/{order_number}'', ''{"paid": "succeeded"}'').';
+    if add_provider.name is null or add_provider.url is null or coalesce(add_provider.status_map, add_provider.rules) is null then
+        raise exception 'a provider needs a name, a url, and a status_map or rules'
+            using errcode = 'RC003',
+                hint = 'A minimal one: select reconcile.add_provider(''vendor'', ''https://api.vendor.example/{order_number}'', ''{"paid": "succeeded"}'').';
     end if;
-    v_written := reconcile._write_provider(
-        add_provider.name,
-        reconcile._given(jsonb_build_object(
-            'url', url, 'status_map', status_map, 'status_path', status_path::text, 'auth', auth, 'headers', headers,
-            'transaction_id_path', transaction_id_path::text, 'amount_path', amount_path::text, 'amount_unit', amount_unit,
-            'currency_path', currency_path::text, 'reference_path', reference_path::text, 'sensitive', to_jsonb(sensitive),
-            'schedule', schedule, 'max_tries', max_tries, 'deadline', deadline, 'not_found_grace', not_found_grace,
-            'not_found_as', not_found_as, 'gives_up_as', gives_up_as, 'late_success', late_success, 'late_watch', late_watch,
-            'rate_limit', rate_limit, 'rate_interval', rate_interval, 'concurrency', concurrency, 'timeout', timeout
-        )),
-        true
-    );
+    v_written := reconcile._write_provider(add_provider.name, reconcile._given(v_fields), true);
 end
 $$;
 
-comment on function reconcile.add_provider(
-    text, text, jsonb, jsonpath, jsonb, jsonb, jsonpath, jsonpath, text, jsonpath, jsonpath, text[], text, integer,
-    interval, interval, text, text, text, text, integer, interval, integer, interval
-) is
+comment on function reconcile.add_provider is
     'Adds a provider. What is left out has the default of its column in reconcile.providers; a bad field is refused by name.';
 
 create function reconcile.alter_provider(
@@ -203,12 +199,21 @@ create function reconcile.alter_provider(
     url text default null,
     status_map jsonb default null,
     status_path jsonpath default null,
+    method text default null,
     auth jsonb default null,
     headers jsonb default null,
+    body jsonb default null,
+    variables jsonb default null,
+    rules jsonb default null,
+    http_outcomes jsonb default null,
+    captures jsonb default null,
     transaction_id_path jsonpath default null,
     amount_path jsonpath default null,
     amount_unit text default null,
     currency_path jsonpath default null,
+    currency text default null,
+    currency_exponents jsonb default null,
+    refunded_path jsonpath default null,
     reference_path jsonpath default null,
     sensitive text[] default null,
     schedule text default null,
@@ -219,9 +224,13 @@ create function reconcile.alter_provider(
     gives_up_as text default null,
     late_success text default null,
     late_watch text default null,
+    refund_watch text default null,
     rate_limit integer default null,
     rate_interval interval default null,
+    burst integer default null,
+    gap interval default null,
     concurrency integer default null,
+    breaker_after integer default null,
     timeout interval default null,
     clear text[] default '{}'
 ) returns void
@@ -229,37 +238,36 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_clearable constant text[] :=
-        '{transaction_id_path, amount_path, currency_path, reference_path, max_tries, deadline, rate_limit}';
-    v_field text;
+        '{body, transaction_id_path, amount_path, currency_path, currency, refunded_path, reference_path, max_tries, deadline, '
+        'rate_limit, burst, gap}';
+    v_fields jsonb := jsonb_build_object(
+        'url', url, 'status_map', status_map, 'status_path', status_path::text, 'method', method, 'auth', auth,
+        'headers', headers, 'body', body, 'variables', variables, 'rules', rules, 'http_outcomes', http_outcomes,
+        'captures', captures, 'transaction_id_path', transaction_id_path::text, 'amount_path', amount_path::text,
+        'amount_unit', amount_unit, 'currency_path', currency_path::text, 'currency', currency, 'currency_exponents',
+        currency_exponents, 'refunded_path', refunded_path::text, 'reference_path', reference_path::text, 'sensitive',
+        to_jsonb(sensitive), 'schedule', schedule, 'max_tries', max_tries, 'deadline', deadline, 'not_found_grace',
+        not_found_grace, 'not_found_as', not_found_as, 'gives_up_as', gives_up_as, 'late_success', late_success,
+        'late_watch', late_watch, 'refund_watch', refund_watch, 'rate_limit', rate_limit, 'rate_interval',
+        rate_interval, 'burst', burst, 'gap', gap, 'concurrency', concurrency, 'breaker_after', breaker_after,
+        'timeout', timeout
+    );
     v_cleared jsonb := '{}';
+    v_field text;
     v_written text;
 begin
     foreach v_field in array coalesce(alter_provider.clear, '{}') loop
         if v_field is null or v_field <> all (v_clearable) then
-            raise exception 'provider %: % can''t be cleared', alter_provider.name, coalesce(v_field, 'NULL')
+            raise exception 'provider %: % can''t be cleared', left(alter_provider.name, 80), coalesce(left(v_field, 80), 'NULL')
                 using errcode = 'RC003', hint = 'These can: ' || array_to_string(v_clearable, ', ') || '.';
         end if;
         v_cleared := v_cleared || jsonb_build_object(v_field, null);
     end loop;
-    v_written := reconcile._write_provider(
-        alter_provider.name,
-        reconcile._given(jsonb_build_object(
-            'url', url, 'status_map', status_map, 'status_path', status_path::text, 'auth', auth, 'headers', headers,
-            'transaction_id_path', transaction_id_path::text, 'amount_path', amount_path::text, 'amount_unit', amount_unit,
-            'currency_path', currency_path::text, 'reference_path', reference_path::text, 'sensitive', to_jsonb(sensitive),
-            'schedule', schedule, 'max_tries', max_tries, 'deadline', deadline, 'not_found_grace', not_found_grace,
-            'not_found_as', not_found_as, 'gives_up_as', gives_up_as, 'late_success', late_success, 'late_watch', late_watch,
-            'rate_limit', rate_limit, 'rate_interval', rate_interval, 'concurrency', concurrency, 'timeout', timeout
-        )) || v_cleared,
-        false
-    );
+    v_written := reconcile._write_provider(alter_provider.name, reconcile._given(v_fields) || v_cleared, false);
 end
 $$;
 
-comment on function reconcile.alter_provider(
-    text, text, jsonb, jsonpath, jsonb, jsonb, jsonpath, jsonpath, text, jsonpath, jsonpath, text[], text, integer,
-    interval, interval, text, text, text, text, integer, interval, integer, interval, text[]
-) is
+comment on function reconcile.alter_provider is
     'Changes what is given and keeps the rest; clear names fields that are to be empty, as in clear => ''{deadline}''.';
 
 create function reconcile.pause_provider(name text, reason text) returns void

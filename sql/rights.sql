@@ -6,3 +6,4 @@ revoke all on function @extschema@.reconcile_order(text, interval) from public;
 revoke all on function @extschema@.reconcile_stale_orders(integer, interval, text, timestamptz, timestamptz) from public;
 revoke all on function @extschema@.order_details(text, interval) from public;
 revoke all on type reconcile.reconciled_order from public;
+revoke all on type reconcile.previewed_answer from public;

@@ -28,12 +28,9 @@ comment on function reconcile.sidecar_start(text, text, integer) is 'Protocol: r
 create function reconcile._next_claim_at() returns timestamptz
 language sql stable set search_path = pg_catalog, pg_temp
 as $$
-    -- A provider whose limits leave no room is waited for until its rate gives way; room that a report makes is noticed
-    -- by the sidecar that reports.
-    select min(greatest(
-        due.at,
-        case when q.allowed = 0 then coalesce(q.free_again_at, clock_timestamp() + interval '1 second') end
-    ))
+    -- A provider whose limits leave no room is waited for until they give way; room that a report makes is noticed by the
+    -- sidecar that reports.
+    select min(greatest(due.at, case when q.allowed = 0 then coalesce(q.waits_until, clock_timestamp() + interval '1 second') end))
     from reconcile._quotas(null) as q
     cross join lateral (
         select least(
@@ -41,7 +38,7 @@ as $$
             (select clock_timestamp() from reconcile.due_checks as d where d.provider_id = q.provider_id and d.urgent limit 1)
         ) as at
     ) as due
-    where due.at is not null;
+    where due.at is not null
 $$;
 
 comment on function reconcile._next_claim_at() is 'When a claim will next find something; NULL when nothing waits.';
@@ -59,18 +56,27 @@ begin
     where s.sidecar_id = p_sidecar_id;
     v_known := found;
     perform reconcile._put_back_expired();
+    -- The month after next has no partition when nobody has made one lately.
+    if to_regclass('reconcile.recorded_checks_' || to_char(clock_timestamp() at time zone 'UTC' + interval '1 month', 'YYYY_MM')) is null then
+        perform reconcile._ensure_partitions();
+    end if;
     -- Without claims nobody else would count what has ended.
     if exists (select from reconcile.ended_calls) then
         perform from reconcile.provider_traffic as t order by t.provider_id for update;
         perform reconcile._fold_ended_calls(array(select t.provider_id from reconcile.provider_traffic as t));
     end if;
     return query
-    select v_known, greatest(0, least(86400000, ceil(extract(epoch from reconcile._next_claim_at() - clock_timestamp()) * 1000)))::integer;
+    select v_known, case
+        when next_claim.at is not null
+            then greatest(0, least(86400000, ceil(extract(epoch from next_claim.at - clock_timestamp()) * 1000)))::integer
+    end
+    from reconcile._next_claim_at() as next_claim (at);
 end
 $$;
 
 comment on function reconcile.sidecar_heartbeat(bigint, integer) is
-    'Protocol: says that a sidecar lives; answers whether it is known and in how many milliseconds there is something to claim.';
+    'Protocol: says that a sidecar lives; answers whether it is known and in how many milliseconds there is something to claim, '
+    'NULL when nothing waits.';
 
 create function reconcile.sidecar_stop(p_sidecar_id bigint) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp

@@ -49,12 +49,21 @@ create table reconcile.providers (
     url text not null,
     headers jsonb not null default '{}',
     auth jsonb not null default '{"kind": "none"}',
+    method text not null default 'GET',
+    body jsonb,
+    variables jsonb not null default '{}',
     status_path jsonpath not null default '$.status',
-    status_map jsonb not null,
+    status_map jsonb not null default '{}',
+    rules jsonb not null default '[]',
+    http_outcomes jsonb not null default '{}',
+    captures jsonb not null default '{}',
     transaction_id_path jsonpath,
     amount_path jsonpath,
     amount_unit text not null default 'major',
     currency_path jsonpath,
+    currency text,
+    currency_exponents jsonb not null default '{}',
+    refunded_path jsonpath,
     reference_path jsonpath,
     sensitive text[] not null default '{}',
     schedule text not null default '1m, 30s, 1m, 2m, 4m, then 5m',
@@ -65,9 +74,13 @@ create table reconcile.providers (
     gives_up_as text not null default 'review',
     late_success text not null default 'review',
     late_watch text not null default '1h, 23h, 2d',
+    refund_watch text not null default 'none',
     rate_limit integer,
     rate_interval interval not null default '1 minute',
+    burst integer,
+    gap interval,
     concurrency integer not null default 16,
+    breaker_after integer not null default 10,
     timeout interval not null default '10 seconds',
     paused_at timestamptz,
     paused_by text,
@@ -79,14 +92,26 @@ comment on column reconcile.providers.provider_id is 'The provider inside the qu
 comment on column reconcile.providers.name is 'The provider''s name, used in every call.';
 comment on column reconcile.providers.version is 'Counts the changes; every check names the version that it was made by.';
 comment on column reconcile.providers.url is 'URL template (RFC 6570) with {order_number} and {reference}.';
-comment on column reconcile.providers.headers is 'Headers that go with every request, {"Name": "value"}.';
+comment on column reconcile.providers.method is 'GET or POST.';
+comment on column reconcile.providers.body is 'What a POST carries: {"json": …} or {"form": {…}}, with the URL''s variables in its texts.';
+comment on column reconcile.providers.variables is 'Constants for the templates, such as {"merchant_id": "M-1"}.';
+comment on column reconcile.providers.headers is 'Headers that go with every request, {"Name": "value"}, with the URL''s variables.';
 comment on column reconcile.providers.auth is 'How requests are signed; secrets are named, never held.';
 comment on column reconcile.providers.status_path is 'Where the answer says the status.';
 comment on column reconcile.providers.status_map is 'The provider''s word → outcome (succeeded, failed, cancelled, refunded, pending, not_found).';
+comment on column reconcile.providers.rules is
+    'Predicates on the answer and what they mean, [{"when": jsonpath, "means": outcome}]; the first that holds decides, '
+    'before the status map.';
+comment on column reconcile.providers.http_outcomes is 'What HTTP statuses mean where it is not the usual: {"404": "pending", "5xx": "body"}.';
+comment on column reconcile.providers.captures is 'Values of the answer that are kept on the order: {"name": {"path": jsonpath, "sensitive": boolean}}.';
 comment on column reconcile.providers.transaction_id_path is 'Where the answer says its transaction id, which is kept on the order.';
 comment on column reconcile.providers.amount_path is 'Where the answer says the amount; a success must agree with the order.';
 comment on column reconcile.providers.amount_unit is 'major (12.34) or minor (1234, by the currency''s exponent in ISO 4217).';
 comment on column reconcile.providers.currency_path is 'Where the answer says the currency; a success must agree with the order.';
+comment on column reconcile.providers.currency is 'The currency of amounts, where the answer does not say it.';
+comment on column reconcile.providers.currency_exponents is 'Decimals of currencies where the provider departs from ISO 4217: {"IDR": 0}.';
+comment on column reconcile.providers.refunded_path is
+    'Where the answer says what was paid back so far: only the whole amount makes an order refunded.';
 comment on column reconcile.providers.reference_path is 'Where the answer repeats the order''s reference; a final answer must agree with the order.';
 comment on column reconcile.providers.sensitive is 'Names of members of the answer that are never stored, beside the built-in ones.';
 comment on column reconcile.providers.schedule is 'When an open order is asked about, from its creation on.';
@@ -97,6 +122,11 @@ comment on column reconcile.providers.not_found_as is 'What not_found means afte
 comment on column reconcile.providers.gives_up_as is 'Where an order goes whose last check has no final word: failed, cancelled or review.';
 comment on column reconcile.providers.late_success is 'A success after failed or cancelled: revive the order, or review.';
 comment on column reconcile.providers.late_watch is 'When an order that was given up is asked about again; none for never.';
+comment on column reconcile.providers.refund_watch is 'When an order that has succeeded is asked about again, for refunds; none for never.';
+comment on column reconcile.providers.burst is 'Most calls in any second; NULL for no limit.';
+comment on column reconcile.providers.gap is 'At least this long from the end of a call to the next, one at a time; NULL for no gap.';
+comment on column reconcile.providers.breaker_after is
+    'This many checks in a row without an answer (3 when refused), and only one probe at a time goes out, at growing pauses.';
 comment on column reconcile.providers.rate_limit is 'Calls in any rate_interval, of all sidecars together; NULL for no limit.';
 comment on column reconcile.providers.rate_interval is 'The window of rate_limit.';
 comment on column reconcile.providers.concurrency is 'Calls at the same time, of all sidecars together.';
@@ -128,11 +158,18 @@ create table reconcile.provider_traffic (
     in_flight integer not null default 0,
     claimed_through timestamptz not null default '-infinity',
     swept_at timestamptz not null default '-infinity',
+    folded_through timestamptz not null default '-infinity',
+    last_ended_at timestamptz,
+    rests_until timestamptz,
+    probe_at timestamptz,
+    probes integer not null default 0,
     faults integer not null default 0,
     last_fault text,
     last_fault_detail text,
     last_fault_at timestamptz,
-    last_answer_at timestamptz
+    last_answer_at timestamptz,
+    unknown_status text,
+    unknown_status_at timestamptz
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
 comment on table reconcile.provider_traffic is 'What is going on between the sidecars and each provider.';
@@ -141,6 +178,13 @@ comment on column reconcile.provider_traffic.in_flight is 'Leases that are out, 
 comment on column reconcile.provider_traffic.claimed_through is
     'Due time of the latest claim. Claims look from here on, past what old snapshots keep visible of rows long deleted.';
 comment on column reconcile.provider_traffic.swept_at is 'When a claim last looked from the beginning, for rows that were committed late.';
+comment on column reconcile.provider_traffic.folded_through is 'Up to which end of calls ended_calls is counted here.';
+comment on column reconcile.provider_traffic.last_ended_at is 'When the latest call ended.';
+comment on column reconcile.provider_traffic.rests_until is 'Until when the provider asked not to be called (Retry-After, 5 minutes at most).';
+comment on column reconcile.provider_traffic.probe_at is 'When the breaker, if it is open, lets the next probe through.';
+comment on column reconcile.provider_traffic.probes is 'Probes without an answer since the breaker opened.';
+comment on column reconcile.provider_traffic.unknown_status is 'The latest word that its status map did not have.';
+comment on column reconcile.provider_traffic.unknown_status_at is 'When that was.';
 comment on column reconcile.provider_traffic.faults is 'Checks without an answer, in a row.';
 comment on column reconcile.provider_traffic.last_fault is 'Outcome of the latest check without an answer.';
 comment on column reconcile.provider_traffic.last_fault_detail is 'What was wrong with it.';
@@ -154,8 +198,13 @@ create table reconcile.ended_calls (
     faults integer not null,
     answered boolean not null,
     last_fault text,
-    last_fault_detail text
+    last_fault_detail text,
+    retry_after_ms bigint,
+    unknown_status text
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
+
+-- Without a key, a publication for all tables would refuse the deletes.
+alter table reconcile.ended_calls replica identity full;
 
 create index ended_calls_idx on reconcile.ended_calls (provider_id, ended_at);
 
@@ -167,12 +216,16 @@ comment on column reconcile.ended_calls.faults is 'Of those, without an answer.'
 comment on column reconcile.ended_calls.answered is 'Whether one of them had an answer.';
 comment on column reconcile.ended_calls.last_fault is 'Outcome of one without an answer.';
 comment on column reconcile.ended_calls.last_fault_detail is 'What was wrong with it.';
+comment on column reconcile.ended_calls.retry_after_ms is 'How long the provider asked to be left alone, at most.';
+comment on column reconcile.ended_calls.unknown_status is 'A word that the status map did not have.';
 
 create table reconcile.spent_calls (
     provider_id integer not null,
     ended_at timestamptz not null,
     calls integer not null
 );
+
+alter table reconcile.spent_calls replica identity full;
 
 create index spent_calls_idx on reconcile.spent_calls (provider_id, ended_at);
 
@@ -197,6 +250,8 @@ create table reconcile.tracked_orders (
         check (state in ('pending', 'processing', 'succeeded', 'failed', 'cancelled', 'refunded', 'review')),
     settled_by text check (settled_by in ('provider', 'giving_up', 'operator', 'application')),
     transaction_id text,
+    captured jsonb not null default '{}',
+    refunded_amount numeric,
     provider_status text,
     last_outcome text,
     last_checked_at timestamptz,
@@ -223,6 +278,8 @@ comment on column reconcile.tracked_orders.details is 'Whatever the application 
 comment on column reconcile.tracked_orders.state is 'Where it stands.';
 comment on column reconcile.tracked_orders.settled_by is 'Who put it there: provider, giving_up, operator, application; NULL while it is open.';
 comment on column reconcile.tracked_orders.transaction_id is 'The provider''s transaction id.';
+comment on column reconcile.tracked_orders.captured is 'Values of the answers, by the provider''s captures.';
+comment on column reconcile.tracked_orders.refunded_amount is 'What was paid back so far, by the provider''s word, in major units.';
 comment on column reconcile.tracked_orders.provider_status is 'The provider''s latest word.';
 comment on column reconcile.tracked_orders.last_outcome is 'What the latest check meant.';
 comment on column reconcile.tracked_orders.last_checked_at is 'When the latest check came back.';
@@ -255,6 +312,7 @@ create table reconcile.leases (
     order_id bigint primary key,
     token bigint not null default nextval('reconcile.lease_tokens'),
     provider_id integer not null,
+    provider_version integer not null,
     sidecar_id bigint not null,
     claimed_at timestamptz not null,
     expires_at timestamptz not null,
@@ -267,6 +325,7 @@ comment on table reconcile.leases is 'Checks that are being made: one sidecar''s
 comment on column reconcile.leases.order_id is 'The order.';
 comment on column reconcile.leases.token is 'Fences the report: it only grows, and a report with an older one changes nothing.';
 comment on column reconcile.leases.provider_id is 'Who is asked.';
+comment on column reconcile.leases.provider_version is 'By which version of the provider''s row: the answer is read by the same.';
 comment on column reconcile.leases.sidecar_id is 'Who asks.';
 comment on column reconcile.leases.claimed_at is 'Since when.';
 comment on column reconcile.leases.expires_at is 'From when on the order goes back to the queue.';
@@ -298,6 +357,44 @@ comment on column reconcile.registered_sidecars.stopped_at is 'When it said good
 comment on column reconcile.registered_sidecars.in_flight is 'Calls that it is making, by its own count.';
 comment on column reconcile.registered_sidecars.reported is 'Checks that it has reported.';
 comment on column reconcile.registered_sidecars.stale_reports is 'Reports that came after their lease had run out and changed nothing.';
+
+create sequence reconcile.test_ids;
+
+create table reconcile.provider_tests (
+    test_id bigint primary key,
+    provider_id integer not null,
+    provider_version integer not null,
+    order_number text not null,
+    reference text,
+    requested_at timestamptz not null default clock_timestamp(),
+    token bigint,
+    sidecar_id bigint,
+    claimed_at timestamptz,
+    answered_at timestamptz,
+    duration_ms integer,
+    fault text,
+    http_status integer,
+    detail text,
+    body text
+);
+
+comment on table reconcile.provider_tests is
+    'Questions put by test_provider, about no tracked order; forgotten when they are answered or an hour old.';
+comment on column reconcile.provider_tests.test_id is 'The test.';
+comment on column reconcile.provider_tests.provider_id is 'Who is asked.';
+comment on column reconcile.provider_tests.provider_version is 'By which version of the provider''s row.';
+comment on column reconcile.provider_tests.order_number is 'What the templates are filled in with.';
+comment on column reconcile.provider_tests.reference is 'What the templates are filled in with.';
+comment on column reconcile.provider_tests.requested_at is 'When it was asked for.';
+comment on column reconcile.provider_tests.token is 'Fences the answer.';
+comment on column reconcile.provider_tests.sidecar_id is 'Who asks.';
+comment on column reconcile.provider_tests.claimed_at is 'When it was handed to a sidecar.';
+comment on column reconcile.provider_tests.answered_at is 'When the answer came.';
+comment on column reconcile.provider_tests.duration_ms is 'How long the call took.';
+comment on column reconcile.provider_tests.fault is 'What went wrong on the wire.';
+comment on column reconcile.provider_tests.http_status is 'The answer''s HTTP status.';
+comment on column reconcile.provider_tests.detail is 'For people: what was wrong with the call.';
+comment on column reconcile.provider_tests.body is 'The answer, with secrets masked.';
 
 create sequence reconcile.run_ids;
 
@@ -336,5 +433,6 @@ select pg_catalog.pg_extension_config_dump('reconcile.due_checks', '');
 select pg_catalog.pg_extension_config_dump('reconcile.lease_tokens', '');
 select pg_catalog.pg_extension_config_dump('reconcile.leases', '');
 select pg_catalog.pg_extension_config_dump('reconcile.sidecar_ids', '');
+select pg_catalog.pg_extension_config_dump('reconcile.test_ids', '');
 select pg_catalog.pg_extension_config_dump('reconcile.run_ids', '');
 select pg_catalog.pg_extension_config_dump('reconcile.recorded_runs', '');

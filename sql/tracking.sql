@@ -40,14 +40,16 @@ declare
             then format('an order number has 1 to 500 characters, and this one %s', coalesce(length(track_order.order_number)::text, 'is NULL'))
         when length(track_order.reference) not between 1 and 500
             then format('a reference has 1 to 500 characters, and this one %s', length(track_order.reference))
-        when track_order.reference is null and v_provider.url ~ '\{[^}]*reference[^}]*\}'
+        when track_order.reference is null and v_provider.url ~ '[{][^}]*reference[^}]*[}]'
             then format('provider %s asks by reference, and the order has none', v_provider.name)
-        when track_order.amount = 'NaN' or abs(track_order.amount) >= 1e20
+        when track_order.amount = 'NaN' or abs(track_order.amount) >= 1e20 or scale(trim_scale(track_order.amount)) > 12
             then format('%s is not an amount', track_order.amount)
         when track_order.currency !~ '^[A-Za-z]{3}$' then format('%L is not a currency of three letters', left(track_order.currency, 20))
         when track_order.state is null or track_order.state not in ('pending', 'processing')
             then format('%L is not a state that an order can begin in: use pending or processing', left(track_order.state, 20))
-        when not isfinite(v_created_at) then 'created_at is infinite'
+        when not isfinite(v_created_at) or v_created_at > clock_timestamp() + interval '1 day' then format('created_at is %s', v_created_at)
+        when reconcile.request_url(v_provider.url, track_order.order_number, track_order.reference, v_provider.variables) is null
+            then format('provider %s can''t be asked about it: its URL can''t be built of this order number and reference', v_provider.name)
     end;
 begin
     if v_problem is not null then
@@ -93,7 +95,7 @@ as $$
 declare
     v_order reconcile.tracked_orders := reconcile._order(resolve_order.order_number);
     v_open boolean := resolve_order.state in ('pending', 'processing');
-    v_leased integer;
+    v_lease reconcile.leases;
 begin
     if resolve_order.state is null
         or resolve_order.state not in ('pending', 'processing', 'succeeded', 'failed', 'cancelled', 'refunded', 'review')
@@ -116,10 +118,10 @@ begin
     values (v_order.order_id, v_order.state, resolve_order.state, 'operator', resolve_order.reason);
     delete from reconcile.due_checks as d where d.order_id = v_order.order_id;
     -- A check in flight loses its lease: its late answer changes nothing that a person has decided.
-    delete from reconcile.leases as l where l.order_id = v_order.order_id;
-    get diagnostics v_leased = row_count;
-    if v_leased > 0 then
-        perform reconcile._note_ended_calls(array[v_order.provider_id]);
+    delete from reconcile.leases as l where l.order_id = v_order.order_id returning l.* into v_lease;
+    if found then
+        -- The call may still reach the provider, for as long as its lease would have lasted.
+        perform reconcile._note_ended_calls(array[v_order.provider_id], v_lease.expires_at);
     end if;
     if v_open then
         insert into reconcile.due_checks (order_id, provider_id, due_at)

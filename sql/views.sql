@@ -1,10 +1,35 @@
 -- What people read. Every view is a window on the ledger for roles that may not touch its tables.
--- Requires: waiting.
+-- Requires: testing.
+
+-- Readers see only their own sessions in pg_stat_activity, so this looks for them, and shows no query.
+create function reconcile._vacuum_holders() returns table (subject text, since timestamptz, message text)
+language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+    select format('pid %s', a.pid), a.xact_start,
+        format('a transaction of %s holds back vacuum', coalesce(nullif(a.application_name, ''), a.usename::text, 'an unnamed client'))
+    from pg_stat_activity as a
+    where a.datname = current_database() and a.backend_xmin is not null and a.xact_start < clock_timestamp() - interval '30 minutes'
+    union all
+    select t.gid, t.prepared, 'a prepared transaction holds back vacuum: commit it or roll it back'
+    from pg_prepared_xacts as t
+    where t.prepared < clock_timestamp() - interval '30 minutes'
+    union all
+    select r.slot_name, null, 'a replication slot that nobody reads holds back vacuum'
+    from pg_replication_slots as r
+    where not r.active and coalesce(r.xmin, r.catalog_xmin) is not null
+$$;
+
+comment on function reconcile._vacuum_holders() is 'Transactions and replication slots that have held back vacuum for half an hour.';
 
 create view reconcile.orders as
 select
     o.order_number, o.state, o.settled_by, p.name as provider, o.reference, o.amount, o.currency, o.details,
-    o.transaction_id, o.provider_status, o.last_outcome, o.last_checked_at, o.tries, o.faults,
+    o.transaction_id,
+    (
+        select coalesce(jsonb_object_agg(c.key, case when (p.captures -> c.key ->> 'sensitive')::boolean then to_jsonb('[redacted]'::text) else c.value end), '{}')
+        from jsonb_each(o.captured) as c
+    ) as captured,
+    o.refunded_amount, o.provider_status, o.last_outcome, o.last_checked_at, o.tries, o.faults,
     d.due_at as next_check_at, l.claimed_at is not null as in_flight,
     o.created_at, o.tracked_at, o.state_changed_at
 from reconcile.tracked_orders as o
@@ -22,6 +47,8 @@ comment on column reconcile.orders.amount is 'What it should cost, in major unit
 comment on column reconcile.orders.currency is 'ISO 4217 code of amount.';
 comment on column reconcile.orders.details is 'Whatever the application wants kept with it.';
 comment on column reconcile.orders.transaction_id is 'The provider''s transaction id.';
+comment on column reconcile.orders.captured is 'Values of the answers, by the provider''s captures; sensitive ones masked.';
+comment on column reconcile.orders.refunded_amount is 'What was paid back so far, in major units.';
 comment on column reconcile.orders.provider_status is 'The provider''s word.';
 comment on column reconcile.orders.last_outcome is 'What the latest check meant.';
 comment on column reconcile.orders.last_checked_at is 'When the latest check came back.';
@@ -35,12 +62,12 @@ comment on column reconcile.orders.state_changed_at is 'Since when it is in its 
 
 create view reconcile.stale_orders as
 select
-    o.order_number, o.state, p.name as provider, o.reference, d.due_at, clock_timestamp() - d.due_at as overdue,
+    o.order_number, o.state, p.name as provider, o.reference, d.due_at, (select clock_timestamp()) - d.due_at as overdue,
     d.urgent, o.last_checked_at, o.last_outcome, o.created_at
-from reconcile.due_checks as d
+from reconcile.providers as p
+join reconcile.due_checks as d on d.provider_id = p.provider_id
 join reconcile.tracked_orders as o on o.order_id = d.order_id
-join reconcile.providers as p on p.provider_id = d.provider_id
-where d.due_at <= clock_timestamp();
+where d.due_at <= (select clock_timestamp());
 
 comment on view reconcile.stale_orders is 'Orders whose check is due and not made yet.';
 comment on column reconcile.stale_orders.order_number is 'The order.';
@@ -56,7 +83,7 @@ comment on column reconcile.stale_orders.created_at is 'When the application cre
 
 create view reconcile.stuck_orders as
 select
-    o.order_number, o.state, p.name as provider, o.reference, clock_timestamp() - o.created_at as age, o.tries, o.faults,
+    o.order_number, o.state, p.name as provider, o.reference, (select clock_timestamp()) - o.created_at as age, o.tries, o.faults,
     o.last_outcome, o.last_checked_at, d.due_at as next_check_at,
     case
         when o.state = 'review' then 'a person has to decide: reconcile.resolve_order'
@@ -65,10 +92,10 @@ select
         when o.last_checked_at is null then 'it was never asked about: is a sidecar running?'
         else format('the provider''s latest word is %s', coalesce(o.provider_status, o.last_outcome))
     end as why
-from reconcile.tracked_orders as o
-join reconcile.providers as p on p.provider_id = o.provider_id
+from reconcile.providers as p
+join reconcile.tracked_orders as o on o.provider_id = p.provider_id
 left join reconcile.due_checks as d on d.order_id = o.order_id
-where (o.state in ('pending', 'processing') and o.created_at < clock_timestamp() - (select s.stuck_after from reconcile.settings as s))
+where (o.state in ('pending', 'processing') and o.created_at < (select clock_timestamp()) - (select s.stuck_after from reconcile.settings as s))
    or o.state = 'review';
 
 comment on view reconcile.stuck_orders is 'Orders open for longer than settings.stuck_after, and orders in review: what is stuck, why, and since when.';
@@ -145,24 +172,30 @@ select
     p.name, p.version,
     case
         when p.paused_at is not null then 'paused'
-        when t.faults >= 5 and t.last_fault = 'refused' then 'refused'
-        when t.faults >= 5 then 'failing'
+        when breaker.is_open and t.last_fault = 'refused' then 'refused'
+        when breaker.is_open then 'failing'
         when t.last_answer_at is null then 'not asked yet'
         else 'healthy'
     end as health,
     p.paused_at, p.paused_by, p.paused_reason,
     t.in_flight - (select coalesce(sum(e.calls), 0) from reconcile.ended_calls as e where e.provider_id = p.provider_id) as in_flight,
     p.concurrency, p.rate_limit, p.rate_interval,
+    case when breaker.is_open then 'open' else 'closed' end as breaker,
+    greatest(t.rests_until, case when breaker.is_open then t.probe_at end) as asked_again_at,
     t.faults, t.last_fault, t.last_fault_detail, t.last_fault_at, t.last_answer_at,
+    t.unknown_status, t.unknown_status_at,
     (
         select count(*)
         from (
-            select from reconcile.due_checks as d where d.provider_id = p.provider_id and d.due_at <= clock_timestamp() limit 10000
+            select from reconcile.due_checks as d where d.provider_id = p.provider_id and d.due_at <= (select clock_timestamp()) limit 10000
         ) as due
     ) as due_up_to_10000,
     p.url, p.auth, p.schedule, p.deadline, p.max_tries
 from reconcile.providers as p
-join reconcile.provider_traffic as t on t.provider_id = p.provider_id;
+join reconcile.provider_traffic as t on t.provider_id = p.provider_id
+cross join lateral (
+    select t.faults >= case when t.last_fault = 'refused' then least(3, p.breaker_after) else p.breaker_after end as is_open
+) as breaker;
 
 comment on view reconcile.provider_health is 'Each provider: whether it answers, what is in flight and due, and what was wrong last.';
 comment on column reconcile.provider_health.name is 'Its name.';
@@ -175,11 +208,15 @@ comment on column reconcile.provider_health.in_flight is 'Calls in flight, of al
 comment on column reconcile.provider_health.concurrency is 'Calls at the same time, of all sidecars together.';
 comment on column reconcile.provider_health.rate_limit is 'Calls in any rate_interval.';
 comment on column reconcile.provider_health.rate_interval is 'The window of rate_limit.';
+comment on column reconcile.provider_health.breaker is 'open when too many checks in a row had no answer: one probe at a time.';
+comment on column reconcile.provider_health.asked_again_at is 'Until when it is left alone.';
 comment on column reconcile.provider_health.faults is 'Checks without an answer, in a row.';
 comment on column reconcile.provider_health.last_fault is 'Outcome of the latest check without an answer.';
 comment on column reconcile.provider_health.last_fault_detail is 'What was wrong with it.';
 comment on column reconcile.provider_health.last_fault_at is 'When that was.';
 comment on column reconcile.provider_health.last_answer_at is 'When it last answered about an order.';
+comment on column reconcile.provider_health.unknown_status is 'The latest word that its status map did not have.';
+comment on column reconcile.provider_health.unknown_status_at is 'When that was.';
 comment on column reconcile.provider_health.due_up_to_10000 is 'Checks that are due, counted up to 10000.';
 comment on column reconcile.provider_health.url is 'URL template.';
 comment on column reconcile.provider_health.auth is 'How requests are signed; secrets are named, never held.';
@@ -190,7 +227,7 @@ comment on column reconcile.provider_health.max_tries is 'Answers without a fina
 create view reconcile.sidecars as
 select
     s.sidecar_id, s.name, s.version, s.slots, s.in_flight, s.started_at, s.heartbeat_at, s.stopped_at,
-    s.stopped_at is null and s.heartbeat_at > clock_timestamp() - reconcile._sidecar_alive_within() as alive,
+    s.stopped_at is null and s.heartbeat_at > (select clock_timestamp()) - reconcile._sidecar_alive_within() as alive,
     s.reported, s.stale_reports
 from reconcile.registered_sidecars as s;
 
@@ -211,7 +248,7 @@ create view reconcile.alerts as
 select 'no_sidecar' as alert, 'critical' as severity, null::text as subject, max(s.heartbeat_at) as since,
     'no sidecar is running: no provider is asked. Start reconcile-sidecar.' as message
 from reconcile.registered_sidecars as s
-having coalesce(bool_and(s.stopped_at is not null or s.heartbeat_at <= clock_timestamp() - reconcile._sidecar_alive_within()), true)
+having coalesce(bool_and(s.stopped_at is not null or s.heartbeat_at <= (select clock_timestamp()) - reconcile._sidecar_alive_within()), true)
    and exists (select from reconcile.providers)
 union all
 select 'provider_' || h.health, case h.health when 'paused' then 'warning' else 'critical' end, h.name,
@@ -224,6 +261,11 @@ select 'provider_' || h.health, case h.health when 'paused' then 'warning' else 
 from reconcile.provider_health as h
 where h.health in ('paused', 'refused', 'failing')
 union all
+select 'unknown_status', 'warning', h.name, h.unknown_status_at,
+    format('answers %L, which its status map does not have: see reconcile.checks, and alter_provider', h.unknown_status)
+from reconcile.provider_health as h
+where h.unknown_status_at > (select clock_timestamp()) - interval '1 day'
+union all
 select 'stuck_orders', 'warning', p.name, min(o.created_at),
     format('%s%s orders are open for longer than settings.stuck_after: see reconcile.stuck_orders', count(*), case when count(*) = 1000 then ' or more' end)
 from reconcile.providers as p
@@ -231,7 +273,7 @@ cross join lateral (
     select o.created_at
     from reconcile.tracked_orders as o
     where o.state in ('pending', 'processing') and o.provider_id = p.provider_id
-      and o.created_at < clock_timestamp() - (select s.stuck_after from reconcile.settings as s)
+      and o.created_at < (select clock_timestamp()) - (select s.stuck_after from reconcile.settings as s)
     order by o.created_at
     limit 1000
 ) as o
@@ -248,14 +290,13 @@ select 'notification_queue', 'warning', null, null,
     format('the notification queue is %s %% full: a listening session does not read', round((pg_notification_queue_usage() * 100)::numeric))
 where pg_notification_queue_usage() > 0.25
 union all
-select 'old_snapshot', 'warning', format('pid %s', a.pid), a.xact_start,
-    format('a transaction of %s holds back vacuum', coalesce(nullif(a.application_name, ''), a.usename::text, 'an unnamed client'))
-from pg_stat_activity as a
-where a.datname = current_database() and a.backend_xmin is not null and a.xact_start < clock_timestamp() - interval '30 minutes'
+select 'checks_without_partition', 'warning', null, null, 'this month''s checks have no partition of their own: run reconcile.housekeep()'
+where exists (
+    select from reconcile.recorded_checks_otherwise as c where c.answered_at > (select clock_timestamp()) - interval '1 day'
+)
 union all
-select 'prepared_transaction', 'warning', t.gid, t.prepared, 'a prepared transaction holds back vacuum: commit or roll it back'
-from pg_prepared_xacts as t
-where t.prepared < clock_timestamp() - interval '30 minutes';
+select 'old_snapshot', 'warning', holder.subject, holder.since, holder.message
+from reconcile._vacuum_holders() as holder;
 
 comment on view reconcile.alerts is 'What a person on call has to know; empty when all is well.';
 comment on column reconcile.alerts.alert is 'What kind.';

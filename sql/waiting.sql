@@ -40,8 +40,8 @@ begin
     end if;
     update reconcile.due_checks as d
     set urgent = true, due_at = least(d.due_at, clock_timestamp())
-    where d.ctid = (
-        select due.ctid from reconcile.due_checks as due where due.order_id = p_order_id for update skip locked
+    where d.order_id = (
+        select due.order_id from reconcile.due_checks as due where due.order_id = p_order_id for update skip locked
     );
     if not found then
         -- An order that a person or the late watch has finished with can be asked about all the same.
@@ -49,7 +49,9 @@ begin
         select o.order_id, o.provider_id, clock_timestamp(), true
         from reconcile.tracked_orders as o
         where o.order_id = p_order_id and o.state = 'review'
+          -- Neither here nor there in one snapshot: a claim that is just being committed hides its lease, but not the row it takes.
           and not exists (select from reconcile.leases as l where l.order_id = p_order_id)
+          and not exists (select from reconcile.due_checks as d where d.order_id = p_order_id)
         on conflict (order_id) do nothing;
     end if;
     perform pg_notify('reconcile_due', '');
@@ -93,6 +95,7 @@ declare
     v_before reconcile.tracked_orders;
     v_now reconcile.tracked_orders;
     v_asking boolean;
+    v_answered boolean;
     v_requested boolean := false;
     v_message text;
     v_pause_s double precision := 0.001;
@@ -118,26 +121,32 @@ begin
     v_message := reconcile._obstacle(v_before.provider_id);
     loop
         -- One statement, so that the order and what is under way for it are seen at one moment.
-        select o.* into v_now from reconcile.tracked_orders as o where o.order_id = v_before.order_id;
-        exit when v_now.last_checked_at > v_began_at;
-        v_asking := exists (select from reconcile.leases as l where l.order_id = v_before.order_id)
-            or exists (select from reconcile.due_checks as d where d.order_id = v_before.order_id and d.urgent);
+        select
+            exists (select from reconcile.leases as l where l.order_id = o.order_id)
+            or exists (select from reconcile.due_checks as d where d.order_id = o.order_id and d.urgent),
+            o.last_checked_at > v_began_at
+        into v_asking, v_answered
+        from reconcile.tracked_orders as o
+        where o.order_id = v_before.order_id;
+        exit when v_answered;
         if not v_asking and v_requested then
-            -- Between the two looks the check may have come back.
-            select o.* into v_now from reconcile.tracked_orders as o where o.order_id = v_before.order_id;
-            exit when v_now.last_checked_at > v_began_at;
             v_message := coalesce(v_message,
-                'the order was created or is locked by a transaction that has not ended, perhaps by this one; ask again after it');
+                'the order was created or is locked by a transaction that has not ended, perhaps by this one; ask again after it '
+                '(or the request failed: then the server''s log says why)');
             exit;
         end if;
         if not v_asking then
             -- Many callers at a time can use up the worker slots for some milliseconds, so this is tried for a while.
             v_requested := reconcile._wake(v_before.order_id);
             if not v_requested and clock_timestamp() > least(v_until, v_began_at + interval '1 s') then
+                if current_setting('transaction_read_only')::boolean then
+                    v_message := 'no background worker slot is free (max_worker_processes), and a read-only transaction can''t queue the check; ask again';
+                    exit;
+                end if;
                 update reconcile.due_checks as d
                 set urgent = true, due_at = least(d.due_at, clock_timestamp())
-                where d.ctid = (
-                    select due.ctid from reconcile.due_checks as due where due.order_id = v_before.order_id for update skip locked
+                where d.order_id = (
+                    select due.order_id from reconcile.due_checks as due where due.order_id = v_before.order_id for update skip locked
                 );
                 perform pg_notify('reconcile_due', '');
                 v_message := 'no background worker slot is free (max_worker_processes); the check is queued when this transaction commits';
@@ -152,6 +161,7 @@ begin
             v_pause_s := least(v_pause_s * 1.1, 0.02);
         end if;
     end loop;
+    select o.* into v_now from reconcile.tracked_orders as o where o.order_id = v_before.order_id;
     if v_now.last_checked_at > v_began_at then
         select c.reason || coalesce(': ' || c.detail, '') into v_message
         from reconcile.recorded_checks as c

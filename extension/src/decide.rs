@@ -77,6 +77,8 @@ pub struct Policy {
     pub late_success: LateSuccess,
     /// When an order that was given up is asked about again; `None` for never.
     pub late_watch: Option<Schedule>,
+    /// When an order that has succeeded is asked about again, for refunds; `None` for never.
+    pub refund_watch: Option<Schedule>,
 }
 
 /// What is to be done.
@@ -138,7 +140,7 @@ impl Case<'_> {
             Outcome::Refunded => self.settles(State::Refunded, "the provider says refunded"),
             Outcome::Mismatch => self.settles(
                 State::Review,
-                "the provider says succeeded, but not of this order's money",
+                "the provider's final word is not about this order: its reference, amount or currency differs",
             ),
             Outcome::NotFound if self.standing.age_ms >= self.policy.not_found_grace_ms => {
                 self.unknown_to_the_provider()
@@ -197,10 +199,10 @@ impl Case<'_> {
     fn succeeded(&self) -> Decision {
         match self.outcome {
             Outcome::Refunded => self.settles(State::Refunded, "the provider says refunded"),
-            Outcome::Failed | Outcome::Cancelled => {
-                self.stays("the provider contradicts its own success; a success is not taken back")
-            }
-            _ => self.stays("it has succeeded already"),
+            Outcome::Failed | Outcome::Cancelled => self.watches_on(
+                "the provider contradicts its own success; a success is not taken back",
+            ),
+            _ => self.watches_on("it has succeeded already"),
         }
     }
 
@@ -216,7 +218,7 @@ impl Case<'_> {
             ),
             (Outcome::Mismatch, _) => self.settles(
                 State::Review,
-                "the provider took money after all, but not this order's money",
+                "the provider's final word is not about this order: its reference, amount or currency differs",
             ),
             (Outcome::Refunded, _) => self.settles(
                 State::Refunded,
@@ -225,7 +227,7 @@ impl Case<'_> {
             (Outcome::Failed | Outcome::Cancelled, _) => {
                 self.stays("the provider confirms that no money was taken")
             }
-            _ => self.watches_on(),
+            _ => self.watches_on("the provider still has no final word"),
         }
     }
 
@@ -240,9 +242,9 @@ impl Case<'_> {
             Outcome::Refunded => self.settles(State::Refunded, "the provider says refunded"),
             Outcome::Mismatch => self.settles(
                 State::Review,
-                "the provider says succeeded, but not of this order's money",
+                "the provider's final word is not about this order: its reference, amount or currency differs",
             ),
-            _ => self.watches_on(),
+            _ => self.watches_on("the provider still has no final word"),
         }
     }
 
@@ -296,20 +298,27 @@ impl Case<'_> {
         }
     }
 
-    fn watches_on(&self) -> Decision {
-        let standing = self.standing;
-        let attempt = standing.attempt.saturating_add(1);
-        let watched = standing.settled_by == Some(SettledBy::GivingUp);
-        let next_delay_ms = if watched {
-            self.late_delay_ms(attempt)
-        } else {
-            None
-        };
+    fn watches_on(&self, reason: &str) -> Decision {
+        let attempt = self.standing.attempt.saturating_add(1);
+        let next_delay_ms = self
+            .watched()
+            .and_then(|watch| self.watch_delay_ms(watch, attempt));
         Decision {
             next_delay_ms,
             attempt,
             faults: 0,
-            ..self.stays("the provider still has no final word")
+            ..self.stays(reason)
+        }
+    }
+
+    /// The watch that an order in this state is on, if it is.
+    fn watched(&self) -> Option<&Schedule> {
+        match (self.standing.state, self.standing.settled_by) {
+            (State::Succeeded, _) => self.policy.refund_watch.as_ref(),
+            (State::Failed | State::Cancelled | State::Review, Some(SettledBy::GivingUp)) => {
+                self.policy.late_watch.as_ref()
+            }
+            _ => None,
         }
     }
 
@@ -317,7 +326,11 @@ impl Case<'_> {
         Decision {
             state,
             settled_by: Some(SettledBy::GivingUp),
-            next_delay_ms: self.late_delay_ms(0),
+            next_delay_ms: self
+                .policy
+                .late_watch
+                .as_ref()
+                .and_then(|watch| self.watch_delay_ms(watch, 0)),
             reason: reason.to_owned(),
             attempt: 0,
             tries: self.standing.tries.saturating_add(1),
@@ -325,15 +338,26 @@ impl Case<'_> {
         }
     }
 
-    fn late_delay_ms(&self, attempt: u32) -> Option<u64> {
-        let delay = self.policy.late_watch.as_ref()?.finite_delay_ms(attempt)?;
+    fn watch_delay_ms(&self, watch: &Schedule, attempt: u32) -> Option<u64> {
+        let delay = watch.finite_delay_ms(attempt)?;
         Some(jittered_ms(delay, self.standing.order_number, attempt))
     }
 
     fn settles(&self, state: State, reason: &str) -> Decision {
+        let watch = self
+            .policy
+            .refund_watch
+            .as_ref()
+            .filter(|_| state == State::Succeeded);
         Decision {
             state,
             settled_by: Some(SettledBy::Provider),
+            next_delay_ms: watch.and_then(|watch| self.watch_delay_ms(watch, 0)),
+            attempt: if watch.is_some() {
+                0
+            } else {
+                self.standing.attempt
+            },
             faults: 0,
             ..self.stays(reason)
         }
@@ -369,7 +393,7 @@ impl Case<'_> {
     }
 }
 
-/// The SQL face: words and numbers in, one row out. `late_watch` may be `none`.
+/// The SQL face: words and numbers in, one row out. A watch may be `none`.
 #[pg_extern(sql = false, name = "decide", immutable, parallel_safe)]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)]
 fn decide_row(
@@ -390,6 +414,7 @@ fn decide_row(
     gives_up_as: &str,
     late_success: &str,
     late_watch: &str,
+    refund_watch: &str,
 ) -> Result<
     TableIterator<
         'static,
@@ -436,11 +461,8 @@ fn decide_row(
             LateSuccess::from_word,
             LateSuccess::words,
         )?,
-        late_watch: if late_watch == "none" {
-            None
-        } else {
-            Some(Schedule::parse(late_watch)?)
-        },
+        late_watch: watch(late_watch)?,
+        refund_watch: watch(refund_watch)?,
     };
     let outcome = known("outcome", outcome, Outcome::from_word, Outcome::words)?;
     let decision = decide(&standing, outcome, retry_after_ms.map(span), &policy);
@@ -456,6 +478,14 @@ fn decide_row(
         back(decision.tries),
         back(decision.faults),
     )))
+}
+
+fn watch(text: &str) -> Result<Option<Schedule>, String> {
+    if text == "none" {
+        Ok(None)
+    } else {
+        Schedule::parse(text).map(Some)
+    }
 }
 
 fn known<T>(

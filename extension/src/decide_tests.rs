@@ -14,6 +14,7 @@ fn policy() -> Policy {
         gives_up_as: Ending::Cancelled,
         late_success: LateSuccess::Revive,
         late_watch: Some(Schedule::parse("1h, 23h, 2d").expect("a good schedule")),
+        refund_watch: None,
     }
 }
 
@@ -196,6 +197,54 @@ fn review_for_want_of_an_answer_ends_with_the_answer() {
 }
 
 #[test]
+fn a_success_is_watched_for_refunds_where_the_policy_says_so() {
+    let watching = Policy {
+        refund_watch: Some(Schedule::parse("1d, 6d").expect("a good schedule")),
+        ..policy()
+    };
+    let settled = decide(
+        &standing(State::Pending),
+        Outcome::Succeeded,
+        None,
+        &watching,
+    );
+    assert_eq!((settled.state, settled.attempt), (State::Succeeded, 0));
+    assert!(settled.next_delay_ms.is_some_and(|ms| ms >= 24 * 3_600_000));
+    let first = Standing {
+        attempt: 0,
+        ..standing(State::Succeeded)
+    };
+    let second = decide(&first, Outcome::Succeeded, None, &watching);
+    assert!(
+        second
+            .next_delay_ms
+            .is_some_and(|ms| ms >= 6 * 24 * 3_600_000)
+    );
+    let last = Standing {
+        attempt: 1,
+        ..standing(State::Succeeded)
+    };
+    assert_eq!(
+        decide(&last, Outcome::Succeeded, None, &watching).next_delay_ms,
+        None
+    );
+    assert_eq!(
+        decide(&first, Outcome::Refunded, None, &watching).state,
+        State::Refunded
+    );
+    assert_eq!(
+        decide(
+            &standing(State::Pending),
+            Outcome::Succeeded,
+            None,
+            &policy()
+        )
+        .next_delay_ms,
+        None
+    );
+}
+
+#[test]
 fn not_found_waits_for_its_grace() {
     let strict = Policy {
         not_found_as: Ending::Failed,
@@ -264,10 +313,13 @@ prop_compose! {
     fn any_policy()(
         max_tries: Option<u32>, deadline_ms: Option<u64>, not_found_grace_ms: u64,
         not_found_as in select(Ending::ALL), gives_up_as in select(Ending::ALL), late_success in select(LateSuccess::ALL),
-        watched: bool,
+        watched: bool, refunds_watched: bool,
     ) -> Policy {
         let late_watch = policy().late_watch.filter(|_| watched);
-        Policy { max_tries, deadline_ms, not_found_grace_ms, not_found_as, gives_up_as, late_success, late_watch, ..policy() }
+        let refund_watch = policy().late_watch.filter(|_| refunds_watched);
+        Policy {
+            max_tries, deadline_ms, not_found_grace_ms, not_found_as, gives_up_as, late_success, late_watch, refund_watch, ..policy()
+        }
     }
 }
 

@@ -5,12 +5,17 @@
 
 use crate::money;
 use crate::outcome::Outcome;
-use bigdecimal::BigDecimal;
 use pgrx::prelude::*;
-use std::str::FromStr;
+use serde_json::{Map, Value};
 
-/// Longer texts are no amounts: 10^20 with 12 decimals fits.
-const LONGEST_AMOUNT: usize = 40;
+/// How the provider writes amounts. The order's are always in major units.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Units<'a> {
+    /// Whether they are in minor units.
+    pub minor: bool,
+    /// Where the provider departs from ISO 4217.
+    pub exceptions: Option<&'a Map<String, Value>>,
+}
 
 /// One side of the comparison: what the order says, or what the answer says where the provider's paths point.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,14 +30,13 @@ pub struct Money<'a> {
 
 /// What disagrees, as a sentence; `None` when nothing does, or when one side is silent.
 ///
-/// A final outcome needs the reference to agree, a success also the amount and the currency. `in_minor_units` says how
-/// the provider writes amounts; the order's are always in major units.
+/// A final outcome needs the reference to agree, a success also the amount and the currency.
 #[must_use]
 pub fn disagreement_of(
     outcome: Outcome,
     order: Money<'_>,
     said: Money<'_>,
-    in_minor_units: bool,
+    units: Units<'_>,
 ) -> Option<String> {
     if !matches!(
         outcome,
@@ -63,33 +67,18 @@ pub fn disagreement_of(
     }
     let (expected, text) = (order.amount?, said.amount?);
     let currency = said.currency.or(order.currency);
-    let Some(amount) = read_amount(text) else {
-        return Some(format!("the answer's amount {} can't be read", shown(text)));
+    let amount = match money::major_units(text, units.minor, currency, units.exceptions) {
+        Ok(amount) => amount,
+        Err(error) => return Some(error),
     };
-    let amount = if in_minor_units {
-        let Some(exponent) = currency.and_then(money::exponent) else {
-            return Some("the answer's amount is in minor units of an unknown currency".to_owned());
-        };
-        amount / BigDecimal::from(10_u32.pow(u32::from(exponent)))
-    } else {
-        amount
-    };
-    let agrees = read_amount(expected).is_some_and(|expected| expected == amount);
+    let agrees =
+        money::major_units(expected, false, None, None).is_ok_and(|expected| expected == amount);
     (!agrees).then(|| {
         format!(
-            "the answer is about {}, and the order about {expected}",
-            amount.normalized().to_plain_string()
+            "the answer says {} and the order {expected}",
+            amount.to_plain_string()
         )
     })
-}
-
-fn read_amount(text: &str) -> Option<BigDecimal> {
-    let plain = text
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || byte == b'.' || byte == b'-');
-    (plain && text.len() <= LONGEST_AMOUNT)
-        .then(|| BigDecimal::from_str(text).ok())
-        .flatten()
 }
 
 fn shown(text: &str) -> String {
@@ -114,6 +103,7 @@ fn disagreement(
     said_currency: Option<&str>,
     said_reference: Option<&str>,
     amount_unit: &str,
+    exceptions: Option<pgrx::JsonB>,
 ) -> Option<String> {
     let order = Money {
         amount,
@@ -125,12 +115,14 @@ fn disagreement(
         currency: said_currency,
         reference: said_reference,
     };
-    disagreement_of(
-        Outcome::from_word(outcome?)?,
-        order,
-        said,
-        amount_unit == "minor",
-    )
+    let exceptions = exceptions
+        .as_ref()
+        .and_then(|exceptions| exceptions.0.as_object());
+    let units = Units {
+        minor: amount_unit == "minor",
+        exceptions,
+    };
+    disagreement_of(Outcome::from_word(outcome?)?, order, said, units)
 }
 
 #[cfg(test)]
@@ -153,7 +145,17 @@ mod tests {
 
     #[test]
     fn what_agrees() {
-        let success = |said, minor| disagreement_of(Outcome::Succeeded, ORDER, said, minor);
+        let success = |said, minor| {
+            disagreement_of(
+                Outcome::Succeeded,
+                ORDER,
+                said,
+                Units {
+                    minor,
+                    exceptions: None,
+                },
+            )
+        };
         assert_eq!(success(said("0.73", "USD", "33375390"), false), None);
         assert_eq!(success(said("0.7300", "usd", "33375390"), false), None);
         assert_eq!(success(said("73", "USD", "33375390"), true), None);
@@ -167,10 +169,19 @@ mod tests {
     #[test]
     fn what_does_not() {
         let success = |said, minor| {
-            disagreement_of(Outcome::Succeeded, ORDER, said, minor).unwrap_or_default()
+            disagreement_of(
+                Outcome::Succeeded,
+                ORDER,
+                said,
+                Units {
+                    minor,
+                    exceptions: None,
+                },
+            )
+            .unwrap_or_default()
         };
-        assert!(success(said("0.74", "USD", "33375390"), false).contains("about 0.74"));
-        assert!(success(said("73", "USD", "33375390"), false).contains("about 73"));
+        assert!(success(said("0.74", "USD", "33375390"), false).contains("says 0.74"));
+        assert!(success(said("73", "USD", "33375390"), false).contains("says 73"));
         assert!(success(said("0.73", "EUR", "33375390"), false).contains("in \"EUR\""));
         assert!(success(said("0.73", "USD", "1"), false).contains("about \"1\""));
         let endless = "9".repeat(41);
@@ -186,10 +197,26 @@ mod tests {
     #[test]
     fn only_a_success_needs_the_money_and_only_a_final_word_the_reference() {
         let other = said("9.99", "EUR", "33375390");
-        assert_eq!(disagreement_of(Outcome::Failed, ORDER, other, false), None);
-        assert!(disagreement_of(Outcome::Failed, ORDER, said("0.73", "USD", "1"), false).is_some());
         assert_eq!(
-            disagreement_of(Outcome::Pending, ORDER, said("0.73", "USD", "1"), false),
+            disagreement_of(Outcome::Failed, ORDER, other, Units::default()),
+            None
+        );
+        assert!(
+            disagreement_of(
+                Outcome::Failed,
+                ORDER,
+                said("0.73", "USD", "1"),
+                Units::default()
+            )
+            .is_some()
+        );
+        assert_eq!(
+            disagreement_of(
+                Outcome::Pending,
+                ORDER,
+                said("0.73", "USD", "1"),
+                Units::default()
+            ),
             None
         );
     }

@@ -13,14 +13,24 @@ extension_sql_file!(
 );
 extension_sql_file!("../../sql/audit.sql", name = "audit", requires = ["tables"]);
 extension_sql_file!(
+    "../../sql/provider_checks.sql",
+    name = "provider_checks",
+    requires = ["audit"]
+);
+extension_sql_file!(
     "../../sql/providers.sql",
     name = "providers",
-    requires = ["audit"]
+    requires = ["provider_checks"]
+);
+extension_sql_file!(
+    "../../sql/traffic.sql",
+    name = "traffic",
+    requires = ["providers"]
 );
 extension_sql_file!(
     "../../sql/tracking.sql",
     name = "tracking",
-    requires = ["providers"]
+    requires = ["traffic"]
 );
 extension_sql_file!(
     "../../sql/claim.sql",
@@ -48,15 +58,98 @@ extension_sql_file!(
     requires = ["housekeeping"]
 );
 extension_sql_file!(
+    "../../sql/testing.sql",
+    name = "testing",
+    requires = ["waiting"]
+);
+extension_sql_file!(
     "../../sql/views.sql",
     name = "views",
-    requires = ["waiting"]
+    requires = ["testing"]
 );
 extension_sql_file!(
     "../../sql/explain.sql",
     name = "explain",
     requires = ["views"]
 );
+
+// The presets: one provider, one file, one function. None needs another.
+extension_sql_file!(
+    "../../sql/providers/flutterwave_v3.sql",
+    name = "preset_flutterwave_v3",
+    requires = ["providers"]
+);
+extension_sql_file!(
+    "../../sql/providers/midtrans_transactions.sql",
+    name = "preset_midtrans_transactions",
+    requires = ["providers"]
+);
+extension_sql_file!(
+    "../../sql/providers/mollie_payments.sql",
+    name = "preset_mollie_payments",
+    requires = ["providers"]
+);
+extension_sql_file!(
+    "../../sql/providers/paypal_orders.sql",
+    name = "preset_paypal_orders",
+    requires = ["providers"]
+);
+extension_sql_file!(
+    "../../sql/providers/paystack_transactions.sql",
+    name = "preset_paystack_transactions",
+    requires = ["providers"]
+);
+extension_sql_file!(
+    "../../sql/providers/paytm_orders.sql",
+    name = "preset_paytm_orders",
+    requires = ["providers"]
+);
+extension_sql_file!(
+    "../../sql/providers/phonepe_v1.sql",
+    name = "preset_phonepe_v1",
+    requires = ["providers"]
+);
+extension_sql_file!(
+    "../../sql/providers/phonepe_v2.sql",
+    name = "preset_phonepe_v2",
+    requires = ["providers"]
+);
+extension_sql_file!(
+    "../../sql/providers/razorpay_orders.sql",
+    name = "preset_razorpay_orders",
+    requires = ["providers"]
+);
+extension_sql_file!(
+    "../../sql/providers/razorpay_payments.sql",
+    name = "preset_razorpay_payments",
+    requires = ["providers"]
+);
+extension_sql_file!(
+    "../../sql/providers/square_payments.sql",
+    name = "preset_square_payments",
+    requires = ["providers"]
+);
+extension_sql_file!(
+    "../../sql/providers/stripe_checkout_sessions.sql",
+    name = "preset_stripe_checkout_sessions",
+    requires = ["providers"]
+);
+extension_sql_file!(
+    "../../sql/providers/stripe_payment_intents.sql",
+    name = "preset_stripe_payment_intents",
+    requires = ["providers"]
+);
+extension_sql_file!(
+    "../../sql/providers/vendor.sql",
+    name = "preset_vendor",
+    requires = ["providers"]
+);
+extension_sql_file!(
+    "../../sql/providers/xendit_invoices.sql",
+    name = "preset_xendit_invoices",
+    requires = ["providers"]
+);
+
 extension_sql_file!(
     "../../sql/rights.sql",
     name = "rights",

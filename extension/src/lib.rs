@@ -11,9 +11,10 @@
 //! | [`evidence`] | does the answer speak of this order and its money?              |
 //! | [`decide`]   | given an outcome, where does the order go and when is it asked again? |
 //! | [`schedule`] | how long until the next check?                                      |
-//! | [`request`]  | which URL asks about this order?                                    |
+//! | [`request`]  | which URL, headers and body ask about this order?                   |
 //! | [`provider`] | is this provider's description sound?                               |
-//! | [`money`]    | how many decimals has this currency?                                |
+//! | [`rules`]    | is this provider's way of reading answers sound?                    |
+//! | [`money`]    | what amount does the answer say, exactly?                           |
 //! | [`redact`]   | what must not be stored?                                            |
 //! | [`wake`]     | how does a waiting caller get a request committed?                  |
 //!
@@ -27,6 +28,7 @@ pub mod outcome;
 pub mod provider;
 pub mod redact;
 pub mod request;
+pub mod rules;
 pub mod schedule;
 pub mod state;
 pub mod wake;

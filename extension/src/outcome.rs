@@ -19,7 +19,7 @@ closed_set! {
         NotFound = "not_found",
         /// The provider answers a word that its status map does not have.
         UnknownStatus = "unknown_status",
-        /// The provider says paid, of another amount, currency or reference.
+        /// The provider's final word is about another reference, or its success about another amount or currency.
         Mismatch = "mismatch",
         /// The provider asks for fewer calls (429).
         Throttled = "throttled",

@@ -8,7 +8,7 @@ use serde_json::Value;
 pub const MASK: &str = "[redacted]";
 
 /// Names whose values are never stored, in lower case without `_`, `-` and spaces.
-const SENSITIVE: &[&str] = &[
+pub(crate) const SENSITIVE: &[&str] = &[
     "accesstoken",
     "apikey",
     "authorization",
@@ -69,16 +69,47 @@ fn mask(value: &mut Value, also: &[String]) -> bool {
             *value = MASK.into();
             masked = true;
         }
+        Value::Number(number) if holds_card_number(&number.to_string()) => {
+            *value = MASK.into();
+            masked = true;
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
     masked
 }
 
-fn folded(name: &str) -> String {
+pub(crate) fn folded(name: &str) -> String {
     name.chars()
         .filter(|c| !matches!(c, '_' | '-' | ' '))
         .flat_map(char::to_lowercase)
         .collect()
+}
+
+/// Whether the numbers of an answer are of a size that can be kept: PostgreSQL writes `1e131071` out in full, so that a
+/// small answer could become gigabytes. Looks at exponents outside of strings; plain digits cost their own length.
+#[must_use]
+pub fn numbers_are_sane(body: &str) -> bool {
+    const MOST_DIGITS: usize = 2;
+    let bytes = body.as_bytes();
+    let (mut in_string, mut place) = (false, 0);
+    while place < bytes.len() {
+        match bytes[place] {
+            b'\\' if in_string => place += 1,
+            b'"' => in_string = !in_string,
+            b'e' | b'E' if !in_string && place > 0 && bytes[place - 1].is_ascii_digit() => {
+                let sign = usize::from(matches!(bytes.get(place + 1), Some(b'+' | b'-')));
+                let digits = bytes[place + 1 + sign..]
+                    .iter()
+                    .take_while(|byte| byte.is_ascii_digit());
+                if digits.count() > MOST_DIGITS {
+                    return false;
+                }
+            }
+            _ => {}
+        }
+        place += 1;
+    }
+    true
 }
 
 /// Whether a text is 13 to 19 digits, perhaps in groups, that pass the Luhn check (ISO/IEC 7812-1, annex B).
@@ -107,6 +138,11 @@ fn holds_card_number(text: &str) -> bool {
     sum.is_multiple_of(10)
 }
 
+#[pg_extern(sql = false, immutable, parallel_safe, strict)]
+fn has_sane_numbers(body: &str) -> bool {
+    numbers_are_sane(body)
+}
+
 /// NULL when nothing had to be masked, so that the caller keeps what it has parsed already.
 #[pg_extern(sql = false, immutable, parallel_safe)]
 fn redact(body: &str, also: Vec<String>) -> Option<String> {
@@ -125,6 +161,20 @@ mod tests {
         assert_eq!(
             masked,
             r#"{"Card-Number":"[redacted]","amount":10.10,"data":[{"PIN_code":"[redacted]","id":"[redacted]"}],"vendorKey":"[redacted]"}"#
+        );
+    }
+
+    #[test]
+    fn numbers_that_would_grow_are_found_outside_of_strings() {
+        assert!(numbers_are_sane(
+            r#"{"a":1.5e10,"b":[2E-3],"c":"1e999999","d":"\\","e":12345}"#
+        ));
+        for body in ["[1e131071]", r#"{"a":1E+1000}"#, r#"["x\"", 1e-20000]"#] {
+            assert!(!numbers_are_sane(body), "{body}");
+        }
+        assert_eq!(
+            redacted(r#"{"account":4111111111111111}"#, &[]).as_deref(),
+            Some(r#"{"account":"[redacted]"}"#)
         );
     }
 

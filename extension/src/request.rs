@@ -1,54 +1,148 @@
-//! Which URL asks about an order: RFC 6570 templates, as in `https://api.vendor.example/orders/{order_number}`.
+//! Which URL, headers and body ask about an order.
 //!
-//! Owns what a template may say and how it is filled in. Values are percent-encoded; a value never becomes a host, a
-//! path of its own or a second parameter.
+//! URLs are RFC 6570 templates, as in `https://api.vendor.example/orders/{order_number}`; headers and bodies are texts
+//! with the same variables. Owns what a template may say and how it is filled in. In a URL values are percent-encoded; a
+//! value never becomes a host, a path of its own or a second parameter, and never ends a header's line.
 
 use iri_string::spec::UriSpec;
 use iri_string::template::UriTemplateStr;
 use iri_string::template::simple_context::SimpleContext;
 use iri_string::types::UriStr;
+use leon::Template;
 use pgrx::prelude::*;
+use serde_json::{Map, Value};
+use std::borrow::Cow;
 
-/// The variables that a template may name.
+/// The variables that every order has; a provider's row may add constants.
 pub const VARIABLES: &[&str] = &["order_number", "reference"];
+
+/// What a template is filled in with.
+#[derive(Clone, Copy, Debug)]
+pub struct Values<'a> {
+    /// The order's number.
+    pub order_number: &'a str,
+    /// The provider's id for the order.
+    pub reference: Option<&'a str>,
+    /// The provider's constants: texts and numbers by name.
+    pub constants: Option<&'a Map<String, Value>>,
+}
+
+impl<'a> Values<'a> {
+    fn get(&self, name: &str) -> Option<Cow<'a, str>> {
+        match name {
+            "order_number" => Some(Cow::Borrowed(self.order_number)),
+            "reference" => self.reference.map(Cow::Borrowed),
+            constant => match self.constants?.get(constant)? {
+                Value::String(text) => Some(Cow::Borrowed(text)),
+                Value::Number(number) => Some(Cow::Owned(number.to_string())),
+                _ => None,
+            },
+        }
+    }
+
+    fn required(&self, name: &str) -> Result<Cow<'a, str>, String> {
+        self.get(name)
+            .ok_or_else(|| format!("it needs {{{name}}}, which the order does not have"))
+    }
+}
 
 /// Fills in a URL template for one order.
 ///
 /// # Errors
 /// A sentence for people: the template can't be read, it needs a reference that the order lacks, or a value would
 /// change the path (`.` and `..` can't be encoded).
-pub fn url_for(
-    template: &str,
-    order_number: &str,
-    reference: Option<&str>,
-) -> Result<String, String> {
-    let template = UriTemplateStr::new(template)
-        .map_err(|error| format!("the URL template can't be read: {error}"))?;
+pub fn url_for(template: &str, values: Values<'_>) -> Result<String, String> {
+    let template = parsed(template)?;
     let mut context = SimpleContext::new();
-    for (name, value) in [
-        ("order_number", Some(order_number)),
-        ("reference", reference),
-    ] {
-        if !template
-            .variables()
-            .any(|variable| variable.as_str() == name)
-        {
-            continue;
-        }
-        match value {
-            None => {
-                return Err(format!(
-                    "the URL needs {{{name}}}, which the order does not have"
-                ));
-            }
-            Some("" | "." | "..") => return Err(format!("the {name} can't stand in a URL")),
-            Some(value) => context.insert(name, value),
+    for variable in template.variables() {
+        let name = variable.as_str();
+        match values.required(name)?.as_ref() {
+            "" | "." | ".." => return Err(format!("the {name} can't stand in a URL")),
+            value => context.insert(name, value),
         };
     }
     let expanded = template
         .expand::<UriSpec, _>(&context)
         .map_err(|error| format!("the URL can't be built: {error}"))?;
     Ok(expanded.to_string())
+}
+
+/// Fills in a text, such as a header's value.
+///
+/// # Errors
+/// A sentence for people: the text is no template, or it needs what the order does not have.
+pub fn text_for(template: &str, values: Values<'_>) -> Result<String, String> {
+    let template =
+        Template::parse(template).map_err(|error| format!("it is not a template: {error}"))?;
+    for name in template.keys() {
+        values.required(name)?;
+    }
+    let values = leon::vals(|name| values.get(name).map(|value| Cow::Owned(value.into_owned())));
+    template
+        .render(&values)
+        .map_err(|error| format!("it can't be filled in: {error}"))
+}
+
+/// Fills in the headers of one order. A value that can't stand in a header is an error.
+///
+/// # Errors
+/// As [`text_for`].
+pub fn headers_for(headers: &Map<String, Value>, values: Values<'_>) -> Result<Value, String> {
+    let filled = headers.iter().map(|(name, value)| {
+        let text = text_for(value.as_str().unwrap_or_default(), values)?;
+        match text
+            .bytes()
+            .all(|byte| byte == b'\t' || (0x20..0x7f).contains(&byte))
+        {
+            true => Ok((name.clone(), Value::String(text))),
+            false => Err(format!(
+                "the header {name} would hold a character that a header can't carry"
+            )),
+        }
+    });
+    filled
+        .collect::<Result<Map<_, _>, String>>()
+        .map(Value::Object)
+}
+
+/// Fills in a body: `{"json": …}` becomes JSON, `{"form": {…}}` an URL-encoded form.
+///
+/// # Errors
+/// As [`text_for`]; or the description is of neither kind.
+pub fn body_for(body: &Value, values: Values<'_>) -> Result<String, String> {
+    match (
+        body.get("json"),
+        body.get("form").and_then(Value::as_object),
+    ) {
+        (Some(json), None) => Ok(filled(json, values)?.to_string()),
+        (None, Some(fields)) => {
+            let mut form = form_urlencoded::Serializer::new(String::new());
+            for (name, value) in fields {
+                form.append_pair(name, &text_for(value.as_str().unwrap_or_default(), values)?);
+            }
+            Ok(form.finish())
+        }
+        _ => Err("it is neither {\"json\": …} nor {\"form\": {…}}".to_owned()),
+    }
+}
+
+fn filled(json: &Value, values: Values<'_>) -> Result<Value, String> {
+    Ok(match json {
+        Value::String(text) => Value::String(text_for(text, values)?),
+        Value::Array(items) => Value::Array(
+            items
+                .iter()
+                .map(|item| filled(item, values))
+                .collect::<Result<_, _>>()?,
+        ),
+        Value::Object(members) => Value::Object(
+            members
+                .iter()
+                .map(|(name, member)| Ok((name.clone(), filled(member, values)?)))
+                .collect::<Result<_, String>>()?,
+        ),
+        Value::Null | Value::Bool(_) | Value::Number(_) => json.clone(),
+    })
 }
 
 fn parsed(template: &str) -> Result<&UriTemplateStr, String> {
@@ -61,33 +155,63 @@ fn parsed(template: &str) -> Result<&UriTemplateStr, String> {
 
 /// What is wrong with a URL template; `None` when it will do.
 #[must_use]
-pub fn template_error(template: &str) -> Option<String> {
+pub fn template_error(template: &str, constants: &Map<String, Value>) -> Option<String> {
     let parsed = match parsed(template) {
         Ok(parsed) => parsed,
         Err(error) => return Some(error),
     };
-    if let Some(unknown) = parsed
-        .variables()
-        .find(|variable| !VARIABLES.contains(&variable.as_str()))
-    {
-        return Some(format!(
-            "it names {{{}}}: the variables are {}",
-            unknown.as_str(),
-            VARIABLES.join(", ")
-        ));
-    }
     if template.contains("{+") || template.contains("{#") {
         return Some("{+…} and {#…} would let a value change the path: use {…}".to_owned());
     }
-    // Two fillings that agree in scheme and authority show that no variable reaches them.
-    let filled = |value| url_for(template, value, Some(value)).ok();
-    let (Some(one), Some(other)) = (filled("a"), filled("b")) else {
-        return Some("it can't be filled in".to_owned());
+    if let Some(error) = parsed
+        .variables()
+        .find_map(|variable| unknown_variable(variable.as_str(), constants))
+    {
+        return Some(error);
+    }
+    // Two fillings that agree in scheme and authority show that no order's value reaches them.
+    let filled = |value| {
+        url_for(
+            template,
+            Values {
+                order_number: value,
+                reference: Some(value),
+                constants: Some(constants),
+            },
+        )
+    };
+    let (one, other) = match (filled("a"), filled("b")) {
+        (Ok(one), Ok(other)) => (one, other),
+        (Err(error), _) | (_, Err(error)) => return Some(error),
     };
     match (origin(&one), origin(&other)) {
         (Ok(one), Ok(other)) if one == other => None,
         (Ok(_), Ok(_)) => Some("its host may not be a variable".to_owned()),
         (Err(error), _) | (_, Err(error)) => Some(error),
+    }
+}
+
+fn unknown_variable(name: &str, constants: &Map<String, Value>) -> Option<String> {
+    let known = VARIABLES.contains(&name) || constants.contains_key(name);
+    let all = || {
+        VARIABLES
+            .iter()
+            .copied()
+            .chain(constants.keys().map(String::as_str))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    (!known).then(|| format!("it names {{{name}}}: the variables are {}", all()))
+}
+
+/// What is wrong with a text template; `None` when it will do.
+#[must_use]
+pub fn text_error(template: &str, constants: &Map<String, Value>) -> Option<String> {
+    match Template::parse(template) {
+        Err(error) => Some(format!("it is not a template: {error}")),
+        Ok(parsed) => parsed
+            .keys()
+            .find_map(|name| unknown_variable(name, constants)),
     }
 }
 
@@ -113,27 +237,199 @@ fn origin(url: &str) -> Result<String, String> {
     ))
 }
 
+fn constants(variables: &pgrx::JsonB) -> Map<String, Value> {
+    variables.0.as_object().cloned().unwrap_or_default()
+}
+
 #[pg_extern(sql = false, immutable, parallel_safe, strict)]
-fn url_template_error(template: &str) -> Option<String> {
-    template_error(template)
+fn url_template_error(template: &str, variables: pgrx::JsonB) -> Option<String> {
+    template_error(template, &constants(&variables))
+}
+
+/// What is wrong with a provider's constants, headers and body; `None` when they will do.
+#[must_use]
+pub fn request_complaint(
+    headers: &Value,
+    body: Option<&Value>,
+    variables: &Value,
+) -> Option<String> {
+    let Some(constants) = variables.as_object() else {
+        return Some("variables: it is not an object of names and texts".to_owned());
+    };
+    for (name, value) in constants {
+        let sound = name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+        if !sound || VARIABLES.contains(&name.as_str()) {
+            return Some(format!(
+                "variables: \"{}\" can't be a constant's name",
+                name.escape_debug()
+            ));
+        }
+        if !(value.is_string() || value.is_number()) {
+            return Some(format!("variables: {name} is neither a text nor a number"));
+        }
+    }
+    let values = Values {
+        order_number: "a",
+        reference: Some("a"),
+        constants: Some(constants),
+    };
+    for (name, value) in headers.as_object().into_iter().flatten() {
+        if let Some(error) = text_error(value.as_str().unwrap_or_default(), constants) {
+            return Some(format!("headers: {name}: {error}"));
+        }
+    }
+    body.and_then(|body| body_for(body, values).err())
+        .map(|error| format!("body: {error}"))
+}
+
+/// The complaint begins with the field's name and a colon.
+#[pg_extern(sql = false, immutable, parallel_safe)]
+fn request_error(
+    headers: pgrx::JsonB,
+    body: Option<pgrx::JsonB>,
+    variables: pgrx::JsonB,
+) -> Option<String> {
+    request_complaint(&headers.0, body.as_ref().map(|body| &body.0), &variables.0)
 }
 
 /// NULL when the URL can't be built: the caller records that as a refused check.
 #[pg_extern(sql = false, immutable, parallel_safe)]
-fn request_url(template: &str, order_number: &str, reference: Option<&str>) -> Option<String> {
-    url_for(template, order_number, reference).ok()
+fn request_url(
+    template: &str,
+    order_number: &str,
+    reference: Option<&str>,
+    variables: Option<pgrx::JsonB>,
+) -> Option<String> {
+    let constants = variables
+        .as_ref()
+        .and_then(|variables| variables.0.as_object());
+    url_for(
+        template,
+        Values {
+            order_number,
+            reference,
+            constants,
+        },
+    )
+    .ok()
+}
+
+/// NULL when the headers can't be built.
+#[pg_extern(sql = false, immutable, parallel_safe)]
+fn request_headers(
+    headers: pgrx::JsonB,
+    order_number: &str,
+    reference: Option<&str>,
+    variables: Option<pgrx::JsonB>,
+) -> Option<pgrx::JsonB> {
+    let constants = variables
+        .as_ref()
+        .and_then(|variables| variables.0.as_object());
+    headers_for(
+        headers.0.as_object()?,
+        Values {
+            order_number,
+            reference,
+            constants,
+        },
+    )
+    .ok()
+    .map(pgrx::JsonB)
+}
+
+/// NULL when the body can't be built.
+#[pg_extern(sql = false, immutable, parallel_safe)]
+fn request_body(
+    body: pgrx::JsonB,
+    order_number: &str,
+    reference: Option<&str>,
+    variables: Option<pgrx::JsonB>,
+) -> Option<String> {
+    let constants = variables
+        .as_ref()
+        .and_then(|variables| variables.0.as_object());
+    body_for(
+        &body.0,
+        Values {
+            order_number,
+            reference,
+            constants,
+        },
+    )
+    .ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use serde_json::json;
 
     const TEMPLATE: &str = "https://api.vendor.example/orders/{order_number}{?reference}";
 
+    fn values<'a>(order_number: &'a str, reference: Option<&'a str>) -> Values<'a> {
+        Values {
+            order_number,
+            reference,
+            constants: None,
+        }
+    }
+
+    #[test]
+    fn bodies_and_headers_are_filled_in_and_stay_what_they_are() {
+        let constants = json!({"mid": "M-1"});
+        let values = Values {
+            order_number: "A\"1\n",
+            reference: Some("r&1"),
+            constants: constants.as_object(),
+        };
+        let body = json!({"json": {"body": {"mid": "{mid}", "orderId": "{order_number}", "n": 1}}});
+        assert_eq!(
+            body_for(&body, values).as_deref(),
+            Ok(r#"{"body":{"mid":"M-1","n":1,"orderId":"A\"1\n"}}"#)
+        );
+        let form = json!({"form": {"ref": "{reference}"}});
+        assert_eq!(body_for(&form, values).as_deref(), Ok("ref=r%261"));
+        assert!(body_for(&json!({"xml": ""}), values).is_err());
+        let headers = json!({"X-MERCHANT-ID": "{mid}"});
+        assert_eq!(
+            headers_for(headers.as_object().expect("an object"), values),
+            Ok(json!({"X-MERCHANT-ID": "M-1"}))
+        );
+        let split = json!({"X-Order": "{order_number}"});
+        assert!(
+            headers_for(split.as_object().expect("an object"), values).is_err(),
+            "no value ends a header's line"
+        );
+        let complaint =
+            |headers, body: Value, variables| request_complaint(&headers, Some(&body), &variables);
+        let fine = json!({"json": {"mid": "{mid}"}});
+        assert_eq!(
+            complaint(json!({"X-M": "{mid}"}), fine.clone(), json!({"mid": 1})),
+            None
+        );
+        assert!(
+            complaint(json!({}), fine.clone(), json!({}))
+                .is_some_and(|error| error.starts_with("body: "))
+        );
+        assert!(
+            complaint(json!({"X-M": "{x}"}), fine.clone(), json!({"mid": 1}))
+                .is_some_and(|error| error.starts_with("headers: X-M"))
+        );
+        assert!(
+            complaint(json!({}), fine, json!({"reference": "x"}))
+                .is_some_and(|error| error.starts_with("variables: "))
+        );
+        assert!(text_error("{nobody}", &Map::new()).is_some_and(|error| error.contains("nobody")));
+        assert!(text_error("{", &Map::new()).is_some());
+    }
+
     #[test]
     fn values_are_percent_encoded() {
-        let url = url_for(TEMPLATE, "A/1 ü\n%2F?", Some("x&y=1")).expect("a good template");
+        let url = url_for(TEMPLATE, values("A/1 ü\n%2F?", Some("x&y=1"))).expect("a good template");
         assert_eq!(
             url,
             "https://api.vendor.example/orders/A%2F1%20%C3%BC%0A%252F%3F?reference=x%26y%3D1"
@@ -143,10 +439,10 @@ mod tests {
     #[test]
     fn what_would_change_the_path_is_refused() {
         for value in ["", ".", ".."] {
-            assert!(url_for(TEMPLATE, value, Some("1")).is_err());
+            assert!(url_for(TEMPLATE, values(value, Some("1"))).is_err());
         }
         assert!(
-            url_for(TEMPLATE, "1", None)
+            url_for(TEMPLATE, values("1", None))
                 .expect_err("no reference")
                 .contains("{reference}")
         );
@@ -154,7 +450,7 @@ mod tests {
 
     #[test]
     fn bad_templates_say_why() {
-        assert_eq!(template_error(TEMPLATE), None);
+        assert_eq!(template_error(TEMPLATE, &Map::new()), None);
         for (template, part) in [
             ("ftp://vendor.example/{order_number}", "use https"),
             ("https://{reference}.example/", "host may not be a variable"),
@@ -171,7 +467,7 @@ mod tests {
             ("https://vendor.example/a b", "not a URL"),
             ("https://vendor.example/%\u{a8ce}", "beyond ASCII"),
         ] {
-            let error = template_error(template).unwrap_or_default();
+            let error = template_error(template, &Map::new()).unwrap_or_default();
             assert!(error.contains(part), "{template}: {error}");
         }
     }
@@ -180,14 +476,14 @@ mod tests {
         #[test]
         fn no_value_leaves_its_place(order in "\\PC{1,30}", reference in ".{1,30}") {
             prop_assume!(!matches!(order.as_str(), "." | "..") && !matches!(reference.as_str(), "." | ".."));
-            let url = url_for(TEMPLATE, &order, Some(&reference)).expect("a good template");
+            let url = url_for(TEMPLATE, values(&order, Some(&reference))).expect("a good template");
             let rest = url.strip_prefix("https://api.vendor.example/orders/").expect("the path stands");
             prop_assert_eq!(rest.matches(['/', '?', '#', '&']).count(), 1);
         }
 
         #[test]
         fn any_template_is_read_or_refused(template in "\\PC*") {
-            let error = template_error(&template);
+            let error = template_error(&template, &Map::new());
             prop_assert!(error.is_none() || error.is_some_and(|error| !error.is_empty()));
         }
     }

@@ -9,31 +9,72 @@ use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder, SignalWakeFlags
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-/// What a worker is told, as text: PostgreSQL hands it 128 bytes.
-struct Errand {
+/// PostgreSQL hands a worker this many bytes, the last of which is a NUL.
+const MOST_BYTES: usize = 127;
+
+/// What a worker is told, as text: the database, the role, and what to do there.
+#[derive(Debug, PartialEq, Eq)]
+struct Errand<'a> {
     database: pg_sys::Oid,
     role: pg_sys::Oid,
-    order_id: i64,
+    task: Task<'a>,
 }
 
-impl Errand {
-    fn written(&self) -> String {
-        format!(
-            "{} {} {}",
-            self.database.to_u32(),
-            self.role.to_u32(),
-            self.order_id
-        )
+#[derive(Debug, PartialEq, Eq)]
+enum Task<'a> {
+    /// Make an order's check due now.
+    Check(i64),
+    /// Put a question of `test_provider`: test, provider, order number, reference.
+    Test(i64, i32, &'a str, &'a str),
+}
+
+/// Between the parts of an errand: in no order number that a person types.
+const SEPARATOR: char = '\u{1f}';
+
+impl<'a> Errand<'a> {
+    /// `None` when it is longer than what PostgreSQL hands over.
+    fn written(&self) -> Option<String> {
+        let task = match self.task {
+            Task::Check(order_id) => order_id.to_string(),
+            Task::Test(test_id, provider_id, order_number, reference) => {
+                let parts = [
+                    test_id.to_string(),
+                    provider_id.to_string(),
+                    order_number.to_owned(),
+                    reference.to_owned(),
+                ];
+                parts.join(&SEPARATOR.to_string())
+            }
+        };
+        let text = [
+            self.database.to_u32().to_string(),
+            self.role.to_u32().to_string(),
+            task,
+        ]
+        .join(&SEPARATOR.to_string());
+        (text.len() <= MOST_BYTES).then_some(text)
     }
 
-    fn read(text: &str) -> Option<Self> {
-        let mut words = text.split(' ');
-        let mut oid = || words.next()?.parse().ok().map(pg_sys::Oid::from_u32);
-        let (database, role) = (oid()?, oid()?);
+    fn read(text: &'a str) -> Option<Self> {
+        let parts: Vec<&str> = text.split(SEPARATOR).collect();
+        let [database, role, task @ ..] = parts.as_slice() else {
+            return None;
+        };
+        let oid = |text: &str| text.parse().ok().map(pg_sys::Oid::from_u32);
+        let task = match task {
+            [order_id] => Task::Check(order_id.parse().ok()?),
+            [test_id, provider_id, order_number, reference] => Task::Test(
+                test_id.parse().ok()?,
+                provider_id.parse().ok()?,
+                order_number,
+                reference,
+            ),
+            _ => return None,
+        };
         Some(Self {
-            database,
-            role,
-            order_id: words.next()?.parse().ok()?,
+            database: oid(database)?,
+            role: oid(role)?,
+            task,
         })
     }
 }
@@ -46,15 +87,23 @@ impl Errand {
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn reconcile_request_worker(_argument: pg_sys::Datum) {
     let Some(errand) = Errand::read(BackgroundWorker::get_extra()) else {
-        error!("the request worker was started without an order");
+        error!("the request worker was started without an errand");
     };
     BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGTERM);
     BackgroundWorker::connect_worker_to_spi_by_oid(Some(errand.database), Some(errand.role));
-    let requested = BackgroundWorker::transaction(|| {
-        Spi::run_with_args(
-            "select reconcile._request_check($1)",
-            &[errand.order_id.into()],
-        )
+    let requested = BackgroundWorker::transaction(|| match errand.task {
+        Task::Check(order_id) => {
+            Spi::run_with_args("select reconcile._request_check($1)", &[order_id.into()])
+        }
+        Task::Test(test_id, provider_id, order_number, reference) => Spi::run_with_args(
+            "select reconcile._request_test($1, $2, $3, nullif($4, ''))",
+            &[
+                test_id.into(),
+                provider_id.into(),
+                order_number.into(),
+                reference.into(),
+            ],
+        ),
     });
     if let Err(error) = requested {
         warning!("a check could not be requested: {error}");
@@ -66,21 +115,38 @@ pub unsafe extern "C-unwind" fn reconcile_request_worker(_argument: pg_sys::Datu
 /// False when no worker slot is free (`max_worker_processes`). Runs with the rights of the calling function's owner.
 #[pg_extern(sql = false, volatile, parallel_restricted, strict)]
 fn _wake(order_id: i64) -> bool {
-    // SAFETY: both are plain reads of this backend's own state, on the main thread.
+    send(Task::Check(order_id))
+}
+
+/// Has a question of `test_provider` put by a worker, and waits until the worker has ended. As [`_wake`].
+#[pg_extern(sql = false, volatile, parallel_restricted, strict)]
+fn _wake_for_test(test_id: i64, provider_id: i32, order_number: &str, reference: &str) -> bool {
+    if [order_number, reference]
+        .iter()
+        .any(|text| text.contains(SEPARATOR))
+    {
+        error!("a test's order number and reference can't hold control characters");
+    }
+    send(Task::Test(test_id, provider_id, order_number, reference))
+}
+
+fn send(task: Task<'_>) -> bool {
+    // SAFETY: these are plain reads of this backend's own state, on the main thread.
     let (database, role, backend) =
         unsafe { (pg_sys::MyDatabaseId, pg_sys::GetUserId(), pg_sys::MyProcPid) };
+    let Some(errand) = (Errand {
+        database,
+        role,
+        task,
+    })
+    .written() else {
+        error!("a test's order number and reference may have 60 bytes together");
+    };
     let worker = BackgroundWorkerBuilder::new("pg_reconcile request")
         .set_library("pg_reconcile")
         .set_function("reconcile_request_worker")
         .enable_spi_access()
-        .set_extra(
-            &Errand {
-                database,
-                role,
-                order_id,
-            }
-            .written(),
-        )
+        .set_extra(&errand)
         .set_restart_time(None)
         .set_notify_pid(backend)
         .load_dynamic();
@@ -92,19 +158,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_errand_fits_and_comes_back() {
+    fn the_longest_errands_fit_and_come_back() {
         let most = pg_sys::Oid::from_u32(u32::MAX);
-        let text = Errand {
-            database: most,
-            role: most,
-            order_id: i64::MIN,
+        let reference = "r".repeat(60);
+        for task in [
+            Task::Check(i64::MIN),
+            Task::Test(i64::MAX, i32::MAX, "", &reference),
+        ] {
+            let errand = Errand {
+                database: most,
+                role: most,
+                task,
+            };
+            let text = errand.written().expect("it fits");
+            assert_eq!(Errand::read(&text), Some(errand));
         }
-        .written();
-        assert!(text.len() < 128);
+        let endless = "r".repeat(120);
         assert_eq!(
-            Errand::read(&text).map(|errand| errand.order_id),
-            Some(i64::MIN)
+            Errand {
+                database: most,
+                role: most,
+                task: Task::Test(1, 1, "", &endless)
+            }
+            .written(),
+            None
         );
-        assert!(Errand::read("").is_none());
+        assert_eq!(Errand::read(""), None);
     }
 }

@@ -28,11 +28,15 @@ pub(crate) enum Fault {
     SecretMissing,
     /// The request could not be built.
     BadRequest,
+    /// The token endpoint gave no token, and says that it is our fault.
+    TokenRefused,
+    /// The token endpoint answered, but with no token and no reason.
+    TokenUnreadable,
 }
 
 impl Fault {
     /// All faults, in the order of their discriminants.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Dns,
         Self::Connect,
         Self::Tls,
@@ -43,6 +47,8 @@ impl Fault {
         Self::Blocked,
         Self::SecretMissing,
         Self::BadRequest,
+        Self::TokenRefused,
+        Self::TokenUnreadable,
     ];
 
     /// The word that the protocol has for it.
@@ -58,12 +64,17 @@ impl Fault {
             Self::Blocked => "blocked",
             Self::SecretMissing => "secret_missing",
             Self::BadRequest => "bad_request",
+            Self::TokenRefused => "token_refused",
+            Self::TokenUnreadable => "token_unreadable",
         }
     }
 
     /// Whether the operator of the sidecar has to do something about it.
     pub(crate) const fn is_configuration(self) -> bool {
-        matches!(self, Self::Blocked | Self::SecretMissing | Self::BadRequest)
+        matches!(
+            self,
+            Self::Blocked | Self::SecretMissing | Self::BadRequest | Self::TokenRefused
+        )
     }
 }
 

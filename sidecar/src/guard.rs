@@ -67,6 +67,14 @@ impl AllowList {
         Ok(Route::Public)
     }
 
+    /// Whether the list names the URL's host and port.
+    pub(crate) fn includes(&self, url: &Url) -> bool {
+        url.host().is_some_and(|host| {
+            let host = without_final_dot(host.to_owned());
+            self.lists(&host, url.port_or_known_default())
+        })
+    }
+
     fn lists(&self, host: &Host, port: Option<u16>) -> bool {
         self.0
             .iter()

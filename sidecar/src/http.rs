@@ -1,56 +1,32 @@
-//! Owns one call to a provider: builds the request, sends it, reads the answer up to the cap, and
-//! says what happened in the protocol's words. Never judges what an answer means, follows no
-//! redirect, uses no proxy, tries nothing twice: the database decides when to ask again.
+//! Owns one call to a provider: builds the request, has it signed and sent, reads the answer, and
+//! says what happened in the protocol's words. Never judges what an answer means. Tries nothing
+//! twice, because the database decides when to ask again, with one exception: a token that the
+//! provider doesn't take any more is replaced once.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::time::SystemTime;
 
 use reqwest::{
-    Body, Certificate, Client, ClientBuilder, Request, Response, Url,
-    header::{ACCEPT, CONTENT_TYPE, HeaderValue},
-    redirect::Policy,
+    Body, Method, Request, Response, StatusCode, Url,
+    header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue},
 };
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
     fault::{CallError, Fault},
-    guard::{AllowList, Route},
-    profile::{Profile, header_map},
-    resolver::Resolver,
+    profile::{Profile, Shape, header_map},
     retry_after::retry_after_s,
     secrets::Secrets,
+    sign::{Lent, Means, Tokens},
+    transport::{Limits, Transport},
 };
-
-/// Providers close connections that idle, often after 30 s or more. A connection that is let go
-/// before never meets that moment, where the request would be lost.
-const KEEP_IDLE: Duration = Duration::from_secs(15);
 
 const MAX_DETAIL_CHARS: usize = 200;
 
-/// What the calls of this process have in common.
-pub(crate) struct Options {
-    /// Hosts that the operator trusts.
-    pub(crate) allowed: AllowList,
-    /// Where secrets are found.
-    pub(crate) secrets: Secrets,
-    /// The most calls at one time.
-    pub(crate) slots: u32,
-    /// The cap of a body, in bytes.
-    pub(crate) max_body_bytes: usize,
-    /// The limit for making a connection.
-    pub(crate) connect_timeout: Duration,
-    /// Authorities to trust besides the built-in ones, as PEM.
-    pub(crate) extra_roots: Option<Vec<u8>>,
-}
-
 /// Makes calls.
 pub(crate) struct Caller {
-    public: Client,
-    listed: Client,
-    options: Options,
+    transport: Transport,
+    means: Means,
 }
 
 /// What is asked about one order.
@@ -82,15 +58,20 @@ pub(crate) struct Answer {
     pub(crate) retry_after_s: Option<i32>,
 }
 
+/// A signed request, and what it takes to make it once more with another token.
+struct Ready {
+    request: Request,
+    again: Option<(Request, Lent)>,
+}
+
 impl Caller {
     /// Fails if TLS can't be set up, for example by extra roots that are no certificates.
-    pub(crate) fn new(options: Options) -> Result<Self, reqwest::Error> {
-        let public = client(&options, true)?.https_only(true).build()?;
-        let listed = client(&options, false)?.build()?;
+    pub(crate) fn new(limits: Limits, secrets: Secrets) -> Result<Self, reqwest::Error> {
+        let transport = Transport::new(limits)?;
+        let tokens = Tokens::new(transport.clone());
         Ok(Self {
-            public,
-            listed,
-            options,
+            transport,
+            means: Means { secrets, tokens },
         })
     }
 
@@ -116,24 +97,49 @@ impl Caller {
         deadline: Instant,
         answer: &mut Answer,
     ) -> Result<String, CallError> {
-        let late = |what: &str| CallError::new(Fault::Timeout, what);
+        let profile = question.profile;
+        let shape = profile.shape.as_ref().map_err(CallError::clone)?;
+        let too_slow = || late(shape.auth.slow_part());
         // Boxed, since its state is large and gone before the call, of which thousands may be under way.
-        let (client, request) = timeout_at(deadline, Box::pin(self.request(question)))
+        let building = Box::pin(self.request(question, shape));
+        let Ready { request, again } = timeout_at(deadline, building)
             .await
-            .map_err(|_| late("no time to build the request"))??;
-        let response = timeout_at(deadline, client.execute(request))
-            .await
-            .map_err(|_| late("no answer in time"))??;
-        answer.http_status = Some(response.status().as_u16().into());
-        answer.retry_after_s = retry_after_s(response.headers(), SystemTime::now());
-        let body = timeout_at(deadline, self.read(response))
+            .map_err(|_| too_slow())??;
+        let mut response = self.exchange(request, deadline, answer).await?;
+        if response.status() == StatusCode::UNAUTHORIZED
+            && let Some((mut request, refused)) = again
+        {
+            let renewal = shape
+                .auth
+                .renew(&mut request, refused, &self.means, profile.timeout);
+            let renewed = timeout_at(deadline, Box::pin(renewal))
+                .await
+                .map_err(|_| too_slow())??;
+            if renewed {
+                response = self.exchange(request, deadline, answer).await?;
+            }
+        }
+        let body = timeout_at(deadline, self.transport.read(response))
             .await
             .map_err(|_| late("the answer took too long"))??;
         text(body)
     }
 
-    async fn request(&self, question: Question<'_>) -> Result<(&Client, Request), CallError> {
-        let shape = question.profile.shape.as_ref().map_err(CallError::clone)?;
+    async fn exchange(
+        &self,
+        request: Request,
+        deadline: Instant,
+        answer: &mut Answer,
+    ) -> Result<Response, CallError> {
+        let response = timeout_at(deadline, self.transport.send(request))
+            .await
+            .map_err(|_| late("no answer in time"))??;
+        answer.http_status = Some(response.status().as_u16().into());
+        answer.retry_after_s = retry_after_s(response.headers(), SystemTime::now());
+        Ok(response)
+    }
+
+    async fn request(&self, question: Question<'_>, shape: &Shape) -> Result<Ready, CallError> {
         let url = question.url.ok_or_else(|| {
             CallError::new(
                 Fault::BadRequest,
@@ -142,10 +148,8 @@ impl Caller {
         })?;
         let url = Url::parse(url)
             .map_err(|error| CallError::new(Fault::BadRequest, format!("the URL: {error}")))?;
-        let client = match self.options.allowed.route(&url)? {
-            Route::Public => &self.public,
-            Route::Listed => &self.listed,
-        };
+        // Before anything is signed: no secret is looked up for a host that may not be asked.
+        self.transport.admit(&url)?;
         let mut request = Request::new(shape.method.clone(), url);
         let headers = request.headers_mut();
         headers.clone_from(&shape.headers);
@@ -153,63 +157,27 @@ impl Caller {
         headers
             .entry(ACCEPT)
             .or_insert(HeaderValue::from_static("application/json"));
+        let empty = question.body.as_deref().is_none_or(str::is_empty);
+        if empty && shape.method == Method::POST {
+            // The client leaves it out, and some servers then answer 411.
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         if question.body.is_some() {
             let json = HeaderValue::from_static("application/json");
             headers.entry(CONTENT_TYPE).or_insert(json);
         }
-        shape.auth.sign(headers, &self.options.secrets).await?;
         *request.body_mut() = question.body.map(Body::from);
-        Ok((client, request))
-    }
-
-    async fn read(&self, mut response: Response) -> Result<Vec<u8>, CallError> {
-        let cap = self.options.max_body_bytes;
-        let too_large = || {
-            CallError::new(
-                Fault::TooLarge,
-                format!("the body is longer than {cap} bytes"),
-            )
-        };
-        // What the header promises is only trusted to be too much, never to be enough room.
-        if response
-            .content_length()
-            .is_some_and(|length| length > cap as u64)
-        {
-            return Err(too_large());
-        }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await? {
-            if body.len() + chunk.len() > cap {
-                return Err(too_large());
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
+        let lent = shape
+            .auth
+            .sign(&mut request, &self.means, question.profile.timeout)
+            .await?;
+        let again = lent.and_then(|lent| Some((request.try_clone()?, lent)));
+        Ok(Ready { request, again })
     }
 }
 
-fn client(options: &Options, public_only: bool) -> Result<ClientBuilder, reqwest::Error> {
-    let mut builder = Client::builder()
-        .user_agent(concat!("pg_reconcile/", env!("CARGO_PKG_VERSION")))
-        .redirect(Policy::none())
-        .no_proxy()
-        .referer(false)
-        .gzip(true)
-        .dns_resolver(Arc::new(Resolver::new(public_only)))
-        .connect_timeout(options.connect_timeout)
-        .tcp_nodelay(true)
-        .pool_idle_timeout(KEEP_IDLE)
-        .pool_max_idle_per_host(options.slots as usize);
-    for root in options
-        .extra_roots
-        .as_deref()
-        .map(Certificate::from_pem_bundle)
-        .transpose()?
-        .unwrap_or_default()
-    {
-        builder = builder.add_root_certificate(root);
-    }
-    Ok(builder)
+fn late(what: &str) -> CallError {
+    CallError::new(Fault::Timeout, what)
 }
 
 /// The body as PostgreSQL can store it: UTF-8, without a byte order mark and without NUL.
@@ -240,5 +208,3 @@ fn presentable(detail: &str) -> String {
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod wire;

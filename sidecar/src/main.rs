@@ -22,8 +22,8 @@
 //! - [`profile`]: what all orders of one provider share
 //! - [`work`]: runs one claimed order as a task
 //! - [`http`]: one call; [`fault`]: how it can fail; [`retry_after`]: what the provider wishes
-//! - [`guard`], [`special_purpose`], [`resolver`]: where a call may go
-//! - [`sign`], [`secrets`]: how a call proves who it is
+//! - [`transport`]: the way out; [`guard`], [`special_purpose`], [`resolver`]: where it may lead
+//! - [`sign`]: how a call proves who it is, a module for each way; [`secrets`]: by which secrets
 //! - [`reporter`], [`batch`]: hands the findings back
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -54,6 +54,9 @@ mod slots;
 mod special_purpose;
 mod telemetry;
 mod tls;
+mod transport;
+#[cfg(test)]
+mod wire;
 mod work;
 
 use std::process::ExitCode;

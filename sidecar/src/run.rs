@@ -23,7 +23,7 @@ use crate::{
     database::Database,
     database_url::{DatabaseUrlError, Target},
     health::{self, Pulse},
-    http::{Caller, Options},
+    http::Caller,
     instruments,
     line::Line,
     listener::listen,
@@ -31,6 +31,7 @@ use crate::{
     secrets::Secrets,
     slots::Slots,
     tls::{TlsError, read_authorities},
+    transport::Limits,
     work::Worker,
 };
 
@@ -102,14 +103,14 @@ async fn run(settings: Settings) -> Result<(), StartError> {
     let name = settings.sidecar_name();
     tracing::info!(name, version = env!("CARGO_PKG_VERSION"), slots = settings.slots,
         database = database.describe(), allow_hosts = %settings.allow_hosts, "starting");
-    let caller = Caller::new(Options {
+    let limits = Limits {
         allowed: settings.allow_hosts,
-        secrets: Secrets::new(settings.secrets_dir),
         slots: settings.slots,
         max_body_bytes: settings.max_body_bytes as usize,
         connect_timeout: settings.connect_timeout,
         extra_roots,
-    })?;
+    };
+    let caller = Caller::new(limits, Secrets::new(settings.secrets_dir))?;
     let wake = Arc::new(Notify::new());
     let sidecar = Arc::new(AtomicI64::new(0));
     let (findings, found) = mpsc::channel(settings.slots as usize);

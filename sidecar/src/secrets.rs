@@ -1,15 +1,22 @@
-//! Owns the look-up of secrets by name: first a file of the secrets folder, then the environment.
-//! Never prints one. A secret is read again a second after its last reading, so it can be rotated
-//! without a restart.
+//! Owns the look-up of secrets by name: first a file of the secrets folder, then the environment;
+//! and the hosts that the operator bound a secret to. Never prints one. A secret is read again a
+//! second after its last reading, so it can be rotated without a restart.
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use moka::future::Cache;
 use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use crate::guard::AllowList;
 
 const REMEMBER: Duration = Duration::from_secs(1);
 const MAX_BYTES: usize = 65_536;
 const VARIABLE_PREFIX: &str = "RECONCILE_SECRET_";
+
+/// After the name of a secret, as a file and as a variable.
+const HOSTS_FILE: &str = ".hosts";
+const HOSTS_VARIABLE: &str = "_HOSTS";
 
 /// Why there is no secret. Cloned to every call that waits for the same look-up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +30,20 @@ pub(crate) enum SecretError {
     /// There is a file, but it can't be used.
     #[error("the file of the secret {0} can't be read: {1}")]
     Unreadable(String, String),
+    /// The operator listed the secret's hosts, but the list can't be used.
+    #[error("the list of hosts of the secret {0} can't be used: {1}")]
+    BadHosts(String, String),
+    /// The operator listed the secret's hosts, and the request goes elsewhere.
+    #[error("the secret {0} is bound to other hosts than the one that is asked")]
+    Bound(String),
+}
+
+/// A secret, and where it may go.
+#[derive(Clone)]
+struct Kept {
+    secret: SecretString,
+    /// None means anywhere.
+    hosts: Option<Arc<AllowList>>,
 }
 
 type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -31,7 +52,7 @@ type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 pub(crate) struct Secrets {
     folder: Option<PathBuf>,
     environment: Environment,
-    known: Cache<String, SecretString>,
+    known: Cache<String, Kept>,
 }
 
 impl Secrets {
@@ -52,36 +73,60 @@ impl Secrets {
         }
     }
 
-    /// The secret with this name.
-    pub(crate) async fn get(&self, name: &str) -> Result<SecretString, SecretError> {
+    /// The secret with this name, for a request to `url`.
+    pub(crate) async fn get(&self, name: &str, url: &Url) -> Result<SecretString, SecretError> {
         let named_well =
             |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
         if name.is_empty() || !name.bytes().all(named_well) {
             return Err(SecretError::BadName);
         }
-        self.known
+        let kept = self
+            .known
             .try_get_with_by_ref(name, self.read(name))
             .await
-            .map_err(|error| SecretError::clone(&error))
+            .map_err(|error| SecretError::clone(&error))?;
+        match kept.hosts {
+            Some(hosts) if !hosts.includes(url) => Err(SecretError::Bound(name.to_owned())),
+            _ => Ok(kept.secret),
+        }
     }
 
-    async fn read(&self, name: &str) -> Result<SecretString, SecretError> {
-        let secret = match self.read_file(name).await? {
+    async fn read(&self, name: &str) -> Result<Kept, SecretError> {
+        let secret = match self.read_file(name, name).await? {
             Some(text) => Some(text),
             None => (self.environment)(&format!("{VARIABLE_PREFIX}{name}")).map(SecretString::from),
         };
         // An empty variable is how a deployment says "not set", and signs nothing.
-        secret
+        let secret = secret
             .filter(|secret| !secret.expose_secret().is_empty())
-            .ok_or_else(|| SecretError::Missing(name.to_owned()))
+            .ok_or_else(|| SecretError::Missing(name.to_owned()))?;
+        let hosts = self.read_hosts(name).await?;
+        Ok(Kept { secret, hosts })
     }
 
-    async fn read_file(&self, name: &str) -> Result<Option<SecretString>, SecretError> {
+    /// An empty list lets the secret go nowhere: whoever wrote one wanted a limit.
+    async fn read_hosts(&self, name: &str) -> Result<Option<Arc<AllowList>>, SecretError> {
+        let text = match self.read_file(name, &format!("{name}{HOSTS_FILE}")).await? {
+            Some(text) => text.expose_secret().replace(['\r', '\n'], ","),
+            None => {
+                let variable = format!("{VARIABLE_PREFIX}{name}{HOSTS_VARIABLE}");
+                match (self.environment)(&variable) {
+                    Some(text) => text,
+                    None => return Ok(None),
+                }
+            }
+        };
+        text.parse()
+            .map(|hosts| Some(Arc::new(hosts)))
+            .map_err(|why| SecretError::BadHosts(name.to_owned(), why))
+    }
+
+    async fn read_file(&self, name: &str, file: &str) -> Result<Option<SecretString>, SecretError> {
         let Some(folder) = &self.folder else {
             return Ok(None);
         };
         let unreadable = |why: &str| SecretError::Unreadable(name.to_owned(), why.to_owned());
-        let path = folder.join(name);
+        let path = folder.join(file);
         let size = match tokio::fs::metadata(&path).await {
             Ok(found) => found.len(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -101,97 +146,4 @@ impl Secrets {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-
-    /// Secrets from an environment that holds just these.
-    pub(crate) fn secrets(pairs: &'static [(&str, &str)]) -> Secrets {
-        let environment = move |name: &str| {
-            let name = name.strip_prefix(VARIABLE_PREFIX)?;
-            pairs
-                .iter()
-                .find(|pair| pair.0 == name)
-                .map(|pair| pair.1.to_owned())
-        };
-        Secrets::with_environment(None, Arc::new(environment))
-    }
-
-    async fn text(secrets: &Secrets, name: &str) -> Result<String, SecretError> {
-        secrets
-            .get(name)
-            .await
-            .map(|secret| secret.expose_secret().to_owned())
-    }
-
-    #[tokio::test]
-    async fn a_file_wins_over_the_environment_and_loses_its_newline() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("TOKEN"), "from the file\r\n").unwrap();
-        let secrets = Secrets::with_environment(
-            Some(folder.path().to_owned()),
-            Arc::new(|name| Some(format!("value of {name}"))),
-        );
-        assert_eq!(text(&secrets, "TOKEN").await.unwrap(), "from the file");
-        assert_eq!(
-            text(&secrets, "OTHER").await.unwrap(),
-            "value of RECONCILE_SECRET_OTHER"
-        );
-    }
-
-    #[tokio::test]
-    async fn a_rotated_file_is_seen() {
-        let folder = tempfile::tempdir().unwrap();
-        let secrets = Secrets::new(Some(folder.path().to_owned()));
-        std::fs::write(folder.path().join("TOKEN"), "old").unwrap();
-        assert_eq!(text(&secrets, "TOKEN").await.unwrap(), "old");
-        std::fs::write(folder.path().join("TOKEN"), "new").unwrap();
-        let seen = async {
-            while text(&secrets, "TOKEN").await.unwrap() != "new" {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(10), seen)
-            .await
-            .unwrap();
-    }
-
-    #[tokio::test]
-    async fn names_are_no_paths() {
-        let folder = tempfile::tempdir().unwrap();
-        let secrets = Secrets::new(Some(folder.path().to_owned()));
-        for name in [
-            "",
-            "../PASSWD",
-            "/etc/passwd",
-            "a",
-            "A.B",
-            "A/B",
-            "A\0",
-            "Ä",
-        ] {
-            assert_eq!(
-                text(&secrets, name).await,
-                Err(SecretError::BadName),
-                "{name:?}"
-            );
-        }
-        assert_eq!(
-            text(&secrets, "A").await,
-            Err(SecretError::Missing("A".into()))
-        );
-    }
-
-    #[tokio::test]
-    async fn an_empty_secret_is_missing_and_a_folder_is_unreadable() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("EMPTY"), "\n").unwrap();
-        std::fs::create_dir(folder.path().join("FOLDER")).unwrap();
-        let secrets = Secrets::new(Some(folder.path().to_owned()));
-        assert_eq!(
-            text(&secrets, "EMPTY").await,
-            Err(SecretError::Missing("EMPTY".into()))
-        );
-        let unreadable = text(&secrets, "FOLDER").await;
-        assert!(matches!(unreadable, Err(SecretError::Unreadable(..))));
-    }
-}
+pub(crate) mod tests;

@@ -1,10 +1,31 @@
-//! Owns the ways to sign a request: which header, made of which secrets. Never logs or returns what
-//! it made; the header is marked as sensitive.
+//! Owns the choice among the ways to sign a request; each is a module of its own. Never logs or
+//! returns what it made; signed headers are marked as sensitive.
+//!
+//! - [`credentials`]: a secret, as it is, in a header
+//! - [`x_verify`]: PhonePe v1's hash of path and salt
+//! - [`hmac`]: a keyed hash of what the provider wants hashed
+//! - [`paytm`]: Paytm's checksum inside the body
+//! - [`oauth2`]: a token bought with client credentials; [`token_endpoint`]: where;
+//!   [`tokens`]: kept until it expires
 
-use base64::{Engine, prelude::BASE64_STANDARD};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+mod credentials;
+mod hmac;
+mod oauth2;
+mod paytm;
+mod token_endpoint;
+mod tokens;
+mod x_verify;
+
+use std::time::Duration;
+
+use reqwest::{
+    Body, Request,
+    header::{HeaderName, HeaderValue},
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+
+pub(crate) use tokens::{Lent, Tokens};
 
 use crate::{
     fault::{CallError, Fault},
@@ -19,80 +40,96 @@ pub(crate) enum Auth {
     #[default]
     None,
     /// `Authorization: Bearer` and the secret.
-    Bearer {
-        /// Name of the secret.
-        secret: String,
-    },
-    /// `Authorization: Basic` and both secrets; an absent one is empty.
-    Basic {
-        /// Name of the secret that holds the user's name.
-        username_secret: Option<String>,
-        /// Name of the secret that holds the password.
-        password_secret: Option<String>,
-    },
+    Bearer(credentials::Bearer),
+    /// `Authorization: Basic` and both secrets.
+    Basic(credentials::Basic),
     /// A header of the provider's own.
-    Header {
-        /// The header's name.
-        header: String,
-        /// Name of the secret.
-        secret: String,
-    },
+    Header(credentials::Header),
+    /// `X-VERIFY`, as PhonePe v1 wants it.
+    XVerify(x_verify::XVerify),
+    /// A token that client credentials bought.
+    Oauth2(oauth2::OAuth2),
+    /// A header with an HMAC of a templated text.
+    Hmac(hmac::Hmac),
+    /// A signature in the head of a JSON body.
+    Paytm(paytm::Paytm),
+}
+
+/// What it takes to sign.
+pub(crate) struct Means {
+    /// Where secrets are found.
+    pub(crate) secrets: Secrets,
+    /// Where tokens are bought and kept.
+    pub(crate) tokens: Tokens,
 }
 
 impl Auth {
-    /// Puts the signature into `headers`, in place of a header of the same name.
+    /// Puts the signature into a request that is complete otherwise, in place of a header of the
+    /// same name. Gives the token, if it was signed with one that could be renewed. `timeout` is
+    /// for buying one.
     pub(crate) async fn sign(
         &self,
-        headers: &mut HeaderMap,
-        secrets: &Secrets,
-    ) -> Result<(), CallError> {
+        request: &mut Request,
+        means: &Means,
+        timeout: Duration,
+    ) -> Result<Option<Lent>, CallError> {
+        let secrets = &means.secrets;
         match self {
             Self::None => {}
-            Self::Bearer { secret } => {
-                let token = secrets.get(secret).await?;
-                let value = SecretString::from(format!("Bearer {}", token.expose_secret()));
-                headers.insert(AUTHORIZATION, header_value(&value, secret)?);
-            }
-            Self::Basic {
-                username_secret,
-                password_secret,
-            } => {
-                let username = optional(secrets, username_secret.as_deref()).await?;
-                let password = optional(secrets, password_secret.as_deref()).await?;
-                let pair = SecretString::from(format!(
-                    "{}:{}",
-                    username.expose_secret(),
-                    password.expose_secret()
-                ));
-                let encoded = BASE64_STANDARD.encode(pair.expose_secret());
-                let value = SecretString::from(format!("Basic {encoded}"));
-                headers.insert(AUTHORIZATION, header_value(&value, "")?);
-            }
-            Self::Header { header, secret } => {
-                let name = HeaderName::try_from(header.as_str()).map_err(|_| {
-                    CallError::new(Fault::BadRequest, "auth names a header that can't exist")
-                })?;
-                headers.insert(name, header_value(&secrets.get(secret).await?, secret)?);
-            }
+            Self::Bearer(bearer) => bearer.sign(request, secrets).await?,
+            Self::Basic(basic) => basic.sign(request, secrets).await?,
+            Self::Header(header) => header.sign(request, secrets).await?,
+            Self::XVerify(x_verify) => x_verify.sign(request, secrets).await?,
+            Self::Hmac(hmac) => hmac.sign(request, secrets).await?,
+            Self::Paytm(paytm) => paytm.sign(request, secrets).await?,
+            Self::Oauth2(oauth2) => return oauth2.sign(request, means, timeout).await.map(Some),
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// Signs a request once more, after the provider refused the token. False if there is no other
+    /// token to try.
+    pub(crate) async fn renew(
+        &self,
+        request: &mut Request,
+        refused: Lent,
+        means: &Means,
+        timeout: Duration,
+    ) -> Result<bool, CallError> {
+        match self {
+            Self::Oauth2(oauth2) => oauth2.renew(request, refused, means, timeout).await,
+            _ => Ok(false),
+        }
+    }
+
+    /// What it was that took too long, when no request was ready in time.
+    pub(crate) const fn slow_part(&self) -> &'static str {
+        match self {
+            Self::Oauth2(_) => "the token endpoint: no token in time",
+            _ => "no time to build the request",
+        }
     }
 }
 
-async fn optional(secrets: &Secrets, name: Option<&str>) -> Result<SecretString, SecretError> {
-    match name {
-        Some(name) => secrets.get(name).await,
-        None => Ok(SecretString::from("")),
-    }
+fn bad_request(detail: impl Into<String>) -> CallError {
+    CallError::new(Fault::BadRequest, detail)
 }
 
-fn header_value(value: &SecretString, name: &str) -> Result<HeaderValue, CallError> {
-    let mut value = HeaderValue::try_from(value.expose_secret()).map_err(|_| {
-        let detail = format!("the secret {name} holds characters that no header can carry");
-        CallError::new(Fault::BadRequest, detail)
-    })?;
+fn header_name(name: &str) -> Result<HeaderName, CallError> {
+    HeaderName::try_from(name).map_err(|_| bad_request("auth names a header that can't exist"))
+}
+
+/// `what` says where a value comes from that can't be sent.
+fn header_value(value: &SecretString, what: &str) -> Result<HeaderValue, CallError> {
+    let mut value = HeaderValue::try_from(value.expose_secret())
+        .map_err(|_| bad_request(format!("{what} holds characters that no header can carry")))?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// The body as it will be sent; none is empty.
+fn body_of(request: &Request) -> &[u8] {
+    request.body().and_then(Body::as_bytes).unwrap_or_default()
 }
 
 impl From<SecretError> for CallError {
@@ -102,47 +139,4 @@ impl From<SecretError> for CallError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::secrets::tests::secrets;
-
-    const KNOWN: &[(&str, &str)] = &[("TOKEN", "hush-hush"), ("USER", "me"), ("TWO", "a\nb")];
-
-    async fn sign(auth: serde_json::Value) -> Result<HeaderMap, CallError> {
-        let auth: Auth = serde_json::from_value(auth).unwrap();
-        let mut headers = HeaderMap::new();
-        auth.sign(&mut headers, &secrets(KNOWN))
-            .await
-            .map(|()| headers)
-    }
-
-    #[tokio::test]
-    async fn a_secret_is_in_no_debug_output() {
-        let auth = serde_json::json!({"kind": "bearer", "secret": "TOKEN"});
-        let headers = sign(auth).await.unwrap();
-        assert_eq!(headers[AUTHORIZATION], "Bearer hush-hush");
-        assert!(!format!("{headers:?}").contains("hush"));
-        let secret = secrets(KNOWN).get("TOKEN").await.unwrap();
-        assert!(!format!("{secret:?}").contains("hush"));
-    }
-
-    #[tokio::test]
-    async fn what_can_not_be_signed() {
-        let missing = sign(serde_json::json!({"kind": "bearer", "secret": "ABSENT"})).await;
-        let missing = missing.unwrap_err();
-        assert_eq!(missing.fault, Fault::SecretMissing);
-        assert_eq!(missing.detail, "no secret named ABSENT");
-        let newline = serde_json::json!({"kind": "header", "header": "X-Key", "secret": "TWO"});
-        let newline = sign(newline).await.unwrap_err();
-        assert_eq!(newline.fault, Fault::BadRequest);
-        assert!(!newline.detail.contains('\n'));
-        let name = serde_json::json!({"kind": "header", "header": "X Key", "secret": "TOKEN"});
-        assert_eq!(sign(name).await.unwrap_err().fault, Fault::BadRequest);
-    }
-
-    #[test]
-    fn an_unknown_kind_is_refused() {
-        let auth = serde_json::json!({"kind": "hmac", "secret": "TOKEN"});
-        assert!(serde_json::from_value::<Auth>(auth).is_err());
-    }
-}
+mod tests;

@@ -2,7 +2,8 @@
 --
 --   psql -d shop -v ON_ERROR_STOP=1 -f sql/migrations/001_roles.sql
 --
--- The four roles can't log in: grant them to roles that can.
+-- Four roles can't log in: grant them to roles that can. The fifth, reconcile_cron, is what pg_cron runs the schedules as: it
+-- may log in, has no password, and is an operator; so that no schedule runs with a superuser's rights.
 
 begin;
 
@@ -10,13 +11,21 @@ do $$
 declare
     v_role text;
 begin
-    foreach v_role in array array['reconcile_app', 'reconcile_sidecar', 'reconcile_operator', 'reconcile_reader'] loop
+    foreach v_role in array array['reconcile_app', 'reconcile_sidecar', 'reconcile_operator', 'reconcile_reader', 'reconcile_cron'] loop
         if not exists (select from pg_catalog.pg_roles where rolname = v_role) then
-            execute format('create role %I nologin', v_role);
+            begin
+                execute format('create role %I nologin', v_role);
+            exception
+                -- Somebody was faster, for another database of the cluster.
+                when duplicate_object or unique_violation then null;
+            end;
         end if;
     end loop;
 end
 $$;
+
+alter role reconcile_cron login;
+grant reconcile_operator to reconcile_cron;
 
 grant usage on schema reconcile to reconcile_app, reconcile_sidecar, reconcile_operator, reconcile_reader;
 
@@ -61,20 +70,28 @@ to reconcile_sidecar;
 
 -- The operator: describes providers, decides about orders, keeps house; and reads.
 grant execute on function
-    reconcile.add_provider(
-        text, text, jsonb, jsonpath, jsonb, jsonb, jsonpath, jsonpath, text, jsonpath, jsonpath, text[], text, integer,
-        interval, interval, text, text, text, text, integer, interval, integer, interval
-    ),
-    reconcile.alter_provider(
-        text, text, jsonb, jsonpath, jsonb, jsonb, jsonpath, jsonpath, text, jsonpath, jsonpath, text[], text, integer,
-        interval, interval, text, text, text, text, integer, interval, integer, interval, text[]
-    ),
+    reconcile.add_provider, reconcile.alter_provider, reconcile.preview_response, reconcile.test_provider,
     reconcile.pause_provider(text, text),
     reconcile.resume_provider(text),
     reconcile.resolve_order(text, text, text),
     reconcile.housekeep()
 to reconcile_operator;
-grant select, update on reconcile.settings to reconcile_operator;
+-- Not how long the audit is kept: who decides about orders does not decide about their evidence.
+grant select, update (runs_kept, stuck_after, last_check_within) on reconcile.settings to reconcile_operator;
+
+-- The presets: one function a provider, installed with the extension.
+do $$
+declare
+    v_preset regprocedure;
+begin
+    for v_preset in
+        select p.oid from pg_catalog.pg_proc as p
+        where p.pronamespace = 'reconcile'::regnamespace and p.proname ~ '^add_' and p.proname <> 'add_provider'
+    loop
+        execute format('grant execute on function %s to reconcile_operator', v_preset);
+    end loop;
+end
+$$;
 
 -- Readers: the views, and an order's story.
 grant select on
@@ -82,7 +99,10 @@ grant select on
     reconcile.runs, reconcile.provider_health, reconcile.sidecars, reconcile.alerts
 to reconcile_reader, reconcile_operator;
 -- A view reads tables as its owner, and calls functions as its reader.
-grant execute on function reconcile._sidecar_alive_within() to reconcile_reader, reconcile_operator;
+grant execute on function reconcile._sidecar_alive_within(), reconcile._vacuum_holders() to reconcile_reader, reconcile_operator;
+-- Good for trying a schedule.
+grant execute on function reconcile.schedule_error(text), reconcile.schedule_delay_ms(text, integer, text)
+to reconcile_reader, reconcile_operator;
 grant execute on function reconcile.explain_order(text) to reconcile_reader, reconcile_operator, reconcile_app;
 
 commit;

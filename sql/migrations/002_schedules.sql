@@ -5,6 +5,7 @@
 -- When they are in another, say which:
 --   psql -d postgres -v ON_ERROR_STOP=1 -v database=shop -f sql/migrations/002_schedules.sql
 -- When CREATE EXTENSION was given a schema, add -v calls_schema=that_schema.
+-- 001_roles.sql comes first: the schedules run as reconcile_cron, which it makes.
 -- Works with pg_cron 1.4 (whole minutes) and later.
 
 \if :{?calls_schema}
@@ -23,19 +24,25 @@ create extension if not exists pg_cron;
 -- The names carry the database, so that several databases of a cluster keep their own schedules.
 select cron.schedule_in_database(
     format('pg_reconcile stale orders in %s', :'database'), '*/3 * * * *',
-    format('select * from %s.reconcile_stale_orders(1000)', quote_ident(:'calls_schema')), :'database'
+    -- Every argument with its type: nobody else's function of the same name can be meant.
+    format(
+        'select * from %I.reconcile_stale_orders(1000, null::interval, null::text, null::timestamptz, null::timestamptz)',
+        :'calls_schema'
+    ),
+    :'database', 'reconcile_cron'
 );
 
 select cron.schedule_in_database(
     format('pg_reconcile housekeeping in %s', :'database'), '17 * * * *',
-    'select * from reconcile.housekeep()', :'database'
+    'select * from reconcile.housekeep()', :'database', 'reconcile_cron'
 );
 
--- pg_cron keeps the log of its runs for ever: ours go after a week.
-select cron.schedule(
+-- pg_cron keeps the log of its runs for ever; a role sees and deletes its own.
+grant usage on schema cron to reconcile_cron;
+select cron.schedule_in_database(
     'pg_reconcile prune cron log', '41 3 * * *',
-    $$delete from cron.job_run_details as run
-      where run.end_time < now() - interval '7 days' and run.command ~ 'reconcile'$$
+    $$delete from cron.job_run_details as run where run.end_time < now() - interval '7 days'$$,
+    current_database(), 'reconcile_cron'
 );
 
 commit;

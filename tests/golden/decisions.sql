@@ -5,7 +5,7 @@ returns text language sql as $$
         || coalesce(' in ' || round(d.next_delay_ms / 1000.0) || 's', '')
     from reconcile.decide(
         state, settled_by, 0, 0, faults, (extract(epoch from age) * 1000)::bigint, 'ORD-1', outcome, null,
-        '1m, 30s, 1m, 2m, 4m, then 5m', null, 86400000, 900000, 'pending', 'review', 'review', '1h, 23h, 2d') as d
+        '1m, 30s, 1m, 2m, 4m, then 5m', null, 86400000, 900000, 'pending', 'review', 'review', '1h, 23h, 2d', 'none') as d
 $$;
 create view outcomes as select * from unnest(array['succeeded', 'failed', 'cancelled', 'refunded', 'pending', 'not_found',
     'unknown_status', 'mismatch', 'throttled', 'provider_error', 'unreachable', 'refused']) with ordinality as o (outcome, place);
@@ -23,15 +23,14 @@ from standings as s cross join outcomes as o order by s.place, o.place;
 select s.state, o.outcome, decided(s.state, s.settled_by, o.outcome, '1 day 1 minute', 4)
 from standings as s cross join outcomes as o where s.place <= 2 order by s.place, o.place;
 
--- A word outside of the closed sets is an error, and NULL is one too.
+-- A word outside of the closed sets is an error.
 select decided('paid', null, 'pending', '1 minute');
 select decided('Pending', null, 'pending', '1 minute');
 select decided('pending', 'nobody', 'pending', '1 minute');
 select decided('pending', null, 'maybe', '1 minute');
-select decided('pending', null, null, '1 minute');
 -- Numbers that make no sense are taken for the nearest that do.
 select * from reconcile.decide('pending', null, -1, -2147483648, 2147483647, -9223372036854775808, '', 'throttled',
-    9223372036854775807, '1s', 0, -1, -1, 'failed', 'failed', 'revive', 'none');
+    9223372036854775807, '1s', 0, -1, -1, 'failed', 'failed', 'revive', 'none', 'none');
 -- A delay that the provider asks for is honoured up to a day.
 select next_delay_ms from reconcile.decide('pending', null, 0, 0, 0, 0, 'ORD-1', 'throttled', 7200000, '1s', null, null, 0,
-    'pending', 'review', 'revive', 'none');
+    'pending', 'review', 'revive', 'none', 'none');

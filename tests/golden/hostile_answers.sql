@@ -30,5 +30,6 @@ cross join reconcile.sidecar_report(:sidecar_id, c.ids, c.tokens, null, a.status
 \pset footer off
 select o.order_number, o.state, c.outcome, left(c.detail, 110) as detail, left(c.response::text, 40) as response
 from reconcile.orders as o left join reconcile.checks as c using (order_number) order by o.order_number;
-select length(provider_status), length(transaction_id) from reconcile.orders where provider_status like 'www%' or transaction_id is not null;
+select length(provider_status), length(transaction_id) from reconcile.orders where provider_status like 'www%' or transaction_id is not null
+order by 1;
 select count(*) as not_in_the_queue from reconcile.orders where state in ('pending', 'processing') and next_check_at is null;

@@ -36,7 +36,8 @@ select * from reconcile.sidecar_report(:sidecar_id, array[:paid_order_id, 999], 
     array['{"status": "paid"}', '{"status": "paid"}'], null, null, null);
 select count(*) as checks, (select count(*) from reconcile.order_history) as transitions from reconcile.checks;
 
--- A release puts back what is ours; another sidecar's goodbye and an unknown lease change nothing.
+-- A report by somebody else than who claimed is stale. A release puts back what is leased, once; an unknown lease changes nothing.
+select verdict from reconcile.sidecar_report(:sidecar_id + 1, array[:kept_order_id], array[:kept_token], null, '{200}', '{"{\"status\": \"paid\"}"}', null, null, null);
 select reconcile.sidecar_release(:sidecar_id, array[:kept_order_id, 999], array[:kept_token, 999]);
 select reconcile.sidecar_release(:sidecar_id, array[:kept_order_id], array[:kept_token]);
 select in_flight, due_up_to_10000 from reconcile.provider_health;

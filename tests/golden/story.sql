@@ -1,6 +1,7 @@
 -- An order's story: before any check, after checks with and without an answer, and after a person's decision.
-select reconcile.add_provider('vendor', 'https://v.example/{order_number}', '{"paid": "succeeded", "open": "pending"}', deadline => '10 years');
-select reconcile.track_order('ORD-1', 'vendor', 'inv-1', 12.34, 'USD', created_at => '2026-01-02 03:04:05+00');
+select reconcile.add_provider('vendor', 'https://v.example/{order_number}', '{"paid": "succeeded", "open": "pending"}');
+select reconcile.alter_provider('vendor', clear => '{deadline}');
+select reconcile.track_order('ORD-1', 'vendor', 'inv-1', 12.34, 'USD', created_at => '2020-01-02 03:04:05+00');
 select reconcile.track_order('ORD-2', 'vendor', created_at => clock_timestamp() + interval '1 hour');
 -- Times that change are masked.
 create function told(number text) returns text language sql as $$
@@ -20,15 +21,15 @@ select reconcile.pause_provider('vendor', 'their maintenance');
 select told('ORD-1');
 select reconcile.resume_provider('vendor');
 
-select * from reconcile_stale_orders(older_than => '0', created_before => '2026-01-03') \gset
+select * from reconcile_stale_orders(older_than => '0', created_before => '2020-01-03') \gset
 select order_id, token from reconcile.sidecar_claim(:sidecar_id, 1) \gset
 select * from reconcile.sidecar_report(:sidecar_id, array[:order_id], array[:token], null, '{200}', '{"{\"status\": \"odd''word\"}"}', null, null, null);
-select * from reconcile_stale_orders(older_than => '0', created_before => '2026-01-03') \gset
+select * from reconcile_stale_orders(older_than => '0', created_before => '2020-01-03') \gset
 select order_id, token from reconcile.sidecar_claim(:sidecar_id, 1) \gset
 select * from reconcile.sidecar_report(:sidecar_id, array[:order_id], array[:token], null, '{200}', '{"{\"status\": \"paid\"}"}', null, null, null);
 select reconcile.resolve_order('ORD-1', 'refunded', 'the customer sent it back');
 select told('ORD-1');
 
 -- Text from outside can't add a line to the story.
-select reconcile.track_order(E'ORD-4\n2026-01-02 03:04:05  pending -> succeeded, by provider', 'vendor', E'a\r\nb', created_at => '2026-01-02 03:04:05+00');
-select told(E'ORD-4\n2026-01-02 03:04:05  pending -> succeeded, by provider');
+select reconcile.track_order(E'ORD-4\n2020-01-02 03:04:05  pending -> succeeded, by provider', 'vendor', E'a\r\nb', created_at => '2020-01-02 03:04:05+00');
+select told(E'ORD-4\n2020-01-02 03:04:05  pending -> succeeded, by provider');

@@ -2,9 +2,9 @@
 select reconcile.add_provider('vendor', 'https://v.example/{order_number}{?reference}', '{"paid": "succeeded"}', schedule => '1m, 5m');
 select reconcile.add_provider('other', 'https://o.example/{order_number}', '{"paid": "succeeded"}');
 
-select reconcile.track_order('ORD-1', 'vendor', 'inv-1', 12.34, 'usd', '{"customer": 7}', '2026-01-02 03:04:05+00');
+select reconcile.track_order('ORD-1', 'vendor', 'inv-1', 12.34, 'usd', '{"customer": 7}', '2020-01-02 03:04:05+00');
 select reconcile.track_order('ORD-1', 'vendor', 'inv-1', 12.340, 'USD');
-select reconcile.track_order('ORD-1', 'vendor', 'inv-1', 12.34, 'USD', '{"customer": 8}', '2026-02-02 00:00:00+00', 'processing');
+select reconcile.track_order('ORD-1', 'vendor', 'inv-1', 12.34, 'USD', '{"customer": 8}', '2020-02-02 00:00:00+00', 'processing');
 select order_number, state, settled_by, provider, reference, amount, currency, details, created_at, tries, faults, in_flight,
     next_check_at between tracked_at and now() as due_at_once
 from reconcile.orders;

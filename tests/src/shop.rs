@@ -4,10 +4,13 @@
 
 mod ledger;
 mod load;
+mod time;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
@@ -67,6 +70,8 @@ pub struct Shop<'cluster> {
     pub client: Client,
     /// The provider called `vendor`.
     pub vendor: Simulator,
+    /// How many checks of each order [`Shop::next_check`] has given.
+    given: Mutex<HashMap<String, usize>>,
 }
 
 /// The settings of a cluster for shops: with the roles of the migration.
@@ -100,6 +105,7 @@ impl<'cluster> Shop<'cluster> {
             database,
             client: database.connect().await?,
             vendor: Simulator::start()?,
+            given: Mutex::default(),
         };
         shop.add_provider("vendor", &shop.vendor, "").await?;
         Ok(shop)
@@ -197,76 +203,6 @@ impl<'cluster> Shop<'cluster> {
             .await
             .with_context(|| format!("order {order_number} could not be tracked"))?;
         Ok(())
-    }
-
-    /// Tells the sidecars to look at once, as pg_cron does.
-    ///
-    /// # Errors
-    /// When the database refuses.
-    pub async fn signal(&self) -> Result<()> {
-        self.run("select reconcile_stale_orders()").await
-    }
-
-    /// Makes the time of an order's next check come: what its schedule says is in the past from now
-    /// on. The sidecars are told.
-    ///
-    /// # Errors
-    /// When the order is not waiting in the queue.
-    pub async fn make_due(&self, order_number: &str) -> Result<()> {
-        let due = "update reconcile.due_checks set due_at = clock_timestamp() where order_id =
-            (select order_id from reconcile.tracked_orders where order_number = $1)";
-        let moved = self.client.execute(due, &[&order_number]).await?;
-        anyhow::ensure!(moved == 1, "order {order_number} is not in the queue");
-        self.signal().await
-    }
-
-    /// Makes an order's next check due, waits until it is recorded, and gives it.
-    ///
-    /// # Errors
-    /// When the order is not in the queue, or nothing is recorded.
-    pub async fn next_check(&self, order_number: &str) -> Result<Check> {
-        let before = self.checks(order_number).await?.len();
-        self.make_due(order_number).await?;
-        self.check(order_number, before).await
-    }
-
-    /// Waits until the check of this index (the first is 0) is recorded about an order, and gives it.
-    ///
-    /// # Errors
-    /// When it is not.
-    pub async fn check(&self, order_number: &str, nth: usize) -> Result<Check> {
-        let what = format!("check {nth} of order {order_number}");
-        wait::value(SOON, what, async || {
-            Ok(self.checks(order_number).await?.into_iter().nth(nth))
-        })
-        .await
-    }
-
-    /// Waits until an order is in this state.
-    ///
-    /// # Errors
-    /// When it is not; the message has its story.
-    pub async fn becomes(&self, order_number: &str, state: &str) -> Result<()> {
-        let what = format!("order {order_number} to be {state}");
-        let became = wait::until(SOON, what, async || {
-            let order = self.order(order_number).await;
-            order.is_ok_and(|order| order.state == state)
-        });
-        if let Err(error) = became.await {
-            let story = "select reconcile.explain_order($1)";
-            let story: String = self.one(story, &[&order_number]).await?;
-            return Err(error.context(story));
-        }
-        Ok(())
-    }
-
-    /// Lets all leases of one sidecar run out now, as if it had been silent for long.
-    ///
-    /// # Errors
-    /// When the database is not there.
-    pub async fn expire_leases(&self) -> Result<()> {
-        self.run("update reconcile.leases set expires_at = clock_timestamp() - interval '1 second'")
-            .await
     }
 
     /// Runs SQL as the superuser.

@@ -1,2 +1,4 @@
 -- What CREATE EXTENSION makes.
+\pset format unaligned
+\pset footer off
 \dx+ pg_reconcile

@@ -18,7 +18,7 @@ create function allowed(role text, class oid, object oid) returns text language 
     end
 $$;
 select
-    i.type, replace(i.identity, 'timestamp with time zone', 'timestamptz') as object,
+    i.type, replace(replace(i.identity, 'pg_catalog.', ''), 'timestamp with time zone', 'timestamptz') as object,
     allowed('reconcile_app', d.classid, d.objid) as app,
     allowed('reconcile_sidecar', d.classid, d.objid) as sidecar,
     allowed('reconcile_operator', d.classid, d.objid) as operator,

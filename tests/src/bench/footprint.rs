@@ -33,9 +33,7 @@ pub(crate) async fn measure(
     let vendor = Vendor::start(plan.memory_latency).await?;
     let host = vendor.address().to_string();
     let mut ledger = Ledger::new(server, "footprint", &host, plan.memory_in_flight).await?;
-    ledger
-        .add_orders(plan.memory_orders + WAITING, plan.memory_orders)
-        .await?;
+    ledger.add_orders(WAITING, plan.memory_orders).await?;
     let settings = ledger.sidecar(vendor.address(), plan.memory_in_flight);
     let sidecar = Sidecar::start_ready(&settings).await?;
     wait::until(PATIENCE, "the last order to be settled", async || {

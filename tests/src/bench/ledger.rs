@@ -1,6 +1,8 @@
 //! A database with one provider and as many orders as a measurement needs, put in by the set: what
 //! is measured is what becomes of them.
 
+use std::ops::Range;
+
 use anyhow::{Context, Result, ensure};
 use tokio_postgres::Client;
 
@@ -28,6 +30,7 @@ pub(crate) struct Ledger<'a> {
     /// A superuser's session in it.
     pub(crate) client: Client,
     orders: i64,
+    last_waiting: Range<i64>,
 }
 
 impl<'a> Ledger<'a> {
@@ -50,19 +53,18 @@ impl<'a> Ledger<'a> {
             database,
             client,
             orders: 0,
+            last_waiting: 0..0,
         })
     }
 
-    /// Adds `count` orders, of which `due` are due since a moment ago, spread evenly among the
-    /// others, and the others tomorrow.
+    /// Adds orders that wait for tomorrow, and then orders that are due since a moment ago.
     ///
     /// # Errors
     /// When the database refuses.
-    pub(crate) async fn add_orders(&mut self, count: i64, due: i64) -> Result<()> {
-        ensure!((0..=count).contains(&due), "{due} of {count} can't be due");
-        let (first, last) = (self.orders + 1, self.orders + count);
-        let step = if due == 0 { count + 1 } else { count / due };
-        let is_due = format!("((n - {first}) % {step} = 0 and (n - {first}) / {step} < {due})");
+    pub(crate) async fn add_orders(&mut self, waiting: i64, due: i64) -> Result<()> {
+        let first = self.orders + 1;
+        let first_due = first + waiting;
+        let last = self.orders + waiting + due;
         // Without the triggers of foreign keys, which would check 10 million rows one by one. The
         // queue is filled in due order, as it is in life.
         let load = format!(
@@ -74,15 +76,38 @@ impl<'a> Ledger<'a> {
              from generate_series({first}::bigint, {last}::bigint) as n;
              insert into reconcile.due_checks (order_id, provider_id, due_at)
              select n, 1, now() - interval '1 minute' + n * interval '1 microsecond'
-             from generate_series({first}::bigint, {last}::bigint) as n where {is_due};
+             from generate_series({first_due}::bigint, {last}::bigint) as n;
              insert into reconcile.due_checks (order_id, provider_id, due_at)
              select n, 1, now() + interval '1 day' + n * interval '1 millisecond'
-             from generate_series({first}::bigint, {last}::bigint) as n where not {is_due};
+             from generate_series({first}::bigint, {first_due} - 1) as n;
              reset session_replication_role;
              select setval('reconcile.order_ids', {last})"
         );
         self.client.batch_execute(&load).await?;
+        self.last_waiting = first..first_due;
         self.orders = last;
+        self.settle_down().await
+    }
+
+    /// Makes so many of the orders due that were last added to wait, evenly spread among them.
+    ///
+    /// # Errors
+    /// When there are not so many.
+    pub(crate) async fn make_due(&self, due: i64) -> Result<()> {
+        let waiting = &self.last_waiting;
+        let step = (waiting.end - waiting.start) / due;
+        ensure!(step > 0, "{due} of {waiting:?} can't be made due");
+        let last = waiting.start + step * (due - 1);
+        let sql = "update reconcile.due_checks set due_at = now() \
+                   where due_at > now() and order_id = any (array(select generate_series($1::bigint, $2, $3)))";
+        let made = self
+            .client
+            .execute(sql, &[&waiting.start, &last, &step])
+            .await?;
+        ensure!(
+            i64::try_from(made) == Ok(due),
+            "{made} of {due} were waiting"
+        );
         self.settle_down().await
     }
 

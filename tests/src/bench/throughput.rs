@@ -141,7 +141,7 @@ async fn our_round(plan: &Plan, server: &Server, name: &str) -> Result<Round> {
     let vendor = Vendor::start(plan.latency).await?;
     let host = vendor.address().to_string();
     let mut ledger = Ledger::new(server, name, &host, plan.in_flight).await?;
-    ledger.add_orders(plan.orders, plan.orders).await?;
+    ledger.add_orders(0, plan.orders).await?;
     let server_cpu = usage::server_cpu_seconds(server.cluster())?;
     let wal = ledger.wal_bytes().await?;
     let sidecar = Sidecar::start(&ledger.sidecar(vendor.address(), plan.slots))?;

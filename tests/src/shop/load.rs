@@ -35,14 +35,14 @@ impl Load {
             shop.vendor.set_fate(&number, Fate::of(steps));
             orders.push((number, state));
         }
-        let numbers: Vec<&str> = orders.iter().map(|(number, _)| number.as_str()).collect();
+        let load = Self { orders };
         let track = "
             select reconcile.track_order(number, 'vendor', reference => 'INV-' || number, amount => 0.73,
                 currency => 'USD', created_at => clock_timestamp() - interval '10 minutes')
             from unnest($1::text[]) as number";
-        shop.client.execute(track, &[&numbers]).await?;
+        shop.client.execute(track, &[&load.numbers()]).await?;
         shop.signal().await?;
-        Ok(Self { orders })
+        Ok(load)
     }
 
     /// How many orders are settled.
@@ -50,8 +50,18 @@ impl Load {
     /// # Errors
     /// When the database is not there.
     pub async fn settled(&self, shop: &Shop<'_>) -> Result<usize> {
-        let settled = "select count(*) from reconcile.orders where settled_by is not null";
-        Ok(usize::try_from(shop.one::<i64>(settled, &[]).await?)?)
+        let settled = "
+            select count(*) from reconcile.orders where settled_by is not null and order_number = any ($1)";
+        Ok(usize::try_from(
+            shop.one::<i64>(settled, &[&self.numbers()]).await?,
+        )?)
+    }
+
+    fn numbers(&self) -> Vec<&str> {
+        self.orders
+            .iter()
+            .map(|(number, _)| number.as_str())
+            .collect()
     }
 
     /// Waits until so many orders are settled.

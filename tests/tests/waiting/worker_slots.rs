@@ -12,7 +12,7 @@ use crate::asked::ask_at_once;
 async fn without_a_worker_slot_the_check_is_queued_at_commit() -> Result<()> {
     let cluster = Cluster::start_new(settings().parameter("max_worker_processes", "0")).await?;
     let shop = Shop::open_in(&cluster, "no_worker_slot").await?;
-    let _sidecar = shop.sidecar().await?;
+    let sidecar = shop.sidecar().await?;
     let app = shop.app().await?;
     for order_number in ["A", "B", "C"] {
         shop.track(order_number).await?;
@@ -20,6 +20,8 @@ async fn without_a_worker_slot_the_check_is_queued_at_commit() -> Result<()> {
     let why = "no background worker slot is free";
     ask_at_once(&app, "A").await?.unchanged_because(why)?;
     shop.becomes("A", "succeeded").await?;
+    let told = sidecar.metric("reconcile_notifications_total", "").await?;
+    assert!(told > 0.0, "it was found by looking around");
 
     app.batch_execute("begin").await?;
     ask_at_once(&app, "B").await?.unchanged_because(why)?;

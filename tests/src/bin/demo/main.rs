@@ -20,7 +20,7 @@ mod watch;
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Parser;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -54,27 +54,30 @@ async fn run(arguments: &Arguments, screen: &Screen) -> Result<ExitCode> {
     let mut interruption = Interruption::listen()?;
     let (stage, stands) = tokio::select! {
         shown = show(screen) => shown?,
-        // Dropping what has been put up so far takes it down.
-        code = interruption.comes() => return Ok(code),
+        code = interruption.comes() => {
+            // Past what was being drawn. Dropping what has been put up so far has taken it down.
+            screen.line("")?;
+            return Ok(code);
+        }
+    };
+    let code = match stands {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(complaint) => {
+            eprintln!("\ndemo: not every order stands where it should:\n{complaint}");
+            ExitCode::FAILURE
+        }
     };
     if arguments.keep {
         tour::invite(screen, &stage)?;
         interruption.comes().await;
+        // Past the ^C that the terminal has shown.
         screen.line("")?;
     }
     stage.take_down(screen).await?;
-    let Err(complaint) = stands else {
-        screen.line(format!(
-            "\nEvery order stands where the vendor says. {:.1} s in all.",
-            screen.seconds()
-        ))?;
-        return Ok(ExitCode::SUCCESS);
-    };
-    bail!(complaint)
+    Ok(code)
 }
 
-/// Everything up to the summary. The stage is still up afterwards; the complaint, if there is one, is
-/// for after a look around.
+/// Everything up to the summary. The stage is still up afterwards, for a look around.
 async fn show(screen: &Screen) -> Result<(Stage, Result<(), String>)> {
     screen.title("pg_reconcile: 300 orders, and nobody knows what became of them")?;
     let stage = Stage::put_up(screen).await?;

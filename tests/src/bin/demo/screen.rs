@@ -17,7 +17,6 @@ const RESULT_WIDTH: usize = 48;
 /// Standard output.
 pub(crate) struct Screen {
     live: bool,
-    began: Instant,
 }
 
 impl Screen {
@@ -29,7 +28,6 @@ impl Screen {
         }
         Self {
             live: !ProgressDrawTarget::stdout().is_hidden(),
-            began: Instant::now(),
         }
     }
 
@@ -43,11 +41,6 @@ impl Screen {
         Term::stdout()
             .size_checked()
             .map_or(100, |(_rows, columns)| columns)
-    }
-
-    /// Since the beginning.
-    pub(crate) fn seconds(&self) -> f64 {
-        self.began.elapsed().as_secs_f64()
     }
 
     /// A line, or several.

@@ -39,7 +39,7 @@ pub(crate) async fn show(
     screen.announce("What the vendor was told to say, and where its orders stand:")?;
     screen.line(table(plan, &standings).trim_fmt())?;
     screen.line(format!(
-        "\n {} orders, {} calls to the vendor, {changes} changes of state",
+        "\n{} orders, {} calls to the vendor, {changes} changes of state.",
         standings.len(),
         asked.calls
     ))?;
@@ -55,8 +55,11 @@ pub(crate) async fn show(
             "{changed} orders changed their state {changes} times"
         ));
     }
-    let verdict = complaints.is_empty().then_some(());
-    Ok(verdict.ok_or_else(|| complaints.join("\n")))
+    if !complaints.is_empty() {
+        return Ok(Err(complaints.join("\n")));
+    }
+    screen.line("Every order stands where it should.")?;
+    Ok(Ok(()))
 }
 
 /// Orders of every fate in every state that occurs, with totals both ways.

@@ -90,7 +90,7 @@ pub(crate) fn invite(screen: &Screen, stage: &Stage) -> Result<()> {
     screen.line(format!("  psql {}", stage.database().url()))?;
     screen.announce("An order of your own: tell the vendor what to say, hand it over, ask.")?;
     let vendor = stage.simulator().url("/_fates/ORD-1");
-    screen.line(format!("  curl -X PUT {vendor} -d '{fate}'"))?;
+    screen.line(format!("  curl -X PUT {vendor} \\\n    -d '{fate}'"))?;
     screen.line("  select reconcile.track_order('ORD-1', 'vendor', 'INV-1', 0.73, 'USD');")?;
     screen.line("  select * from reconcile_order('ORD-1');")?;
     Ok(())

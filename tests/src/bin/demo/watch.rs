@@ -42,7 +42,7 @@ pub(crate) async fn until_settled(screen: &Screen, stage: &Stage, plan: &[Order]
             .filter(|order| !order.kind.is_held_back())
             .all(|order| order.is_where_it_should_be(&standings));
         if settled || began.elapsed() > PATIENCE {
-            return display.end();
+            return display.end(screen);
         }
     }
 }
@@ -101,10 +101,10 @@ impl<'screen> Display<'screen> {
     }
 
     /// Leaves the bars where they stand.
-    fn end(self) -> Result<()> {
-        if let Self::Bars(all, bars) = self {
+    fn end(self, screen: &Screen) -> Result<()> {
+        if let Self::Bars(_all, bars) = self {
             bars.iter().for_each(ProgressBar::abandon);
-            all.println("")?;
+            screen.line("")?;
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
 //! Owns a provider of raw bytes for tests: what it is told to say goes over a real socket, however
-//! wrong it is. Knows no HTTP but the end of a request.
+//! wrong it is. Knows no HTTP but the length of a request.
 
 use std::{
     net::SocketAddr,
@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 
 /// What is said, one after the other, to everybody who connects.
 #[derive(Clone)]
-pub(super) enum Say {
+pub(crate) enum Say {
     /// These bytes.
     Bytes(Vec<u8>),
     /// Each of these bytes, with a pause after it.
@@ -26,41 +26,49 @@ pub(super) enum Say {
 }
 
 /// A listening socket.
-pub(super) struct Wire {
-    pub(super) address: SocketAddr,
+pub(crate) struct Wire {
+    pub(crate) address: SocketAddr,
     heard: Arc<Mutex<Vec<String>>>,
 }
 
 impl Wire {
     /// Says this after each request, and closes the connection.
-    pub(super) async fn saying(script: Vec<Say>) -> Self {
-        Self::start(script, None).await
+    pub(crate) async fn saying(script: Vec<Say>) -> Self {
+        Self::start(vec![script], None).await
+    }
+
+    /// Says the first bytes after the first request, and so on; the last ones after all others.
+    pub(crate) async fn in_turn(answers: &[&[u8]]) -> Self {
+        let script = |bytes: &&[u8]| vec![Say::Bytes(bytes.to_vec())];
+        Self::start(answers.iter().map(script).collect(), None).await
     }
 
     /// Says these bytes after each request, and closes the connection.
-    pub(super) async fn answering(bytes: impl AsRef<[u8]>) -> Self {
+    pub(crate) async fn answering(bytes: impl AsRef<[u8]>) -> Self {
         Self::saying(vec![Say::Bytes(bytes.as_ref().to_vec())]).await
     }
 
     /// Answers over TLS.
-    pub(super) async fn over_tls(bytes: &[u8], acceptor: TlsAcceptor) -> Self {
-        Self::start(vec![Say::Bytes(bytes.to_vec())], Some(acceptor)).await
+    pub(crate) async fn over_tls(bytes: &[u8], acceptor: TlsAcceptor) -> Self {
+        Self::start(vec![vec![Say::Bytes(bytes.to_vec())]], Some(acceptor)).await
     }
 
-    async fn start(script: Vec<Say>, tls: Option<TlsAcceptor>) -> Self {
+    async fn start(scripts: Vec<Vec<Say>>, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let heard = Arc::new(Mutex::new(Vec::new()));
         let record = Arc::clone(&heard);
+        let scripts = Arc::new(scripts);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (script, record, tls) = (script.clone(), Arc::clone(&record), tls.clone());
+                let (scripts, record, tls) =
+                    (Arc::clone(&scripts), Arc::clone(&record), tls.clone());
                 tokio::spawn(async move {
                     match tls {
-                        None => converse(stream, script, &record).await,
+                        None => converse(stream, &scripts, &record).await,
                         Some(tls) => {
                             if let Ok(stream) = tls.accept(stream).await {
-                                converse(stream, script, &record).await;
+                                converse(stream, &scripts, &record).await;
                             }
                         }
                     }
@@ -70,34 +78,35 @@ impl Wire {
         Self { address, heard }
     }
 
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
     /// Requests so far, each as it came.
-    pub(super) fn heard(&self) -> Vec<String> {
+    pub(crate) fn heard(&self) -> Vec<String> {
         self.heard.lock().unwrap().clone()
     }
 }
 
 async fn converse(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
-    script: Vec<Say>,
+    scripts: &[Vec<Say>],
     record: &Mutex<Vec<String>>,
 ) {
     let mut request = Vec::new();
     let mut buffer = [0; 4096];
-    while !request.windows(4).any(|window| window == b"\r\n\r\n") {
+    while !is_whole(&request) {
         match stream.read(&mut buffer).await {
             Ok(count) if count > 0 => request.extend_from_slice(&buffer[..count]),
             _ => return,
         }
     }
-    record
-        .lock()
-        .unwrap()
-        .push(String::from_utf8_lossy(&request).into_owned());
-    for say in script {
+    let turn = {
+        let mut record = record.lock().unwrap();
+        record.push(String::from_utf8_lossy(&request).into_owned());
+        record.len().min(scripts.len()) - 1
+    };
+    for say in scripts[turn].clone() {
         match say {
             Say::Bytes(bytes) => drop(stream.write_all(&bytes).await),
             Say::Drip(bytes, pause) => {
@@ -110,4 +119,16 @@ async fn converse(
         }
     }
     drop(stream.shutdown().await);
+}
+
+fn is_whole(request: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(request);
+    let Some((head, _)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let length: usize = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "))
+        .map_or(0, |length| length.parse().unwrap());
+    request.len() >= head.len() + 4 + length
 }

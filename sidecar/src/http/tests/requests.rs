@@ -1,0 +1,112 @@
+//! What is on the wire without a signature: method, headers, body. And what never gets there.
+
+use super::*;
+
+#[tokio::test]
+async fn what_can_not_be_asked() {
+    let caller = caller("127.0.0.1", None);
+    for url in ["", "not a url", "http://", "http://u:p@127.0.0.1/"] {
+        assert_fault(&ask(&caller, url).await, Fault::BadRequest, None);
+    }
+    let none = Profile::new("p", None, Arc::new(ProviderInstruments::of("p")));
+    let unknown = profile(json!({"kind": "carrier pigeon"}));
+    let fine = profile(Value::Null);
+    let host = json!({"Host": "other"});
+    for (profile, url, headers) in [
+        (&none, Some("http://127.0.0.1/"), None),
+        (&unknown, Some("http://127.0.0.1/"), None),
+        (&fine, None, None),
+        (&fine, Some("http://127.0.0.1/"), Some(&host)),
+    ] {
+        let answer = caller
+            .ask(Question {
+                profile,
+                url,
+                headers,
+                body: None,
+            })
+            .await;
+        assert_fault(&answer, Fault::BadRequest, None);
+    }
+}
+
+/// Asks with this method, these headers and this body; gives the request as it came.
+async fn sent(method: &str, headers: Option<Value>, body: Option<&str>) -> String {
+    let wire = Wire::answering(ok(b"{}")).await;
+    let profile = provider(method, json!({"kind": "none"}), TIMEOUT_MS);
+    let url = wire.url("/orders/1?x=y");
+    let question = Question {
+        headers: headers.as_ref(),
+        body: body.map(str::to_owned),
+        ..question(&profile, &url)
+    };
+    let answer = caller("127.0.0.1", None).ask(question).await;
+    assert_eq!(answer.fault, None, "{answer:?}");
+    wire.heard().remove(0)
+}
+
+#[tokio::test]
+async fn a_body_is_sent_exactly_as_given() {
+    let form = json!({"Content-Type": "application/x-www-form-urlencoded"});
+    for (headers, body, content_type) in [
+        (
+            None,
+            "{ \"a\" :1.00,\n\"é\":\"\\u00e9\"} ",
+            "application/json",
+        ),
+        (
+            Some(form),
+            "a=1&b=%C3%A9+x",
+            "application/x-www-form-urlencoded",
+        ),
+        (None, "", "application/json"),
+    ] {
+        let request = sent("POST", headers, Some(body)).await;
+        assert!(
+            request.starts_with("POST /orders/1?x=y HTTP/1.1\r\n"),
+            "{request}"
+        );
+        assert_eq!(body_of(&request), body);
+        assert_eq!(header_of(&request, "content-type"), Some(content_type));
+        let length = body.len().to_string();
+        assert_eq!(
+            header_of(&request, "content-length"),
+            Some(length.as_str()),
+            "{request}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_get_without_a_body_says_nothing_about_one() {
+    let request = sent("GET", None, None).await;
+    assert!(
+        request.starts_with("GET /orders/1?x=y HTTP/1.1\r\n"),
+        "{request}"
+    );
+    assert_eq!(body_of(&request), "");
+    assert_eq!(header_of(&request, "content-type"), None);
+    assert_eq!(header_of(&request, "content-length"), None);
+}
+
+#[tokio::test]
+async fn the_orders_headers_go_over_the_providers() {
+    let headers = json!({"X-Order": "é?", "X-Both": "order", "Accept": "text/json"});
+    let request = sent("GET", Some(headers), None).await;
+    for (header, value) in [
+        ("x-static", "1"),
+        ("x-both", "order"),
+        ("x-order", "é?"),
+        ("accept", "text/json"),
+        ("accept-encoding", "gzip"),
+        (
+            "user-agent",
+            concat!("pg_reconcile/", env!("CARGO_PKG_VERSION")),
+        ),
+    ] {
+        assert_eq!(header_of(&request, header), Some(value), "{request}");
+    }
+    let request = sent("GET", None, None).await;
+    assert_eq!(header_of(&request, "x-both"), Some("static"));
+    assert_eq!(header_of(&request, "accept"), Some("application/json"));
+}

@@ -1,0 +1,157 @@
+-- What a provider's row may say, field by field. A bad one is refused when it is written, with the field's name.
+-- Requires: audit.
+
+-- A path can be well formed and still fail on every answer, by a variable that nobody gives or a function that needs a time
+-- zone. So it is tried, on an answer without anything in it.
+create function reconcile._bad_path(p_row reconcile.providers, out field text, out problem text)
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_path record;
+begin
+    for v_path in
+        select 'status_path' as field, p_row.status_path::text as path, false as is_predicate
+        union all select 'transaction_id_path', p_row.transaction_id_path::text, false
+        union all select 'amount_path', p_row.amount_path::text, false
+        union all select 'currency_path', p_row.currency_path::text, false
+        union all select 'refunded_path', p_row.refunded_path::text, false
+        union all select 'reference_path', p_row.reference_path::text, false
+        union all
+        select 'captures', c.value ->> 'path', false
+        from jsonb_each(coalesce(reconcile.full_captures(p_row.captures), '{}')) as c
+        union all
+        select 'rules', r.value ->> 'when', true
+        from jsonb_array_elements(
+            case when reconcile.rules_error(p_row.rules) is null then coalesce(p_row.rules, '[]') else '[]' end
+        ) as r
+    loop
+        continue when v_path.path is null;
+        begin
+            perform jsonb_path_query('{}', v_path.path::jsonpath, '{}', true);
+            if v_path.is_predicate then
+                -- Not silent: a path that is no predicate has no answer of yes or no.
+                perform jsonb_path_match('{}', v_path.path::jsonpath);
+            end if;
+        exception when others then
+            field := v_path.field;
+            problem := format('%s: %s', left(v_path.path, 200), sqlerrm);
+            return;
+        end;
+    end loop;
+end
+$$;
+
+comment on function reconcile._bad_path(reconcile.providers) is
+    'The first of a provider''s paths that can''t be evaluated, and why.';
+
+create function reconcile._refuse_unsound(p_row reconcile.providers) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_complaint record;
+    v_variables jsonb := coalesce(p_row.variables, '{}');
+    v_request_error text;
+    v_path_field text;
+    v_path_error text;
+begin
+    if coalesce(jsonb_typeof(p_row.headers), 'object') = 'object' then
+        v_request_error := reconcile.request_error(coalesce(p_row.headers, '{}'), p_row.body, v_variables);
+    end if;
+    select bad.field, bad.problem into v_path_field, v_path_error from reconcile._bad_path(p_row) as bad;
+
+    -- The first complaint is raised: one sentence that names the field, what is wrong and what would do.
+    select complaint.* into v_complaint
+    from (values
+        ('name', p_row.name !~ '^[a-z][a-z0-9_]{0,62}$', format('%L is not a provider''s name', left(p_row.name, 80)),
+            'Use small letters, digits and _, beginning with a letter, 63 at most.'),
+        (split_part(v_request_error, ': ', 1), v_request_error is not null,
+            substr(v_request_error, strpos(v_request_error, ': ') + 2),
+            'The variables are order_number, reference and the constants in variables; a brace itself is written \{.'),
+        ('url', reconcile.url_template_error(p_row.url, v_variables) is not null,
+            reconcile.url_template_error(p_row.url, v_variables),
+            'Write a template such as https://api.vendor.example/orders/{order_number}?invoice={reference}.'),
+        ('method', p_row.method not in ('GET', 'POST'), format('%L is not a method', left(p_row.method, 20)), 'Use GET or POST.'),
+        ('body', p_row.body is not null and coalesce(p_row.method, 'GET') = 'GET', 'a GET carries none', 'Use method => ''POST''.'),
+        ('headers', reconcile.headers_error(p_row.headers) is not null, reconcile.headers_error(p_row.headers),
+            'Write an object such as {"Accept": "application/json"}; what is secret belongs in auth.'),
+        ('auth', reconcile.auth_error(p_row.auth) is not null, reconcile.auth_error(p_row.auth),
+            'Write {"kind": "none"}, {"kind": "bearer", "secret": "NAME"}, or another kind: see sql/README.md.'),
+        ('rules', reconcile.rules_error(p_row.rules) is not null, reconcile.rules_error(p_row.rules),
+            'Write [{"when": "$.status == \"paid\"", "means": "succeeded"}]: the first that holds decides.'),
+        ('http_outcomes', reconcile.http_outcomes_error(p_row.http_outcomes) is not null,
+            reconcile.http_outcomes_error(p_row.http_outcomes), 'Write an object such as {"404": "pending", "5xx": "body"}.'),
+        ('captures', reconcile.captures_error(p_row.captures) is not null, reconcile.captures_error(p_row.captures),
+            'Write an object such as {"pin_code": {"path": "$.data.pin", "sensitive": true}}.'),
+        (v_path_field, v_path_error is not null, v_path_error,
+            'Write jsonpath that PostgreSQL evaluates by itself: a path as $.data.status, in rules a predicate as $.status == "paid".'),
+        ('status_map', p_row.status_map = '{}' and coalesce(p_row.rules, '[]') = '[]',
+            'it is empty and there are no rules, so no answer could ever close an order', 'Write a status_map or rules.'),
+        ('status_map', p_row.status_map <> '{}' and reconcile.status_map_error(p_row.status_map) is not null,
+            reconcile.status_map_error(p_row.status_map),
+            'Write an object such as {"paid": "succeeded", "declined": "failed", "open": "pending"}.'),
+        ('amount_unit', p_row.amount_unit not in ('major', 'minor'), format('%L is not a unit', left(p_row.amount_unit, 20)),
+            'Use major (12.34) or minor (1234).'),
+        ('currency', p_row.currency !~ '^[A-Z]{3}$', format('%L is not a currency', left(p_row.currency, 20)),
+            'Write its three capitals.'),
+        ('currency_exponents', reconcile.currency_exponents_error(p_row.currency_exponents) is not null,
+            reconcile.currency_exponents_error(p_row.currency_exponents), 'Write an object such as {"IDR": 0}.'),
+        ('sensitive', array_position(p_row.sensitive, null) is not null, 'it holds a NULL',
+            'Name members of the answer, as in {pin_code}.'),
+        ('schedule', reconcile.schedule_error(p_row.schedule) is not null, reconcile.schedule_error(p_row.schedule),
+            'Write steps such as 60s, 30s x3, 1m, then 5m, or then 30s growing by 2 up to 10m.'),
+        ('late_watch', p_row.late_watch <> 'none' and reconcile.schedule_error(p_row.late_watch) is not null,
+            reconcile.schedule_error(p_row.late_watch), 'Write steps such as 1h, 23h, 2d, or none.'),
+        ('refund_watch', p_row.refund_watch <> 'none' and reconcile.schedule_error(p_row.refund_watch) is not null,
+            reconcile.schedule_error(p_row.refund_watch), 'Write steps such as 1d, 6d, 23d, or none.'),
+        ('max_tries', p_row.max_tries not between 1 and 100000, format('%s is out of range', p_row.max_tries),
+            'Use 1 to 100000, or NULL for no limit.'),
+        ('deadline', p_row.deadline not between '1 second' and '10 years', format('%s is out of range', p_row.deadline),
+            'Use a time between 1 second and 10 years, or NULL for no limit.'),
+        ('not_found_grace', p_row.not_found_grace not between '0' and '1 year', format('%s is out of range', p_row.not_found_grace),
+            'Use a time between 0 and 1 year.'),
+        ('not_found_as', p_row.not_found_as not in ('pending', 'failed', 'cancelled', 'review'),
+            format('%L is not an ending', left(p_row.not_found_as, 20)), 'Use pending, failed, cancelled or review.'),
+        ('gives_up_as', p_row.gives_up_as not in ('failed', 'cancelled', 'review'),
+            format('%L is not an ending', left(p_row.gives_up_as, 20)), 'Use failed, cancelled or review.'),
+        ('late_success', p_row.late_success not in ('revive', 'review'), format('%L is not a policy', left(p_row.late_success, 20)),
+            'Use revive or review.'),
+        ('rate_limit', p_row.rate_limit not between 1 and 1000000, format('%s is out of range', p_row.rate_limit),
+            'Use 1 to 1000000 calls a rate_interval, or NULL for no limit.'),
+        ('rate_interval', p_row.rate_interval not between '1 second' and '1 day', format('%s is out of range', p_row.rate_interval),
+            'Use a time between 1 second and 1 day.'),
+        ('burst', p_row.burst not between 1 and 100000, format('%s is out of range', p_row.burst),
+            'Use 1 to 100000 calls in any second, or NULL for no limit.'),
+        ('gap', p_row.gap not between '1 millisecond' and '1 hour', format('%s is out of range', p_row.gap),
+            'Use a time between 1 millisecond and 1 hour, or NULL for no gap.'),
+        ('concurrency', p_row.concurrency not between 1 and 10000, format('%s is out of range', p_row.concurrency),
+            'Use 1 to 10000 calls at a time.'),
+        ('breaker_after', p_row.breaker_after not between 1 and 100000, format('%s is out of range', p_row.breaker_after),
+            'Use 1 to 100000 checks.'),
+        ('timeout', p_row.timeout not between '100 milliseconds' and '5 minutes', format('%s is out of range', p_row.timeout),
+            'Use a time between 100 milliseconds and 5 minutes.')
+    ) as complaint (field, refused, problem, remedy)
+    where complaint.refused
+    limit 1;
+    if found then
+        raise exception 'provider %: %: %', left(p_row.name, 80), v_complaint.field, v_complaint.problem
+            using errcode = 'RC003', hint = v_complaint.remedy, column = v_complaint.field, table = 'providers', schema = 'reconcile';
+    end if;
+end
+$$;
+
+comment on function reconcile._refuse_unsound(reconcile.providers) is
+    'Refuses a provider that can''t work, and says which field is why. A field that is NULL is not looked at.';
+
+create function reconcile._check_provider() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform reconcile._refuse_unsound(new);
+    return new;
+end
+$$;
+
+comment on function reconcile._check_provider() is 'Refuses an unsound row, whoever writes it.';
+
+create trigger providers_checked before insert or update on reconcile.providers
+    for each row execute function reconcile._check_provider();

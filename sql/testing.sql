@@ -1,0 +1,178 @@
+-- How a DBA sets up a provider: one question without an order, and one answer without a question. Neither changes an order.
+--
+-- Both judge by the report's own statement: an order is made, reported on and rolled back, so that what is shown is what would
+-- happen.
+-- Requires: waiting.
+
+create type reconcile.previewed_answer as (
+    request text,
+    http_status integer,
+    response jsonb,
+    provider_status text,
+    rule text,
+    outcome text,
+    decision text,
+    message text
+);
+
+comment on type reconcile.previewed_answer is 'What test_provider and preview_response answer.';
+comment on column reconcile.previewed_answer.request is 'What is sent, with secrets by name.';
+comment on column reconcile.previewed_answer.http_status is 'The answer''s HTTP status.';
+comment on column reconcile.previewed_answer.response is 'The answer, with secrets masked.';
+comment on column reconcile.previewed_answer.provider_status is 'The word that status_path found.';
+comment on column reconcile.previewed_answer.rule is 'The rule that holds, if rules decide.';
+comment on column reconcile.previewed_answer.outcome is 'What the answer means.';
+comment on column reconcile.previewed_answer.decision is 'Where a pending order would go.';
+comment on column reconcile.previewed_answer.message is 'Why, and what was wrong.';
+
+create function reconcile._shown_request(p_provider reconcile.providers, p_order_number text, p_reference text) returns text
+language sql stable set search_path = pg_catalog, pg_temp
+as $$
+    select concat_ws(E'\n',
+        p_provider.method || ' ' || coalesce(
+            reconcile.request_url(p_provider.url, p_order_number, p_reference, p_provider.variables),
+            'a URL that can''t be built: is the reference missing?'),
+        (
+            select string_agg(header.key || ': ' || header.value, E'\n' order by header.key)
+            from jsonb_each_text(
+                coalesce(reconcile.request_headers(p_provider.headers, p_order_number, p_reference, p_provider.variables), '{}')
+            ) as header
+        ),
+        case when p_provider.auth ->> 'kind' <> 'none' then 'signed by ' || p_provider.auth::text end,
+        case when p_provider.body is not null
+            then E'\n' || reconcile.request_body(p_provider.body, p_order_number, p_reference, p_provider.variables) end
+    )
+$$;
+
+comment on function reconcile._shown_request(reconcile.providers, text, text) is 'A request as people read it, with secrets by name.';
+
+create function reconcile._preview(
+    p_provider reconcile.providers, p_order_number text, p_reference text, p_amount numeric, p_currency text,
+    p_fault text, p_http_status integer, p_body text, p_detail text, p_request text
+) returns reconcile.previewed_answer
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_order_id bigint;
+    v_answer reconcile.previewed_answer;
+begin
+    begin
+        insert into reconcile.tracked_orders as o (order_number, provider_id, reference, amount, currency, created_at)
+        values (
+            'preview ' || gen_random_uuid(), p_provider.provider_id, p_reference, p_amount, upper(p_currency), clock_timestamp()
+        )
+        returning o.order_id into v_order_id;
+        insert into reconcile.leases (order_id, token, provider_id, provider_version, sidecar_id, claimed_at, expires_at, awaited)
+        values (v_order_id, 0, p_provider.provider_id, p_provider.version, 0, clock_timestamp(), clock_timestamp(), true);
+        perform reconcile._apply_report(
+            0, array[v_order_id], array[0::bigint], array[p_fault], array[p_http_status], array[p_body], array[p_detail],
+            array[0], array[null::integer]
+        );
+        select p_request, c.http_status, c.response, c.provider_status,
+            (reconcile._matching_rule(p_provider.rules, c.response))::text,
+            c.outcome, c.from_state || ' -> ' || c.to_state, c.reason || coalesce(': ' || c.detail, '')
+        into v_answer
+        from reconcile.recorded_checks as c
+        where c.order_id = v_order_id;
+        -- All of it was only to see.
+        raise exception using errcode = 'RC000';
+    exception
+        when sqlstate 'RC000' then
+            return v_answer;
+    end;
+end
+$$;
+
+comment on function reconcile._preview(
+    reconcile.providers, text, text, numeric, text, text, integer, text, text, text
+) is
+    'What an answer would mean for an order that does not exist.';
+
+create function reconcile.preview_response(
+    provider text,
+    body jsonb,
+    http_status integer default 200,
+    reference text default null,
+    amount numeric default null,
+    currency text default null
+) returns reconcile.previewed_answer
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return reconcile._preview(
+        reconcile._provider(preview_response.provider), 'preview', preview_response.reference, preview_response.amount,
+        preview_response.currency, null, preview_response.http_status, preview_response.body::text, null, null
+    );
+end
+$$;
+
+comment on function reconcile.preview_response(text, jsonb, integer, text, numeric, text) is
+    'What an answer would mean, without asking anybody: select * from reconcile.preview_response(''vendor'', ''{…}'').';
+
+-- Runs in the background worker, which gets what it needs in a text of its own: the caller's transaction is not visible to it.
+create function reconcile._request_test(p_test_id bigint, p_provider_id integer, p_order_number text, p_reference text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+    insert into reconcile.provider_tests (test_id, provider_id, provider_version, order_number, reference)
+    select p_test_id, p.provider_id, p.version, p_order_number, p_reference
+    from reconcile.providers as p
+    where p.provider_id = p_provider_id;
+    perform pg_notify('reconcile_due', '');
+end
+$$;
+
+comment on function reconcile._request_test(bigint, integer, text, text) is 'Puts a question of test_provider where a sidecar finds it.';
+
+create function reconcile.test_provider(
+    provider text,
+    reference text default null,
+    order_number text default 'TEST',
+    amount numeric default null,
+    currency text default null,
+    wait interval default '10 s'
+) returns reconcile.previewed_answer
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_provider reconcile.providers := reconcile._provider(test_provider.provider);
+    v_request text := reconcile._shown_request(v_provider, test_provider.order_number, test_provider.reference);
+    v_test_id bigint := nextval('reconcile.test_ids');
+    v_until timestamptz := clock_timestamp() + least(test_provider.wait, interval '60 s');
+    v_obstacle text := reconcile._obstacle(v_provider.provider_id);
+    v_test reconcile.provider_tests;
+begin
+    -- A test is counted, but never held back: it works while a provider is paused.
+    if v_obstacle is not null and v_provider.paused_at is null then
+        return (v_request, null, null, null, null, null, null, replace(v_obstacle, '; the check is queued', ''))::reconcile.previewed_answer;
+    end if;
+    if not reconcile._wake_for_test(
+        v_test_id, v_provider.provider_id, test_provider.order_number, coalesce(test_provider.reference, '')
+    ) then
+        return (
+            v_request, null, null, null, null, null, null, 'no background worker slot is free (max_worker_processes); try again'
+        )::reconcile.previewed_answer;
+    end if;
+    loop
+        select test.* into v_test from reconcile.provider_tests as test where test.test_id = v_test_id;
+        exit when v_test.answered_at is not null or clock_timestamp() >= v_until;
+        perform pg_sleep(0.01);
+    end loop;
+    if v_test.answered_at is null then
+        return (
+            v_request, null, null, null, null, null, null,
+            case when v_test.test_id is null
+                then 'the question could not be put: was the provider added in this very transaction?'
+                else format('no answer within %s', test_provider.wait)
+            end
+        )::reconcile.previewed_answer;
+    end if;
+    return reconcile._preview(
+        v_provider, test_provider.order_number, test_provider.reference, test_provider.amount, test_provider.currency,
+        v_test.fault, v_test.http_status, v_test.body, v_test.detail, v_request
+    );
+end
+$$;
+
+comment on function reconcile.test_provider(text, text, text, numeric, text, interval) is
+    'Asks a provider once through a sidecar, changes no order, and shows what was sent, what came back and what it would mean.';

@@ -1,0 +1,182 @@
+-- What is going on between the sidecars and each provider, and what its limits allow: rate, burst, gap, concurrency, breaker.
+--
+-- Reports only note in ended_calls how calls ended, and lock nothing. Claims, one at a time for each provider, count that into
+-- provider_traffic. A call counts against every limit from its claim on, since nobody knows when the provider sees it.
+-- Requires: providers.
+
+-- The end of calls, however they ended: reported, released, expired, or called off by a person.
+create function reconcile._note_ended_calls(
+    p_provider_ids integer[],
+    p_ended_at timestamptz,
+    p_outcomes text[] default '{}', p_details text[] default '{}', p_retry_after_ms bigint[] default '{}', p_words text[] default '{}'
+) returns void
+language sql set search_path = pg_catalog, pg_temp
+as $$
+    insert into reconcile.ended_calls (
+        provider_id, ended_at, calls, faults, answered, last_fault, last_fault_detail, retry_after_ms, unknown_status
+    )
+    select
+        call.provider_id,
+        p_ended_at,
+        count(*),
+        count(*) filter (where call.is_fault),
+        coalesce(bool_or(not call.is_fault), false),
+        (array_agg(call.outcome) filter (where call.is_fault))[1],
+        (array_agg(call.detail) filter (where call.is_fault))[1],
+        max(call.retry_after_ms),
+        max(call.word) filter (where call.outcome = 'unknown_status')
+    from (
+        select given.*, given.outcome in ('throttled', 'provider_error', 'unreachable', 'refused') as is_fault
+        from unnest(p_provider_ids, p_outcomes, p_details, p_retry_after_ms, p_words)
+            as given (provider_id, outcome, detail, retry_after_ms, word)
+    ) as call
+    group by call.provider_id
+$$;
+
+comment on function reconcile._note_ended_calls(integer[], timestamptz, text[], text[], bigint[], text[]) is
+    'Notes that calls ended, one for each element, and what came of them, for the next claim to count.';
+
+create function reconcile._breaker_limit(p_breaker_after integer, p_last_fault text) returns integer
+language sql immutable parallel safe set search_path = pg_catalog, pg_temp
+as $$
+    -- A refusal is a fault of configuration: asking on does not mend it.
+    select case when p_last_fault = 'refused' then least(3, p_breaker_after) else p_breaker_after end
+$$;
+
+comment on function reconcile._breaker_limit(integer, text) is 'Checks in a row without an answer before the breaker opens.';
+
+-- Called with the rows of provider_traffic locked.
+create function reconcile._fold_ended_calls(p_provider_ids integer[]) returns void
+language sql set search_path = pg_catalog, pg_temp
+as $$
+    with ended as (
+        -- Not from the beginning: an old snapshot keeps visible to this scan what was deleted long ago.
+        delete from reconcile.ended_calls as e
+        using reconcile.provider_traffic as t
+        where e.provider_id = any (p_provider_ids) and t.provider_id = e.provider_id
+          and e.ended_at > least(t.folded_through, (select clock_timestamp())) - interval '1 minute'
+        returning e.*
+    ),
+    sums as (
+        select
+            e.provider_id, sum(e.calls)::integer as calls, sum(e.faults)::integer as faults, bool_or(e.answered) as answered,
+            max(e.ended_at) as ended_at,
+            max(e.ended_at) filter (where e.answered) as answered_at,
+            max(e.ended_at) filter (where e.faults > 0) as faulted_at,
+            (array_agg(e.last_fault order by e.ended_at desc) filter (where e.faults > 0))[1] as last_fault,
+            (array_agg(e.last_fault_detail order by e.ended_at desc) filter (where e.faults > 0))[1] as last_fault_detail,
+            max(e.ended_at + least(e.retry_after_ms, 300000) * interval '1 millisecond') filter (where e.retry_after_ms > 0) as rests_until,
+            max(e.unknown_status) as unknown_status,
+            max(e.ended_at) filter (where e.unknown_status is not null) as unknown_status_at
+        from ended as e
+        group by e.provider_id
+    ),
+    counted as (
+        update reconcile.provider_traffic as t
+        set in_flight = t.in_flight - sums.calls,
+            folded_through = greatest(t.folded_through, least(sums.ended_at, (select clock_timestamp()))),
+            last_ended_at = greatest(t.last_ended_at, sums.ended_at),
+            last_answer_at = greatest(t.last_answer_at, sums.answered_at),
+            last_fault = coalesce(sums.last_fault, t.last_fault),
+            last_fault_detail = case when sums.faults > 0 then sums.last_fault_detail else t.last_fault_detail end,
+            last_fault_at = coalesce(sums.faulted_at, t.last_fault_at),
+            unknown_status = coalesce(sums.unknown_status, t.unknown_status),
+            unknown_status_at = coalesce(sums.unknown_status_at, t.unknown_status_at),
+            rests_until = greatest(t.rests_until, sums.rests_until),
+            faults = case when sums.answered then 0 else t.faults + sums.faults end,
+            probes = breaker.probes,
+            probe_at = case
+                when breaker.probes is null or sums.faults = 0 then t.probe_at
+                else (select clock_timestamp())
+                    + reconcile.schedule_delay_ms('then 5s growing by 2 up to 5m', breaker.probes, p.name) * interval '1 millisecond'
+            end
+        from sums
+        join reconcile.providers as p on p.provider_id = sums.provider_id
+        join reconcile.provider_traffic as was on was.provider_id = sums.provider_id
+        cross join lateral (
+            -- Zero when it opens, one more with every probe that fails.
+            select case
+                when sums.answered then 0
+                when was.faults >= reconcile._breaker_limit(p.breaker_after, was.last_fault) and sums.faults > 0 then was.probes + 1
+                else was.probes
+            end as probes
+        ) as breaker
+        where t.provider_id = sums.provider_id
+    ),
+    forgotten as (
+        delete from reconcile.spent_calls as s
+        using reconcile.providers as p
+        where s.provider_id = any (p_provider_ids) and p.provider_id = s.provider_id
+          and s.ended_at < (select clock_timestamp()) - greatest(p.rate_interval, interval '1 second')
+    )
+    insert into reconcile.spent_calls (provider_id, ended_at, calls)
+    select e.provider_id, e.ended_at, e.calls
+    from ended as e
+    join reconcile.providers as p on p.provider_id = e.provider_id
+    where coalesce(p.rate_limit, p.burst) is not null and e.calls > 0
+$$;
+
+comment on function reconcile._fold_ended_calls(integer[]) is
+    'Counts ended calls into provider_traffic. A call of a provider with a rate counts as spent for rate_interval after its end.';
+
+-- What a claim may do for each provider, in one place.
+create function reconcile._quotas(p_provider_ids integer[])
+returns table (provider_id integer, looks_from timestamptz, allowed integer, waits_until timestamptz, unfolded boolean)
+language sql stable rows 10 set search_path = pg_catalog, pg_temp
+as $$
+    select
+        p.provider_id,
+        -- A clock that was set back must not hide what is due.
+        case when t.swept_at between now.at - interval '5 seconds' and now.at then t.claimed_through else '-infinity' end,
+        case
+            when t.rests_until > now.at then 0
+            when breaker.is_open then case when flight.calls = 0 and coalesce(t.probe_at, now.at) <= now.at then 1 else 0 end
+            when p.gap is not null and (flight.calls > 0 or coalesce(flight.last_ended_at, t.last_ended_at) + p.gap > now.at) then 0
+            else greatest(0, least(
+                p.concurrency - flight.calls,
+                p.rate_limit - flight.calls - flight.in_interval - spent.in_interval,
+                p.burst - flight.calls - flight.in_second - spent.in_second,
+                case when p.gap is not null then 1 end
+            ))
+        end,
+        greatest(
+            t.rests_until,
+            case when breaker.is_open then t.probe_at end,
+            coalesce(flight.last_ended_at, t.last_ended_at) + p.gap,
+            case when p.rate_limit <= flight.calls + flight.in_interval + spent.in_interval
+                then least(flight.oldest, spent.oldest) + rate.interval end
+        ),
+        flight.unfolded
+    from (select clock_timestamp() as at) as now
+    cross join reconcile.providers as p
+    join reconcile.provider_traffic as t on t.provider_id = p.provider_id
+    -- In seconds: a day of the calendar can have 23 hours.
+    cross join lateral (select extract(epoch from p.rate_interval) * interval '1 second' as interval) as rate
+    cross join lateral (
+        select
+            t.in_flight - coalesce(sum(e.calls), 0)::integer as calls,
+            coalesce(sum(e.calls) filter (where e.calls > 0 and e.ended_at > now.at - rate.interval), 0)::integer as in_interval,
+            coalesce(sum(e.calls) filter (where e.calls > 0 and e.ended_at > now.at - interval '1 second'), 0)::integer as in_second,
+            min(e.ended_at) filter (where e.ended_at > now.at - rate.interval) as oldest,
+            max(e.ended_at) as last_ended_at,
+            count(*) > 0 as unfolded
+        from reconcile.ended_calls as e
+        where e.provider_id = p.provider_id and e.ended_at > least(t.folded_through, now.at) - interval '1 minute'
+    ) as flight
+    cross join lateral (
+        select
+            coalesce(sum(s.calls), 0)::integer as in_interval,
+            coalesce(sum(s.calls) filter (where s.ended_at > now.at - interval '1 second'), 0)::integer as in_second,
+            min(s.ended_at) as oldest
+        from reconcile.spent_calls as s
+        where s.provider_id = p.provider_id and s.ended_at > now.at - rate.interval and coalesce(p.rate_limit, p.burst) is not null
+    ) as spent
+    cross join lateral (
+        select t.faults >= reconcile._breaker_limit(p.breaker_after, t.last_fault) as is_open
+    ) as breaker
+    where p.paused_at is null and (p_provider_ids is null or p.provider_id = any (p_provider_ids))
+$$;
+
+comment on function reconcile._quotas(integer[]) is
+    'For each provider that is not paused: from which due time a claim looks, how many calls its limits allow now, until when '
+    'they allow none, and whether calls have ended that are not counted yet.';

@@ -1,0 +1,93 @@
+//! `tests/seam` itself: it passes the tree as it is, and finds what crosses the seam.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Result;
+
+/// The script's exit code and what it printed, looking into a folder.
+fn seam(folder: &Path) -> Result<(Option<i32>, String)> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("seam");
+    let output = Command::new("sh").arg(script).arg(folder).output()?;
+    assert_eq!(String::from_utf8(output.stderr)?, "");
+    Ok((output.status.code(), String::from_utf8(output.stdout)?))
+}
+
+#[test]
+fn the_tree_keeps_the_seam() -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    assert_eq!(seam(&root)?, (Some(0), String::new()));
+    Ok(())
+}
+
+#[test]
+fn each_crossing_is_found_with_its_file_and_line() -> Result<()> {
+    let crossings = [
+        (
+            "extension/src/decide.rs",
+            "    Spi::get_one::<i64>(QUERY)?;",
+        ),
+        (
+            "extension/src/deep/er.rs",
+            "    let n = pg_sys::SPI_exec(query, 0);",
+        ),
+        (
+            "extension/src/money.rs",
+            "    \"SELECT exponent FROM currencies\"",
+        ),
+        (
+            "extension/src/redact.rs",
+            "    update reconcile.settings set checks_kept",
+        ),
+        (
+            "sidecar/src/claimer.rs",
+            "    client.execute(\"insert into reconcile.leases values ($1)\", &[]);",
+        ),
+        ("sidecar/src/run.rs", "    \"Delete  From x\""),
+        (
+            "sidecar/src/batch.rs",
+            "    let sql = \"select state from reconcile.orders\";",
+        ),
+        ("sidecar/src/http.rs", "    if status == \"succeeded\" {"),
+    ];
+    let allowed = [
+        (
+            "extension/src/wake.rs",
+            "    Spi::run(\"select reconcile._request_check($1)\")",
+        ),
+        (
+            "extension/src/lib.rs",
+            "    // Spi:: is for wake.rs: insert into nothing",
+        ),
+        (
+            "sidecar/src/protocol.rs",
+            "    \"select order_id from reconcile.sidecar_claim($1, $2)\"",
+        ),
+        (
+            "sidecar/src/main.rs",
+            "    /// The name in reconcile.sidecars, from which nothing is read; \"failed\" is a word.",
+        ),
+    ];
+    for (file, line) in crossings {
+        let folder = tempfile::tempdir()?;
+        for (path, line) in allowed.iter().chain([&(file, line)]) {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap_or(folder.path()))?;
+            std::fs::write(path, format!("//! Fine.\n{line}\n"))?;
+        }
+        let (code, printed) = seam(folder.path())?;
+        let (found, others): (Vec<&str>, Vec<&str>) = printed
+            .lines()
+            .partition(|line| line.starts_with(&format!("{file}:2:")));
+        assert_eq!(
+            (code, !found.is_empty()),
+            (Some(1), true),
+            "{file}: {printed}"
+        );
+        assert!(
+            others.iter().all(|line| line.starts_with("the ")),
+            "{printed}"
+        );
+    }
+    Ok(())
+}

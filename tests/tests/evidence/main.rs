@@ -1,0 +1,14 @@
+//! What an answer means and what follows from it: every row of the decision list, every way in which
+//! an answer can be bad, and what is kept of it.
+
+mod bad_answers;
+mod closing;
+mod giving_up;
+mod jitter;
+mod kept;
+mod late_success;
+mod mapping;
+mod money;
+mod not_found;
+mod repeats;
+mod unknown_words;
