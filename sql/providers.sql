@@ -56,6 +56,15 @@ begin
         p_fields := p_fields
             || jsonb_build_object('captures', coalesce(reconcile.full_captures(p_fields -> 'captures'), p_fields -> 'captures'));
     end if;
+    v_unknown := (
+        select min(a.attname)
+        from pg_attribute as a
+        where a.attrelid = 'reconcile.providers'::regclass and a.attnotnull and p_fields -> a.attname::text = 'null'
+    );
+    if p_name is null or v_unknown is not null or (p_new and p_fields ->> 'url' is null) then
+        raise exception 'provider %: % is NULL', coalesce(left(p_name, 80), 'NULL'), case when p_name is null then 'name' else coalesce(v_unknown, 'url') end
+            using errcode = 'RC003', hint = 'Give it a value, or leave it out for its default.';
+    end if;
     v_sound := reconcile._refuse_unsound(
         jsonb_populate_record(null::reconcile.providers, p_fields || jsonb_build_object('name', p_name)));
     if p_new then

@@ -126,7 +126,7 @@ begin
     ),
     meant as materialized (
         select
-            s.*, jsonb_typeof(s.status) as status_type, left(s.status #>> '{}', 200) as word,
+            s.*, jsonb_typeof(s.status) as status_type, case when s.wire is null then left(s.status #>> '{}', 200) end as word,
             coalesce(s.rule ->> 'means', (s.provider).status_map ->> left(s.status #>> '{}', 200)) as mapped,
             case when s.said_refunded is not null then reconcile.said_amount(
                 s.said_refunded, (s.provider).amount_unit, coalesce(s.said_currency, s.currency), nullif((s.provider).currency_exponents, '{}')
@@ -178,6 +178,7 @@ begin
     judged as materialized (
         select
             r.*, d.*, nextval('reconcile.check_ids') as check_id,
+            r.wire is null and r.answer is not null and r.outcome <> 'mismatch' as about_this_order,
             clock_timestamp() as answered_at,
             clock_timestamp() + make_interval(secs => d.next_delay_ms / 1000.0) as next_check_at
         from read as r
@@ -191,13 +192,14 @@ begin
     moved as (
         update reconcile.tracked_orders as o
         set state = j.to_state, settled_by = j.settled_as, attempt = j.next_attempt, tries = j.next_tries, faults = j.next_faults,
-            transaction_id = coalesce(j.transaction_id, o.transaction_id),
+            -- Only what an answer about this order says: not an error's body, and not another order's.
+            transaction_id = case when j.about_this_order then coalesce(j.transaction_id, o.transaction_id) else o.transaction_id end,
             captured = case
-                when (j.provider).captures <> '{}' and j.answer is not null
+                when (j.provider).captures <> '{}' and j.about_this_order
                     then o.captured || reconcile._captured((j.provider).captures, j.answer)
                 else o.captured
             end,
-            refunded_amount = coalesce(j.refunded_amount, o.refunded_amount),
+            refunded_amount = case when j.about_this_order then coalesce(j.refunded_amount, o.refunded_amount) else o.refunded_amount end,
             provider_status = coalesce(j.word, o.provider_status), last_outcome = j.outcome, last_checked_at = j.answered_at,
             state_changed_at = case when j.to_state <> j.state then j.answered_at else o.state_changed_at end
         from judged as j

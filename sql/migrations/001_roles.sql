@@ -100,8 +100,8 @@ grant select on
 to reconcile_reader, reconcile_operator;
 -- A view reads tables as its owner, and calls functions as its reader.
 grant execute on function reconcile._sidecar_alive_within(), reconcile._vacuum_holders() to reconcile_reader, reconcile_operator;
--- Good for trying a schedule.
-grant execute on function reconcile.schedule_error(text), reconcile.schedule_delay_ms(text, integer, text)
+-- Good for trying a schedule, and for replaying a decision.
+grant execute on function reconcile.schedule_error(text), reconcile.schedule_delay_ms(text, integer, text), reconcile.decide
 to reconcile_reader, reconcile_operator;
 grant execute on function reconcile.explain_order(text) to reconcile_reader, reconcile_operator, reconcile_app;
 

@@ -51,7 +51,7 @@ pub(crate) async fn measure(
     for (who, rounds) in [("bare loop", &bare), ("pg_reconcile", &ours)] {
         let rate = of(rounds, |round| round.rate);
         rates.push(rate.median());
-        let detail = format!("{} in {} rounds; {settings}", rate.range(0), plan.rounds);
+        let detail = format!("{}, by round; {settings}", rate.range(0));
         let what = format!("settled, {who}");
         table.add(&what, rate.median(), "orders/s", &detail, Aim::None);
     }
@@ -144,7 +144,7 @@ async fn our_round(plan: &Plan, server: &Server, name: &str) -> Result<Round> {
     ledger.add_orders(0, plan.orders).await?;
     let server_cpu = usage::server_cpu_seconds(server.cluster())?;
     let wal = ledger.wal_bytes().await?;
-    let sidecar = Sidecar::start(&ledger.sidecar(vendor.address(), plan.slots))?;
+    let sidecar = Sidecar::start_ready(&ledger.sidecar(vendor.address(), plan.slots)).await?;
     let what = "the last order to be settled";
     // By the database's clock, from the first claim to a moment when all reports are committed.
     let ended_at = wait::value(PATIENCE, what, async || {

@@ -28,7 +28,8 @@ impl Shop<'_> {
         self.signal().await
     }
 
-    /// The first check of an order that this has not given yet. It is made due if it is not under way.
+    /// The first check of an order that this has not given yet. It is made due if it is not under way,
+    /// and its provider need not rest any longer.
     ///
     /// # Errors
     /// When the order is not asked about any more, or nothing is recorded.
@@ -42,9 +43,26 @@ impl Shop<'_> {
                 due.or_else(|error| if done { Ok(()) } else { Err(error) })?;
             }
         }
-        let check = self.check(order_number, nth).await?;
+        let what = format!("check {nth} of order {order_number}");
+        let check = wait::value(SOON, what, async || {
+            self.end_rests().await?;
+            Ok(self.checks(order_number).await?.into_iter().nth(nth))
+        });
+        let check = check.await?;
         self.given.lock().insert(order_number.to_owned(), nth + 1);
         Ok(check)
+    }
+
+    /// Ends the rests that providers are given, by a Retry-After or by a breaker that is open.
+    async fn end_rests(&self) -> Result<()> {
+        let end = "
+            update reconcile.provider_traffic
+            set probe_at = least(probe_at, clock_timestamp()), rests_until = least(rests_until, clock_timestamp())
+            where greatest(probe_at, rests_until) > clock_timestamp()";
+        if self.client.execute(end, &[]).await? > 0 {
+            self.run("notify reconcile_due").await?;
+        }
+        Ok(())
     }
 
     /// Waits until the check of this index (the first is 0) is recorded about an order, and gives it.

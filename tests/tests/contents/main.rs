@@ -6,6 +6,7 @@ mod hostile_sessions;
 mod hostile_texts;
 mod lists;
 mod seam;
+mod shadowed;
 mod words;
 
 use anyhow::Result;

@@ -190,21 +190,22 @@ async fn a_provider_that_cannot_be_asked_cancels_nothing() -> Result<()> {
     shop.is_sound().await
 }
 
-/// Proves that an order that nobody asks about, since no sidecar runs, goes to review by itself when
-/// it is long past its deadline, and never where the policy sends what was asked about.
+/// Proves that an order that nobody may ask about, since its provider is paused, goes to review by
+/// itself when it is long past its deadline, and never where the policy sends what was asked about;
+/// and that it is settled after the pause.
 #[tokio::test]
-async fn without_a_sidecar_an_order_goes_to_review() -> Result<()> {
-    let shop = Shop::open("without_a_sidecar").await?;
+async fn an_order_of_a_paused_provider_goes_to_review() -> Result<()> {
+    let shop = Shop::open("of_a_paused_provider").await?;
+    let _sidecar = shop.sidecar().await?;
     shop.alter_provider("vendor", "gives_up_as => 'cancelled', deadline => '1 hour'")
+        .await?;
+    shop.run("select reconcile.pause_provider('vendor', 'they are closed')")
         .await?;
     shop.track_aged("A", "2 hours").await?;
     shop.track_aged("YOUNG", "10 minutes").await?;
     shop.signal().await?;
-    assert_eq!(
-        shop.order("A").await?.state,
-        "pending",
-        "it has an hour for its last check"
-    );
+    let state = shop.order("A").await?.state;
+    assert_eq!(state, "pending", "it has an hour for its last check");
     shop.run("update reconcile.settings set last_check_within = '1 second'")
         .await?;
     wait::until(SOON, "a run that gives up", async || {
@@ -218,7 +219,30 @@ async fn without_a_sidecar_an_order_goes_to_review() -> Result<()> {
     let watched = shop.order("A").await?.next_check_s;
     assert!(about(watched.map(|s| s + 1.0), 3600.0), "{watched:?}");
 
-    let _sidecar = shop.sidecar().await?;
+    shop.run("select reconcile.resume_provider('vendor')")
+        .await?;
     assert_eq!(shop.next_check("A").await?.to_state, "succeeded");
+    shop.is_sound().await
+}
+
+/// Proves that an order that is asked about for the first time long after its deadline, since no
+/// sidecar ran, has its last check before anybody gives it up.
+#[tokio::test]
+async fn an_outage_of_the_sidecars_gives_up_nothing() -> Result<()> {
+    let shop = Shop::open("an_outage_of_the_sidecars").await?;
+    shop.alter_provider("vendor", "gives_up_as => 'cancelled', deadline => '1 hour'")
+        .await?;
+    for number in ["PAID", "OPEN"] {
+        shop.track_aged(number, "3 days").await?;
+    }
+    shop.vendor.set_fate("OPEN", Fate::status("pending"));
+    shop.signal().await?;
+    let _sidecar = shop.sidecar().await?;
+    shop.becomes("PAID", "succeeded").await?;
+    shop.becomes("OPEN", "cancelled").await?;
+    for number in ["PAID", "OPEN"] {
+        assert_eq!(shop.history(number).await?.len(), 1);
+        assert_eq!(shop.vendor.count(number), 1);
+    }
     shop.is_sound().await
 }

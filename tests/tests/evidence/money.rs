@@ -22,42 +22,30 @@ async fn a_success_of_other_money_goes_to_review() -> Result<()> {
     let shop = Shop::open("a_success_of_other_money").await?;
     let _sidecar = shop.sidecar().await?;
     let cases = [
-        (
-            json!({"amount": "0.74"}),
-            "the answer is about 0.74, and the order about 0.73",
-        ),
-        (
-            json!({"amount": 73}),
-            "the answer is about 73, and the order about 0.73",
-        ),
-        (
-            json!({"amount": "0.7300001"}),
-            "the answer is about 0.7300001",
-        ),
-        (json!({"amount": "-0.73"}), "the answer is about -0.73"),
+        (json!({"amount": "0.74"}), ["0.74", "the order 0.73"]),
+        (json!({"amount": 73}), ["73", "the order 0.73"]),
+        (json!({"amount": "0.7300001"}), ["0.7300001", "0.73"]),
+        (json!({"amount": "-0.73"}), ["-0.73", "the order 0.73"]),
         (
             json!({"amount": "0,73"}),
-            "the answer's amount \"0,73\" can't be read",
+            ["amount \"0,73\"", "can't be read"],
         ),
+        (json!({"amount": ""}), ["amount \"\"", "can't be read"]),
         (
-            json!({"amount": ""}),
-            "the answer's amount \"\" can't be read",
+            json!({"amount": {"value": "0.73"}}),
+            ["amount", "can't be read"],
         ),
-        (json!({"amount": {"value": "0.73"}}), "can't be read"),
         (
             json!({"amount": "NaN"}),
-            "the answer's amount \"NaN\" can't be read",
+            ["amount \"NaN\"", "can't be read"],
         ),
-        (
-            json!({"currency": "EUR"}),
-            "the answer is in \"EUR\", and the order in \"USD\"",
-        ),
+        (json!({"currency": "EUR"}), ["\"EUR\"", "\"USD\""]),
         (
             json!({"reference": "INV-OTHER"}),
-            "the answer is about \"INV-OTHER\", and the order's reference is",
+            ["\"INV-OTHER\"", "the order's reference is"],
         ),
     ];
-    for (place, (mut answer, detail)) in cases.into_iter().enumerate() {
+    for (place, (mut answer, parts)) in cases.into_iter().enumerate() {
         let number = format!("ORD-{place}");
         answer["status"] = "succeeded".into();
         let check = said(&shop, &number, answer.clone()).await?;
@@ -66,12 +54,10 @@ async fn a_success_of_other_money_goes_to_review() -> Result<()> {
             ("mismatch", "review"),
             "{answer}"
         );
+        let detail = check.detail.unwrap_or_default();
         assert!(
-            check
-                .detail
-                .as_ref()
-                .is_some_and(|said| said.contains(detail)),
-            "{answer}: {check:?}"
+            parts.iter().all(|part| detail.contains(part)),
+            "{answer}: {detail}"
         );
         let money = "select amount::text || ' ' || currency || ' ' || reference from reconcile.orders where order_number = $1";
         let money: String = shop.one(money, &[&number]).await?;

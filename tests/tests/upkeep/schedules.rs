@@ -7,7 +7,7 @@ use reconcile_tests::cluster::Contents;
 use reconcile_tests::wait;
 use tokio_postgres::Client;
 
-use crate::{SCHEDULES, STRICT, cluster};
+use crate::{ROLES, SCHEDULES, STRICT, cluster};
 
 /// The jobs for a database: name, schedule, command and where it runs.
 async fn jobs(cron: &Client, database: &str) -> Result<Vec<[String; 4]>> {
@@ -36,7 +36,7 @@ fn expected(database: &str, calls: &str) -> Vec<[String; 4]> {
         [
             "pg_reconcile stale orders in %D",
             "*/3 * * * *",
-            "select * from %C.reconcile_stale_orders(1000)",
+            "select * from %C.reconcile_stale_orders(1000, null::interval, null::text, null::timestamptz, null::timestamptz)",
             "%D",
         ],
     ]
@@ -58,6 +58,7 @@ async fn schedules_are_made_once_for_each_database_and_run_by_pg_cron() -> Resul
     let home = cluster.existing("postgres");
     let cron = home.connect().await?;
     cron.batch_execute("create extension pg_reconcile").await?;
+    home.psql(STRICT, ROLES).await?.ok()?;
     let shop = cluster.database("scheduled", Contents::Extension).await?;
     cluster.database("another", Contents::Nothing).await?;
     let for_shop = [STRICT, &["-v", "database=scheduled"]].concat();
@@ -83,11 +84,16 @@ async fn schedules_are_made_once_for_each_database_and_run_by_pg_cron() -> Resul
         without_pruning(jobs(&cron, "another").await?),
         expected("another", "\"Odd Tools\"")
     );
-    let all: i64 = cron
-        .query_one("select count(*) from cron.job", &[])
-        .await?
-        .get(0);
-    assert_eq!(all, 7);
+    let all = cron
+        .query_one(
+            "select count(*), array_agg(distinct username) from cron.job",
+            &[],
+        )
+        .await?;
+    assert_eq!(
+        (all.get::<_, i64>(0), all.get(1)),
+        (7, vec!["reconcile_cron"])
+    );
 
     // A lease that ran out, a log from long ago, and nobody but pg_cron to see to it: each job in the next minute.
     let client = shop.connect().await?;
@@ -100,15 +106,14 @@ async fn schedules_are_made_once_for_each_database_and_run_by_pg_cron() -> Resul
              update reconcile.leases set expires_at = now() - interval '1 second'",
         )
         .await?;
-    let old_run = |command: &str| {
+    let old_run = |role: &str| {
         format!(
-            "insert into cron.job_run_details (jobid, runid, command, status, start_time, end_time)
-             values (0, nextval('cron.runid_seq'), '{command}', 'succeeded', now() - interval '8 days', now() - interval '8 days')"
+            "insert into cron.job_run_details (jobid, runid, command, username, status, start_time, end_time)
+             values (0, nextval('cron.runid_seq'), 'select', '{role}', 'succeeded', now() - interval '8 days', now() - interval '8 days')"
         )
     };
-    cron.batch_execute(&old_run("select * from reconcile.housekeep()"))
-        .await?;
-    cron.batch_execute(&old_run("vacuum")).await?;
+    cron.batch_execute(&old_run("reconcile_cron")).await?;
+    cron.batch_execute(&old_run("postgres")).await?;
     cron.batch_execute(
         "select cron.alter_job(jobid, active => false) from cron.job where jobname ~ 'another';
          select cron.alter_job(jobid, schedule => '* * * * *') from cron.job where jobname !~ 'another'",
@@ -150,13 +155,13 @@ async fn schedules_are_made_once_for_each_database_and_run_by_pg_cron() -> Resul
     );
     let kept = cron
         .query(
-            "select command from cron.job_run_details where end_time < now() - interval '7 days'",
+            "select username from cron.job_run_details where end_time < now() - interval '7 days'",
             &[],
         )
         .await?;
     assert_eq!(
         kept.iter().map(|row| row.get(0)).collect::<Vec<String>>(),
-        ["vacuum"]
+        ["postgres"]
     );
     Ok(())
 }

@@ -1,0 +1,15 @@
+//! What a provider's row allows, counted at the provider with three sidecars; how a provider is tried
+//! out before it is used; and what its row says about reading an answer.
+
+mod arrivals;
+mod breaker;
+mod captures;
+mod neighbours;
+mod previewing;
+mod rates;
+mod reading;
+mod refunds;
+mod rests;
+mod rows;
+mod testing;
+mod witness;
