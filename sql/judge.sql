@@ -196,12 +196,13 @@ as 'MODULE_PATHNAME', 'redact_wrapper';
 comment on function reconcile.redact(text, text[]) is
     'An answer with secrets and card numbers masked, and the members named in also; NULL when nothing had to be.';
 
-create function reconcile._wake(order_id bigint) returns boolean
+create function reconcile._wake(order_id bigint, since_us bigint) returns boolean
 language c volatile strict
 as 'MODULE_PATHNAME', '_wake_wrapper';
 
-comment on function reconcile._wake(bigint) is
-    'Has an order''s check made due by a background worker in a transaction of its own; false when no worker slot is free.';
+comment on function reconcile._wake(bigint, bigint) is
+    'Has an order''s check made due by a background worker in a transaction of its own, unless one came back since then; false '
+    'when no worker slot is free.';
 
 create function reconcile._wake_for_test(test_id bigint, provider_id integer, order_number text, reference text) returns boolean
 language c volatile strict

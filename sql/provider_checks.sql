@@ -53,11 +53,17 @@ declare
     v_request_error text;
     v_path_field text;
     v_path_error text;
+    v_unmasked text;
 begin
     if coalesce(jsonb_typeof(p_row.headers), 'object') = 'object' then
         v_request_error := reconcile.request_error(coalesce(p_row.headers, '{}'), p_row.body, v_variables);
     end if;
     select bad.field, bad.problem into v_path_field, v_path_error from reconcile._bad_path(p_row) as bad;
+    if v_path_error is null then
+        select min(capture.key) into v_unmasked
+        from jsonb_each(coalesce(reconcile.full_captures(p_row.captures), '{}')) as capture
+        where (capture.value ->> 'sensitive')::boolean and (capture.value ->> 'path')::jsonpath::text !~ '\."([^"\\]|\\.)*"(\[[^]"]*\])*$';
+    end if;
 
     -- The first complaint is raised: one sentence that names the field, what is wrong and what would do.
     select complaint.* into v_complaint
@@ -82,6 +88,8 @@ begin
             reconcile.http_outcomes_error(p_row.http_outcomes), 'Write an object such as {"404": "pending", "5xx": "body"}.'),
         ('captures', reconcile.captures_error(p_row.captures) is not null, reconcile.captures_error(p_row.captures),
             'Write an object such as {"pin_code": {"path": "$.data.pin", "sensitive": true}}.'),
+        ('captures', v_unmasked is not null, format('%L is sensitive, and its path does not end with the name of a member', v_unmasked),
+            'End it as in $.data.pin: by that name the value is masked in what is kept of the answer.'),
         (v_path_field, v_path_error is not null, v_path_error,
             'Write jsonpath that PostgreSQL evaluates by itself: a path as $.data.status, in rules a predicate as $.status == "paid".'),
         ('status_map', p_row.status_map = '{}' and coalesce(p_row.rules, '[]') = '[]',

@@ -32,6 +32,21 @@ $$;
 
 comment on function reconcile._matching_rule(jsonb, jsonb) is 'The first rule that holds for an answer, with its number; NULL when none does.';
 
+-- A sensitive capture's path ends with a member's name: see provider_checks.
+create function reconcile._never_kept(p_provider reconcile.providers) returns text[]
+language sql immutable set search_path = pg_catalog, pg_temp
+as $$
+    select p_provider.sensitive || array(
+        -- A name in a path is written as in JSON.
+        select (regexp_match((capture.value ->> 'path')::jsonpath::text, '\.("(?:[^"\\]|\\.)*")(?:\[[^]"]*\])*$'))[1]::jsonb #>> '{}'
+        from jsonb_each(p_provider.captures) as capture
+        where (capture.value ->> 'sensitive')::boolean
+    )
+$$;
+
+comment on function reconcile._never_kept(reconcile.providers) is
+    'Names of members of an answer that are never stored: the provider''s sensitive ones, and those that sensitive captures read.';
+
 create function reconcile._captured(p_captures jsonb, p_answer jsonb) returns jsonb
 language sql immutable set search_path = pg_catalog, pg_temp
 as $$
@@ -84,7 +99,7 @@ begin
     -- An answer is read by the description that the question was asked by.
     policy as materialized (
         select
-            asked.provider_version, row.provider, (row.provider).provider_id,
+            asked.provider_version, row.provider, (row.provider).provider_id, reconcile._never_kept(row.provider) as never_kept,
             (extract(epoch from (row.provider).deadline) * 1000)::bigint as deadline_ms,
             (extract(epoch from (row.provider).not_found_grace) * 1000)::bigint as not_found_grace_ms
         from (select distinct held.provider_id, held.provider_version from held) as asked
@@ -102,7 +117,7 @@ begin
     ),
     answered as materialized (
         select
-            held.*, policy.provider, policy.deadline_ms, policy.not_found_grace_ms,
+            held.*, policy.provider, policy.never_kept, policy.deadline_ms, policy.not_found_grace_ms,
             reconcile.wire_outcome(held.fault, held.http_status, nullif((policy.provider).http_outcomes, '{}')) as wire,
             reconcile._parsed(held.body) as answer
         from held
@@ -178,7 +193,7 @@ begin
     judged as materialized (
         select
             r.*, d.*, nextval('reconcile.check_ids') as check_id,
-            r.wire is null and r.answer is not null and r.outcome <> 'mismatch' as about_this_order,
+            r.wire is null and r.answer is not null and coalesce(r.said_reference = r.reference, true) as about_this_order,
             clock_timestamp() as answered_at,
             clock_timestamp() + make_interval(secs => d.next_delay_ms / 1000.0) as next_check_at
         from read as r
@@ -217,7 +232,7 @@ begin
             case
                 when j.answer is null then null
                 when octet_length(j.body) > 65536 then to_jsonb(format('[%s bytes, read and not kept]', octet_length(j.body)))
-                else coalesce(reconcile.redact(j.body, (j.provider).sensitive)::jsonb, j.answer)
+                else coalesce(reconcile.redact(j.body, j.never_kept)::jsonb, j.answer)
             end,
             j.word, j.outcome, j.retry_after_ms,
             j.state, j.settled_by, j.attempt, j.tries, j.faults, j.to_state, j.reason, j.next_check_at
@@ -307,7 +322,12 @@ as $$
     with answered as (
         update reconcile.provider_tests as test
         set answered_at = clock_timestamp(), fault = given.fault, http_status = given.http_status, detail = left(given.detail, 1000),
-            body = coalesce(reconcile.redact(given.body, p.sensitive), given.body), duration_ms = given.duration_ms
+            -- What is not JSON can't be looked through for secrets: only its length is kept, for the message.
+            body = case
+                when reconcile._parsed(given.body) is null then repeat(' ', length(given.body))
+                else coalesce(reconcile.redact(given.body, reconcile._never_kept(p)), given.body)
+            end,
+            duration_ms = given.duration_ms
         from unnest(p_order_ids, p_tokens, p_faults, p_http_statuses, p_bodies, p_details, p_durations_ms)
             as given (order_id, token, fault, http_status, body, detail, duration_ms)
         cross join reconcile.providers as p

@@ -139,11 +139,11 @@ declare
     v_request text := reconcile._shown_request(v_provider, test_provider.order_number, test_provider.reference);
     v_test_id bigint := nextval('reconcile.test_ids');
     v_until timestamptz := clock_timestamp() + least(test_provider.wait, interval '60 s');
-    v_obstacle text := reconcile._obstacle(v_provider.provider_id);
+    -- Of no provider: a test is counted, but never held back, and works while its provider is paused.
+    v_obstacle text := reconcile._obstacle(null);
     v_test reconcile.provider_tests;
 begin
-    -- A test is counted, but never held back: it works while a provider is paused.
-    if v_obstacle is not null and v_provider.paused_at is null then
+    if v_obstacle is not null then
         return (v_request, null, null, null, null, null, null, replace(v_obstacle, '; the check is queued', ''))::reconcile.previewed_answer;
     end if;
     if not reconcile._wake_for_test(

@@ -86,7 +86,7 @@ as $$
             faults = case when sums.answered then 0 else t.faults + sums.faults end,
             probes = breaker.probes,
             probe_at = case
-                when breaker.probes is null or sums.faults = 0 then t.probe_at
+                when sums.faults = 0 or breaker.is_straggler then t.probe_at
                 else (select clock_timestamp())
                     + reconcile.schedule_delay_ms('then 5s growing by 2 up to 5m', breaker.probes, p.name) * interval '1 millisecond'
             end
@@ -94,12 +94,17 @@ as $$
         join reconcile.providers as p on p.provider_id = sums.provider_id
         join reconcile.provider_traffic as was on was.provider_id = sums.provider_id
         cross join lateral (
-            -- Zero when it opens, one more with every probe that fails.
-            select case
-                when sums.answered then 0
-                when was.faults >= reconcile._breaker_limit(p.breaker_after, was.last_fault) and sums.faults > 0 then was.probes + 1
-                else was.probes
-            end as probes
+            select was.faults >= reconcile._breaker_limit(p.breaker_after, was.last_fault) as was_open
+        ) as before
+        cross join lateral (
+            -- Zero when it opens, one more with every probe that fails. What was in flight when it opened is no probe.
+            select
+                case
+                    when sums.answered then 0
+                    when before.was_open and sums.faults > 0 and was.probe_at <= (select clock_timestamp()) then was.probes + 1
+                    else was.probes
+                end as probes,
+                before.was_open and was.probe_at > (select clock_timestamp()) as is_straggler
         ) as breaker
         where t.provider_id = sums.provider_id
     ),

@@ -26,7 +26,9 @@ select
     o.order_number, o.state, o.settled_by, p.name as provider, o.reference, o.amount, o.currency, o.details,
     o.transaction_id,
     (
-        select coalesce(jsonb_object_agg(c.key, case when (p.captures -> c.key ->> 'sensitive')::boolean then to_jsonb('[redacted]'::text) else c.value end), '{}')
+        -- Shown is what the provider's row calls harmless: not what it called sensitive before it changed.
+        select coalesce(jsonb_object_agg(
+            c.key, case when not (p.captures -> c.key ->> 'sensitive')::boolean then c.value else to_jsonb('[redacted]'::text) end), '{}')
         from jsonb_each(o.captured) as c
     ) as captured,
     o.refunded_amount, o.provider_status, o.last_outcome, o.last_checked_at, o.tries, o.faults,

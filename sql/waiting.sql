@@ -29,12 +29,15 @@ comment on column reconcile.reconciled_order.checked_at is 'When the latest chec
 comment on column reconcile.reconciled_order.message is 'What happened, or why nothing could.';
 
 -- Runs in the background worker. Waits for no lock: its caller may hold it, and would wait for ever.
-create function reconcile._request_check(p_order_id bigint) returns void
+create function reconcile._request_check(p_order_id bigint, p_since timestamptz) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
-    -- An order that can't be locked could not be reported either.
-    perform from reconcile.tracked_orders as o where o.order_id = p_order_id for update skip locked;
+    -- An order that can't be locked could not be reported either. One that was answered since its caller began to ask needs no
+    -- further call: many callers at a time are served by one.
+    perform from reconcile.tracked_orders as o
+    where o.order_id = p_order_id and coalesce(o.last_checked_at, '-infinity') <= p_since
+    for update skip locked;
     if not found then
         return;
     end if;
@@ -58,7 +61,8 @@ begin
 end
 $$;
 
-comment on function reconcile._request_check(bigint) is 'Makes the check of an order due now, ahead of the schedule, and notifies.';
+comment on function reconcile._request_check(bigint, timestamptz) is
+    'Makes the check of an order due now, ahead of the schedule, and notifies; unless a check came back since then.';
 
 -- What keeps an answer from being seen, whatever is requested; NULL when nothing does.
 create function reconcile._obstacle(p_provider_id integer) returns text
@@ -137,18 +141,13 @@ begin
         end if;
         if not v_asking then
             -- Many callers at a time can use up the worker slots for some milliseconds, so this is tried for a while.
-            v_requested := reconcile._wake(v_before.order_id);
+            v_requested := reconcile._wake(v_before.order_id, (extract(epoch from v_began_at) * 1000000)::bigint);
             if not v_requested and clock_timestamp() > least(v_until, v_began_at + interval '1 s') then
                 if current_setting('transaction_read_only')::boolean then
                     v_message := 'no background worker slot is free (max_worker_processes), and a read-only transaction can''t queue the check; ask again';
                     exit;
                 end if;
-                update reconcile.due_checks as d
-                set urgent = true, due_at = least(d.due_at, clock_timestamp())
-                where d.order_id = (
-                    select due.order_id from reconcile.due_checks as due where due.order_id = v_before.order_id for update skip locked
-                );
-                perform pg_notify('reconcile_due', '');
+                perform reconcile._request_check(v_before.order_id, v_began_at);
                 v_message := 'no background worker slot is free (max_worker_processes); the check is queued when this transaction commits';
                 exit;
             end if;

@@ -265,8 +265,9 @@ impl Case<'_> {
                 &format!("its deadline or its tries are over, and {trouble}"),
             );
         }
-        let asked_again =
-            standing.state.is_open() || standing.settled_by == Some(SettledBy::GivingUp);
+        let asked_again = standing.state.is_open()
+            || standing.settled_by == Some(SettledBy::GivingUp)
+            || self.watched().is_some();
         let backoff = Schedule::parse(FAULT_BACKOFF)
             .map_or(60_000, |backoff| backoff.delay_ms(standing.faults));
         let delay = jittered_ms(backoff, standing.order_number, faults).max(retry_after_ms);

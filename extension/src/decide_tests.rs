@@ -245,6 +245,22 @@ fn a_success_is_watched_for_refunds_where_the_policy_says_so() {
 }
 
 #[test]
+fn a_fault_does_not_end_the_watch_for_refunds() {
+    let watching = Policy {
+        refund_watch: Some(Schedule::parse("1d, 6d").expect("a good schedule")),
+        ..policy()
+    };
+    for outcome in Outcome::ALL.iter().filter(|outcome| outcome.is_fault()) {
+        let decision = decide(&standing(State::Succeeded), *outcome, None, &watching);
+        assert_eq!(decision.state, State::Succeeded);
+        assert_eq!(decision.attempt, 1, "the place in the watch is kept");
+        assert!(decision.next_delay_ms.is_some(), "{outcome} ended it");
+        let unwatched = decide(&standing(State::Succeeded), *outcome, None, &policy());
+        assert_eq!(unwatched.next_delay_ms, None);
+    }
+}
+
+#[test]
 fn not_found_waits_for_its_grace() {
     let strict = Policy {
         not_found_as: Ending::Failed,

@@ -22,8 +22,8 @@ struct Errand<'a> {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Task<'a> {
-    /// Make an order's check due now.
-    Check(i64),
+    /// Make an order's check due now, unless one came back since that moment (microseconds since 1970).
+    Check(i64, i64),
     /// Put a question of `test_provider`: test, provider, order number, reference.
     Test(i64, i32, &'a str, &'a str),
 }
@@ -35,7 +35,7 @@ impl<'a> Errand<'a> {
     /// `None` when it is longer than what PostgreSQL hands over.
     fn written(&self) -> Option<String> {
         let task = match self.task {
-            Task::Check(order_id) => order_id.to_string(),
+            Task::Check(order_id, since_us) => format!("{order_id}{SEPARATOR}{since_us}"),
             Task::Test(test_id, provider_id, order_number, reference) => {
                 let parts = [
                     test_id.to_string(),
@@ -62,7 +62,7 @@ impl<'a> Errand<'a> {
         };
         let oid = |text: &str| text.parse().ok().map(pg_sys::Oid::from_u32);
         let task = match task {
-            [order_id] => Task::Check(order_id.parse().ok()?),
+            [order_id, since_us] => Task::Check(order_id.parse().ok()?, since_us.parse().ok()?),
             [test_id, provider_id, order_number, reference] => Task::Test(
                 test_id.parse().ok()?,
                 provider_id.parse().ok()?,
@@ -92,9 +92,10 @@ pub unsafe extern "C-unwind" fn reconcile_request_worker(_argument: pg_sys::Datu
     BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGTERM);
     BackgroundWorker::connect_worker_to_spi_by_oid(Some(errand.database), Some(errand.role));
     let requested = BackgroundWorker::transaction(|| match errand.task {
-        Task::Check(order_id) => {
-            Spi::run_with_args("select reconcile._request_check($1)", &[order_id.into()])
-        }
+        Task::Check(order_id, since_us) => Spi::run_with_args(
+            "select reconcile._request_check($1, timestamptz 'epoch' + $2 * interval '1 microsecond')",
+            &[order_id.into(), since_us.into()],
+        ),
         Task::Test(test_id, provider_id, order_number, reference) => Spi::run_with_args(
             "select reconcile._request_test($1, $2, $3, nullif($4, ''))",
             &[
@@ -114,8 +115,8 @@ pub unsafe extern "C-unwind" fn reconcile_request_worker(_argument: pg_sys::Datu
 ///
 /// False when no worker slot is free (`max_worker_processes`). Runs with the rights of the calling function's owner.
 #[pg_extern(sql = false, volatile, parallel_restricted, strict)]
-fn _wake(order_id: i64) -> bool {
-    send(Task::Check(order_id))
+fn _wake(order_id: i64, since_us: i64) -> bool {
+    send(Task::Check(order_id, since_us))
 }
 
 /// Has a question of `test_provider` put by a worker, and waits until the worker has ended. As [`_wake`].
@@ -162,7 +163,7 @@ mod tests {
         let most = pg_sys::Oid::from_u32(u32::MAX);
         let reference = "r".repeat(60);
         for task in [
-            Task::Check(i64::MIN),
+            Task::Check(i64::MIN, i64::MIN),
             Task::Test(i64::MAX, i32::MAX, "", &reference),
         ] {
             let errand = Errand {

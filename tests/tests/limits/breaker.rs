@@ -1,9 +1,9 @@
 //! A provider that does not answer is left alone, but for a probe now and then; one that refuses every
 //! call is left alone at once.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use reconcile_tests::shop::{SOON, Shop};
 use reconcile_tests::sidecar::Sidecar;
 use reconcile_tests::simulator::{Fate, Step};
@@ -45,81 +45,147 @@ async fn track(shop: &Shop<'_>, count: usize) -> Result<Vec<String>> {
     Ok(numbers)
 }
 
+/// Lets no probe go out before the test says so, once the answer to the latest is counted; gives how
+/// many have failed.
+async fn hold_probes(shop: &Shop<'_>) -> Result<i32> {
+    let hold = "
+        update reconcile.provider_traffic set probe_at = clock_timestamp() + interval '1 hour'
+        where probe_at > clock_timestamp() and in_flight = 0 and faults > 0
+          and not exists (select from reconcile.ended_calls)
+        returning probes";
+    wait::value(SOON, "the answer to a probe to be counted", async || {
+        let held = shop.client.query_opt(hold, &[]).await?;
+        Ok(held.map(|row| row.get(0)))
+    })
+    .await
+}
+
+/// Has the next probe go out now.
+async fn probe(shop: &Shop<'_>) -> Result<()> {
+    shop.run("update reconcile.provider_traffic set probe_at = clock_timestamp() where faults > 0; notify reconcile_due")
+        .await
+}
+
 /// Proves that after `breaker_after` checks in a row without an answer only probes go out, one at a
-/// time and ever further apart, with three sidecars and a long queue; that people see it; and that the
-/// first answer ends it and the queue drains.
+/// time and ever further apart, with three sidecars and a long queue; that what was in flight when it
+/// opened is no probe; that people see it; and that the first answer ends it and the queue drains.
 #[tokio::test]
 async fn a_breaker_opens_probes_and_closes() -> Result<()> {
     let shop = Shop::open("limits_breaker").await?;
-    shop.alter_provider("vendor", "breaker_after => 5, concurrency => 2")
+    shop.alter_provider("vendor", "breaker_after => 5, concurrency => 4")
         .await?;
     let witness = Witness::open(&shop).await?;
     shop.vendor.set_default(Fate::of([Step::http(503, "")]));
     let numbers = track(&shop, 24).await?;
     let _sidecars = witness.three_sidecars(&shop).await?;
+    // The first probe comes in its own time.
+    wait::value(SOON, "a probe that failed", async || {
+        let probes = "select probes from reconcile.provider_traffic join reconcile.providers using (provider_id) where name = 'vendor'";
+        Ok((shop.one::<i32>(probes, &[]).await? > 0).then_some(()))
+    })
+    .await?;
+    let probes = hold_probes(&shop).await?;
+    let arrived = arrivals(&shop.vendor);
+    let pause = |pair: &[Instant]| pair[1] - pair[0];
+    let is_pause = |pair: &[Instant]| pause(pair) >= Duration::from_secs(5);
+    let opened = arrived.windows(2).position(is_pause).map(|last| last + 1);
+    let opened = opened.context("no probe kept its distance")?;
+    // The three calls that can be in flight beside the fifth fault are the last.
+    assert!((5..=8).contains(&opened), "{opened} calls before it opened");
+    assert!(
+        arrived[opened - 1..].windows(2).all(is_pause),
+        "{arrived:?}"
+    );
+    assert_eq!(
+        arrived.len() - opened,
+        usize::try_from(probes)?,
+        "all of them probes"
+    );
+
+    let mut calls = u64::try_from(arrived.len())?;
     is(&shop, "failing").await?;
-    let opened = shop.vendor.totals().calls;
-    // The call that was in flight beside the fifth fault is the last.
-    assert!((5..=6).contains(&opened), "{opened} calls before it opened");
-    witness.sees_nobody_asking(&shop, opened).await?;
+    witness.sees_nobody_asking(&shop, calls).await?;
     let (_, breaker, faults, again) = health(&shop).await?;
-    assert_eq!((breaker.as_str(), u64::try_from(faults)?), ("open", opened));
-    assert!(again.is_some_and(|seconds| seconds <= 6.0), "{again:?}");
+    assert_eq!((breaker.as_str(), u64::try_from(faults)?), ("open", calls));
+    assert!(again.is_some(), "nobody sees when it is asked again");
     let alert = alerts(&shop).await?;
     assert!(
         alert[0].starts_with("provider_failing: ") && alert[0].contains("HTTP 503"),
         "{alert:?}"
     );
 
-    // The first probe, in its own time.
-    wait::until(SOON, "a probe", async || {
-        shop.vendor.totals().calls > opened
-    })
-    .await?;
-    let arrived = arrivals(&shop.vendor);
-    let pause = arrived[arrived.len() - 1] - arrived[arrived.len() - 2];
-    assert!(pause >= Duration::from_secs(5), "a probe after {pause:?}");
-
-    // More of them, at once: each is one call, and the next is further away.
-    let mut pause_s = 10.0;
-    for probe in 1..=3 {
-        wait::value(SOON, "a longer pause", async || {
-            let (_, _, _, again) = health(&shop).await?;
-            Ok(again.filter(|seconds| *seconds > pause_s * 0.8))
-        })
-        .await?;
-        witness.sees_nobody_asking(&shop, opened + probe).await?;
-        shop.run("update reconcile.provider_traffic set probe_at = clock_timestamp() where probe_at is not null; notify reconcile_due")
-            .await?;
+    // More of them, when the test says so: each is one call.
+    for more in 1..=3 {
+        probe(&shop).await?;
         wait::until(SOON, "the next probe", async || {
-            shop.vendor.totals().calls > opened + probe
+            shop.vendor.totals().calls > calls
         })
         .await?;
-        pause_s *= 2.0;
+        assert_eq!(hold_probes(&shop).await?, probes + more);
+        calls += 1;
+        witness.sees_nobody_asking(&shop, calls).await?;
     }
 
     shop.vendor.set_default(Fate::status("succeeded"));
-    shop.run(
-        "update reconcile.provider_traffic set probe_at = clock_timestamp(); notify reconcile_due",
-    )
-    .await?;
-    // The last probe above may have been reported only after that.
-    wait::value(SOON, "a breaker that is closed", async || {
-        shop.run("update reconcile.provider_traffic set probe_at = clock_timestamp() where probe_at > clock_timestamp(); notify reconcile_due")
-            .await?;
-        Ok((health(&shop).await?.0 == "healthy").then_some(()))
-    })
-    .await?;
+    probe(&shop).await?;
     for number in &numbers {
         shop.becomes(number, "succeeded").await?;
     }
-    let (health, breaker, faults, again) = health(&shop).await?;
-    assert_eq!(
-        (health.as_str(), breaker.as_str(), faults, again),
-        ("healthy", "closed", 0, None)
-    );
+    is(&shop, "healthy").await?;
+    let (_, breaker, faults, again) = health(&shop).await?;
+    assert_eq!((breaker.as_str(), faults, again), ("closed", 0, None));
     assert_eq!(alerts(&shop).await?, Vec::<String>::new());
     shop.is_sound().await
+}
+
+/// Proves that each probe that fails makes the pause before the next one longer, up to five minutes, and
+/// that calls which were in flight when the breaker opened, and end one after the other, do not.
+#[tokio::test]
+async fn the_pause_grows_by_probes_and_not_by_stragglers() -> Result<()> {
+    let shop = Shop::open("limits_stragglers").await?;
+    shop.alter_provider("vendor", "breaker_after => 1, concurrency => 6")
+        .await?;
+    shop.vendor.set_default(Fate::of([Step::http(503, "")]));
+    let gate = shop.vendor.hold_all();
+    track(&shop, 12).await?;
+    let _sidecar = shop.sidecar().await?;
+    wait::until(SOON, "six calls in flight", async || {
+        shop.vendor.totals().in_flight == 6
+    })
+    .await?;
+    for ended in 1..=6 {
+        gate.let_through(1);
+        let faults = "update reconcile.provider_traffic set probe_at = clock_timestamp() + interval '1 hour' where faults = $1 returning probes";
+        let probes = wait::value(SOON, format!("{ended} faults"), async || {
+            let row = shop.client.query_opt(faults, &[&ended]).await?;
+            Ok(row.map(|row| row.get::<_, i32>(0)))
+        });
+        assert_eq!(probes.await?, 0, "after {ended} faults");
+    }
+    gate.open();
+    let pause = "select round(extract(epoch from probe_at - last_fault_at))::integer from reconcile.provider_traffic";
+    let mut pauses = vec![5];
+    for failed in 1..=8 {
+        probe(&shop).await?;
+        // The order's own pause after a fault is not what this is about.
+        shop.run("update reconcile.due_checks set due_at = clock_timestamp()")
+            .await?;
+        let counted = wait::value(SOON, format!("probe {failed}"), async || {
+            shop.run("notify reconcile_due").await?;
+            let row = shop
+                .client
+                .query_opt(&format!("{pause} where probes = $1"), &[&failed])
+                .await?;
+            Ok(row.map(|row| row.get::<_, i32>(0)))
+        });
+        pauses.push(counted.await?);
+    }
+    assert!(
+        pauses.windows(2).all(|pair| pair[1] >= pair[0]),
+        "{pauses:?}"
+    );
+    assert!((300..=340).contains(&pauses[8]), "{pauses:?}");
+    Ok(())
 }
 
 /// Proves that a single answer in between keeps the breaker closed: faults count in a row.

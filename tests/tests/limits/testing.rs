@@ -138,7 +138,11 @@ async fn a_test_says_what_is_wrong_and_holds_it_against_nobody() -> Result<()> {
             "throttled",
             "HTTP 429",
         ),
-        (Reply::NotJson.into(), "provider_error", "is not JSON"),
+        (
+            Reply::NotJson.into(),
+            "provider_error",
+            "is not JSON that can be kept (41 characters)",
+        ),
         (
             Reply::WithoutPath.into(),
             "provider_error",
