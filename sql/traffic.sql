@@ -139,8 +139,8 @@ as $$
             when p.gap is not null and (flight.calls > 0 or coalesce(flight.last_ended_at, t.last_ended_at) + p.gap > now.at) then 0
             else greatest(0, least(
                 p.concurrency - flight.calls,
-                p.rate_limit - flight.calls - flight.in_interval - spent.in_interval,
-                p.burst - flight.calls - flight.in_second - spent.in_second,
+                p.rate_limit - flight.calls - spent.in_interval,
+                p.burst - flight.calls - spent.in_second,
                 case when p.gap is not null then 1 end
             ))
         end,
@@ -148,7 +148,7 @@ as $$
             t.rests_until,
             case when breaker.is_open then t.probe_at end,
             coalesce(flight.last_ended_at, t.last_ended_at) + p.gap,
-            case when p.rate_limit <= flight.calls + flight.in_interval + spent.in_interval
+            case when p.rate_limit <= flight.calls + spent.in_interval
                 then least(flight.oldest, spent.oldest) + rate.interval end
         ),
         flight.unfolded
@@ -158,10 +158,10 @@ as $$
     -- In seconds: a day of the calendar can have 23 hours.
     cross join lateral (select extract(epoch from p.rate_interval) * interval '1 second' as interval) as rate
     cross join lateral (
+        -- A call that has ended makes room when it is folded in, with what came of it: until then nobody has counted its fault,
+        -- or has seen its Retry-After.
         select
-            t.in_flight - coalesce(sum(e.calls), 0)::integer as calls,
-            coalesce(sum(e.calls) filter (where e.calls > 0 and e.ended_at > now.at - rate.interval), 0)::integer as in_interval,
-            coalesce(sum(e.calls) filter (where e.calls > 0 and e.ended_at > now.at - interval '1 second'), 0)::integer as in_second,
+            t.in_flight - coalesce(sum(e.calls) filter (where e.calls < 0), 0)::integer as calls,
             min(e.ended_at) filter (where e.ended_at > now.at - rate.interval) as oldest,
             max(e.ended_at) as last_ended_at,
             count(*) > 0 as unfolded

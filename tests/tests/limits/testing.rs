@@ -153,7 +153,7 @@ async fn a_test_says_what_is_wrong_and_holds_it_against_nobody() -> Result<()> {
             "unknown_status",
             "does not have 'on hold'",
         ),
-        (Reply::Hang.into(), "unreachable", "timeout"),
+        (Reply::Hang.into(), "unreachable", "no answer in time"),
         (Step::status("pending"), "pending", "no final word"),
     ];
     for (step, outcome, message) in cases {
