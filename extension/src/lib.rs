@@ -34,6 +34,7 @@ pub mod state;
 pub mod wake;
 pub mod wire;
 
+mod decision;
 mod ledger;
 
 ::pgrx::pg_module_magic!(name, version);
