@@ -1,14 +1,14 @@
 # Everything a developer or a DBA types. `make help` lists it.
 
 PG_CONFIG ?= pg_config
-override PG_CONFIG := $(or $(shell command -v $(PG_CONFIG) 2>/dev/null),$(PG_CONFIG))
-# Found after `setup` has installed them, so they are asked for late.
+# Asked for when a recipe runs, and not before: `setup` may have just installed it.
+PG_CONFIG_PATH = $(or $(shell command -v $(PG_CONFIG) 2>/dev/null),$(PG_CONFIG))
 PG_MAJOR = $(shell $(PG_CONFIG) --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/')
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
 PACKAGE = target/release/pg_reconcile-pg$(PG_MAJOR)
 
 export PG_CONFIG
-export PGRX_PG_CONFIG_PATH = $(PG_CONFIG)
+export PGRX_PG_CONFIG_PATH = $(PG_CONFIG_PATH)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build install demo test lint bench clean
@@ -20,7 +20,7 @@ setup: ## install what is missing: PostgreSQL, its headers, pg_cron, cargo-pgrx 
 	@sh tests/setup
 
 build: setup ## build the extension and the sidecar
-	cargo pgrx package --package pg_reconcile --pg-config "$(PG_CONFIG)" --features pg$(PG_MAJOR) --no-default-features
+	cargo pgrx package --package pg_reconcile --pg-config "$(PG_CONFIG_PATH)" --features pg$(PG_MAJOR) --no-default-features
 	cargo build --release --package reconcile-sidecar --package reconcile-tests
 
 install: build ## install into the PostgreSQL that pg_config names, and the sidecar into /usr/local/bin

@@ -36,29 +36,48 @@ use progress::Progress;
 use server::Server;
 use table::Table;
 
-/// Measures what the plan says and gives the text to print: machine, versions, settings, table.
+/// What came of a run.
+#[derive(Debug)]
+pub struct Outcome {
+    /// To print: machine, versions, settings, and the table as far as it went.
+    pub text: String,
+    /// What ended the run early.
+    pub failure: Option<anyhow::Error>,
+}
+
+/// Measures what the plan says. A part that fails ends the run, and what was measured before is
+/// still told.
 ///
 /// # Errors
-/// When something does not run at all, or orders are not settled as their provider says.
-pub async fn run(plan: &Plan) -> Result<String> {
+/// When there is no server to measure.
+pub async fn run(plan: &Plan) -> Result<Outcome> {
     let progress = Progress::new(plan.parts.len());
     let server = Server::start().await?;
     let mut table = Table::default();
+    let measured = measure(plan, &server, &progress, &mut table).await;
+    progress.finish();
+    let heading = machine::describe(&server, plan).await?;
+    Ok(Outcome {
+        text: format!("{heading}\n{table}\n"),
+        failure: measured.err(),
+    })
+}
+
+async fn measure(
+    plan: &Plan,
+    server: &Server,
+    progress: &Progress,
+    table: &mut Table,
+) -> Result<()> {
     for part in &plan.parts {
         match part {
-            Part::Throughput => throughput::measure(plan, &server, &progress, &mut table).await?,
-            Part::Claims => claims::measure(plan, &server, &progress, &mut table).await?,
-            Part::OldSnapshot => {
-                old_snapshot::measure(plan, &server, &progress, &mut table).await?;
-            }
-            Part::Footprint => footprint::measure(plan, &server, &progress, &mut table).await?,
-            Part::WaitingCalls => {
-                waiting_calls::measure(plan, &server, &progress, &mut table).await?;
-            }
+            Part::Throughput => throughput::measure(plan, server, progress, table).await?,
+            Part::Claims => claims::measure(plan, server, progress, table).await?,
+            Part::OldSnapshot => old_snapshot::measure(plan, server, progress, table).await?,
+            Part::Footprint => footprint::measure(plan, server, progress, table).await?,
+            Part::WaitingCalls => waiting_calls::measure(plan, server, progress, table).await?,
         }
         progress.part_done();
     }
-    let heading = machine::describe(&server, plan).await?;
-    progress.finish();
-    Ok(format!("{heading}\n{table}\n"))
+    Ok(())
 }

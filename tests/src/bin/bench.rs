@@ -27,6 +27,7 @@ async fn main() -> Result<()> {
     if !arguments.only.is_empty() {
         plan.parts.retain(|part| arguments.only.contains(part));
     }
-    println!("{}", bench::run(&plan).await?);
-    Ok(())
+    let outcome = bench::run(&plan).await?;
+    println!("{}", outcome.text);
+    outcome.failure.map_or(Ok(()), Err)
 }
