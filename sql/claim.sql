@@ -56,6 +56,8 @@ set search_path = pg_catalog, pg_temp
 -- The plan must not depend on when statistics were last gathered: a queue is empty at one time and has millions at another.
 set enable_seqscan = off
 set jit = off
+-- And it is made once a session: planning this statement costs as much as running it for fifty orders.
+set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare

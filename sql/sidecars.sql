@@ -26,8 +26,10 @@ $$;
 comment on function reconcile.sidecar_start(text, text, integer) is 'Protocol: registers a process and answers its id.';
 
 create function reconcile._next_claim_at() returns timestamptz
-language sql stable set search_path = pg_catalog, pg_temp
+language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
+begin
+    return (
     -- A provider whose limits leave no room is waited for until they give way; room that a report makes is noticed by the
     -- sidecar that reports.
     select min(greatest(due.at, case when q.allowed = 0 then coalesce(q.waits_until, clock_timestamp() + interval '1 second') end))
@@ -39,6 +41,8 @@ as $$
         ) as at
     ) as due
     where due.at is not null
+    );
+end
 $$;
 
 comment on function reconcile._next_claim_at() is 'When a claim will next find something; NULL when nothing waits.';

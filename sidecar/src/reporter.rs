@@ -29,7 +29,7 @@ use crate::{
 
 /// At least this long between two reports while nobody waits for one: under load a batch forms, and
 /// a finding that comes after a quiet moment goes at once.
-const GATHER: Duration = Duration::from_millis(5);
+const GATHER: Duration = Duration::from_millis(1);
 
 /// Reports findings.
 pub(crate) struct Reporter {
