@@ -6,10 +6,12 @@ use std::process::{Command, Output};
 use anyhow::Result;
 
 /// One row or more of each part, by its beginning.
-const ROWS: [&str; 18] = [
+const ROWS: [&str; 20] = [
     "settled, bare loop",
-    "settled, pg_reconcile",
+    "settled, pg_reconcile ",
     "pg_reconcile of the bare loop",
+    "settled, pg_reconcile, roomy",
+    "roomy of the bare loop",
     "processor time, bare loop",
     "processor time, pg_reconcile",
     "WAL, bare loop",
