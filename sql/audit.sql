@@ -30,6 +30,7 @@ create table reconcile.recorded_checks (
     from_faults integer not null,
     to_state text not null,
     reason text not null,
+    problem text,
     next_check_at timestamptz
 ) partition by range (answered_at);
 
@@ -62,7 +63,22 @@ comment on column reconcile.recorded_checks.from_tries is 'Input of the decision
 comment on column reconcile.recorded_checks.from_faults is 'Input of the decision: checks without an answer, in a row.';
 comment on column reconcile.recorded_checks.to_state is 'The decision: the order''s state from here on.';
 comment on column reconcile.recorded_checks.reason is 'The decision: why.';
+comment on column reconcile.recorded_checks.problem is
+    'What kept the decision from being carried out: a hook, a write-back or a locked row. Nothing changed then.';
 comment on column reconcile.recorded_checks.next_check_at is 'The decision: when it is asked about again.';
+
+-- Transitions are the outbox: who reads them in order of their numbers would skip the row of a slow transaction, which has a low
+-- number and appears late. So each row says which transaction wrote it, and readers stay behind the oldest one that is under way.
+create function reconcile._write_position() returns bigint
+language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return ((select s.era from reconcile.settings as s)::bigint << 48) + pg_current_xact_id()::text::bigint;
+end
+$$;
+
+comment on function reconcile._write_position() is
+    'Where this transaction stands among all that ever wrote transitions: the era, and in it the full transaction id.';
 
 create sequence reconcile.transition_ids;
 
@@ -76,10 +92,12 @@ create table reconcile.transitions (
     check_id bigint,
     reason text not null,
     changed_by text not null default session_user,
+    written_in bigint not null default reconcile._write_position(),
     check (from_state <> to_state)
 );
 
 create index transitions_order on reconcile.transitions (order_id);
+create index transitions_in_order on reconcile.transitions (written_in, transition_id);
 
 comment on table reconcile.transitions is 'Every change of an order''s state.';
 comment on column reconcile.transitions.transition_id is 'The transition.';
@@ -91,6 +109,7 @@ comment on column reconcile.transitions.cause is 'By whose word: provider, givin
 comment on column reconcile.transitions.check_id is 'The check that is its evidence.';
 comment on column reconcile.transitions.reason is 'Why.';
 comment on column reconcile.transitions.changed_by is 'The role whose session did it.';
+comment on column reconcile.transitions.written_in is 'The transaction that wrote it, by reconcile._write_position: the order of events.';
 
 create function reconcile._refuse_change() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp

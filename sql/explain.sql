@@ -2,7 +2,7 @@
 -- Requires: views.
 
 create function reconcile.explain_order(order_number text) returns text
-language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_order reconcile.tracked_orders := reconcile._order(explain_order.order_number);
@@ -29,10 +29,11 @@ begin
         select story.line
         from (
             select c.answered_at as at, 1 as place,
-                format('%s  asked %s: %s%s%s -> %s; %s', to_char(c.answered_at, 'YYYY-MM-DD HH24:MI:SS'), v_provider.name,
-                    coalesce('HTTP ' || c.http_status, c.fault, 'no answer'),
+                format('%s  %s %s: %s%s%s -> %s; %s%s', to_char(c.answered_at, 'YYYY-MM-DD HH24:MI:SS'),
+                    case when c.sidecar_id = 0 and v_provider.kind = 'http' then 'a webhook of' else 'asked' end, v_provider.name,
+                    coalesce('HTTP ' || c.http_status, c.fault, case when c.sidecar_id = 0 then 'read' else 'no answer' end),
                     coalesce(', status ' || quote_literal(c.provider_status), ''),
-                    coalesce(', ' || c.detail, ''), c.outcome, c.reason) as line
+                    coalesce(', ' || c.detail, ''), c.outcome, c.reason, coalesce(': ' || nullif(c.problem, c.detail), '')) as line
             from (
                 select latest.* from reconcile.recorded_checks as latest
                 where latest.order_id = v_order.order_id order by latest.check_id desc limit 50
@@ -40,7 +41,10 @@ begin
             union all
             select t.changed_at, 2,
                 format('%s  %s -> %s, %s', to_char(t.changed_at, 'YYYY-MM-DD HH24:MI:SS'), t.from_state, t.to_state,
-                    case t.cause when 'operator' then format('decided by %s: %s', t.changed_by, t.reason) else 'by ' || t.cause end)
+                    case t.cause
+                        when 'operator' then format('decided by %s: %s', t.changed_by, t.reason)
+                        when 'application' then 'because ' || t.reason
+                        else 'by ' || t.cause end)
             from reconcile.transitions as t
             where t.order_id = v_order.order_id
         ) as story
@@ -53,6 +57,7 @@ begin
     v_next := coalesce(v_next, (
         select format('It is asked about %s.', case
             when v_provider.paused_at is not null then format('when %s is no longer paused (%s)', v_provider.name, v_provider.paused_reason)
+            when d.due_at <= clock_timestamp() and v_provider.kind = 'sql' then 'by the next reconcile_stale_orders'
             when d.due_at <= clock_timestamp() then 'as soon as a sidecar has a free slot'
             else format('next at %s', date_trunc('second', d.due_at)) end)
         from reconcile.due_checks as d where d.order_id = v_order.order_id

@@ -9,7 +9,7 @@ as $$
 declare
     v_within interval := (select s.last_check_within from reconcile.settings as s);
     v_since timestamptz := clock_timestamp() - v_within;
-    v_given_up integer;
+    v_transition_ids bigint[];
 begin
     -- Only what waits in the queue: an order under lease is being asked about right now.
     with cut as materialized (
@@ -45,6 +45,7 @@ begin
         select overdue.order_id, overdue.state, 'review', 'giving_up',
             'its deadline is over, and the provider could not be asked'
         from overdue
+        returning transition_id
     ),
     -- It stays in the queue, on its late watch, in case the provider can be asked again.
     watched as (
@@ -57,13 +58,52 @@ begin
     let_go as (
         delete from reconcile.due_checks as d using overdue where d.order_id = overdue.order_id and overdue.late_watch = 'none'
     )
-    select count(*) into v_given_up from overdue;
-    return v_given_up;
+    select array_agg(told.transition_id) into v_transition_ids from told;
+    if v_transition_ids is not null then
+        perform reconcile._carry_out(v_transition_ids, true);
+        perform reconcile._tell_listeners();
+    end if;
+    return coalesce(cardinality(v_transition_ids), 0);
 end
 $$;
 
 comment on function reconcile._give_up_unasked(integer) is
     'Sends orders to review that are past their deadline and could not be asked about; answers how many.';
+
+-- Without a sidecar that claims, nobody else would count what has ended.
+create function reconcile._fold_here() returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_provider_ids integer[] := array(select p.provider_id from reconcile.providers as p where p.kind = 'sql');
+begin
+    perform from reconcile.provider_traffic as t where t.provider_id = any (v_provider_ids) order by t.provider_id for update;
+    perform reconcile._fold_ended_calls(v_provider_ids);
+end
+$$;
+
+comment on function reconcile._fold_here() is 'Counts what became of the calls to providers of kind sql.';
+
+-- An event and its order that were committed at the same moment could not see each other.
+create function reconcile._match_webhooks() returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform reconcile._answer_early_webhooks(array(
+        select o.order_id
+        from reconcile.received_webhooks as w
+        join reconcile.tracked_orders as o on o.provider_id = w.provider_id and o.order_number = w.order_number
+        where w.order_id is null
+        union
+        select o.order_id
+        from reconcile.received_webhooks as w
+        join reconcile.tracked_orders as o on o.provider_id = w.provider_id and o.reference = w.reference
+        where w.order_id is null and w.order_number is null
+    ));
+end
+$$;
+
+comment on function reconcile._match_webhooks() is 'Gives events that were kept to their orders, where these are known by now.';
 
 create function @extschema@.reconcile_stale_orders(
     max_orders integer default 50,
@@ -84,6 +124,8 @@ declare
     v_older timestamptz := v_now - least(coalesce(reconcile_stale_orders.older_than, interval '0'), interval '1000 years');
     v_run_id bigint;
     v_selected integer;
+    v_here bigint[];
+    v_closed integer := 0;
     v_given_up integer;
 begin
     if pg_is_in_recovery() then
@@ -98,6 +140,8 @@ begin
         raise exception 'older_than is %', reconcile_stale_orders.older_than using errcode = 'RC005', hint = 'Use a time that is not negative.';
     end if;
     perform reconcile._put_back_expired();
+    perform reconcile._take_in_all('5 seconds', true);
+    perform reconcile._match_webhooks();
     v_given_up := reconcile._give_up_unasked(reconcile_stale_orders.max_orders);
 
     if reconcile_stale_orders.older_than is null and reconcile_stale_orders.created_after is null
@@ -113,6 +157,14 @@ begin
                 where v_provider_id is null or p.provider_id = v_provider_id
                 limit reconcile_stale_orders.max_orders
             ) as due
+        );
+        v_here := array(
+            select d.order_id
+            from reconcile.providers as p
+            join reconcile.due_checks as d on d.provider_id = p.provider_id and d.due_at <= v_now
+            where p.kind = 'sql' and p.paused_at is null and (v_provider_id is null or p.provider_id = v_provider_id)
+            order by d.due_at
+            limit reconcile_stale_orders.max_orders
         );
     else
         with stale as materialized (
@@ -140,7 +192,16 @@ begin
             from stale
             where d.order_id = stale.order_id
         )
-        select count(*) into v_selected from stale;
+        select count(*), array_agg(stale.order_id) filter (where p.kind = 'sql')
+        into v_selected, v_here
+        from stale
+        join reconcile.tracked_orders as o on o.order_id = stale.order_id
+        join reconcile.providers as p on p.provider_id = o.provider_id;
+    end if;
+    -- Where this database knows the truth, nobody else has to be asked.
+    if v_here <> '{}' then
+        v_closed := reconcile._settle_here(v_here, true);
+        perform reconcile._fold_here();
     end if;
 
     insert into reconcile.recorded_runs as r (arguments, selected, closed, given_up)
@@ -150,11 +211,11 @@ begin
             'provider', reconcile_stale_orders.provider, 'created_after', reconcile_stale_orders.created_after,
             'created_before', reconcile_stale_orders.created_before
         )),
-        v_selected, 0, v_given_up
+        v_selected, v_closed, v_given_up
     )
     returning r.run_id into v_run_id;
     perform pg_notify('reconcile_due', '');
-    return query select v_run_id, v_selected, 0, v_given_up;
+    return query select v_run_id, v_selected, v_closed, v_given_up;
 end
 $$;
 
@@ -238,7 +299,13 @@ begin
     )
     select 'tests forgotten', count(*) into task, done from old;
     return next;
+    with old as (
+        delete from reconcile.received_webhooks as w using reconcile.settings as s where w.received_at < clock_timestamp() - s.checks_kept returning 1
+    )
+    select 'webhooks forgotten', count(*) into task, done from old;
+    return next;
     -- Last, what others wait for until the end of the transaction: the counts' locks, and then those of partitions.
+    return query values ('eras begun', reconcile._begin_era()::bigint);
     return query values ('counts mended', reconcile._recount_in_flight()::bigint);
     return query values
         ('partitions made', reconcile._ensure_partitions()::bigint),

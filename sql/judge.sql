@@ -210,3 +210,17 @@ as 'MODULE_PATHNAME', '_wake_for_test_wrapper';
 
 comment on function reconcile._wake_for_test(bigint, integer, text, text) is
     'Puts a question of test_provider by a background worker in a transaction of its own; false when no worker slot is free.';
+
+create function reconcile._hold_settings() returns integer
+language c volatile strict
+as 'MODULE_PATHNAME', '_hold_settings_wrapper';
+
+comment on function reconcile._hold_settings() is
+    'Before code of the application is called: opens a level of settings and answers it.';
+
+create function reconcile._give_back_settings(level integer) returns void
+language c volatile strict
+as 'MODULE_PATHNAME', '_give_back_settings_wrapper';
+
+comment on function reconcile._give_back_settings(integer) is
+    'After code of the application was called: takes back every setting, the search_path above all, that it has changed for the session.';

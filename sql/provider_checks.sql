@@ -44,6 +44,43 @@ $$;
 comment on function reconcile._bad_path(reconcile.providers) is
     'The first of a provider''s paths that can''t be evaluated, and why.';
 
+-- The fields that a webhook's payload is read by are fields of the provider's row, and have to be as sound as those.
+create function reconcile._webhook_problem(p_row reconcile.providers) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_readable constant text[] := '{evidence,order_number_path,reference_path,status_path,status_map,rules,amount_path,amount_unit,'
+        'currency_path,currency,refunded_path,transaction_id_path,captures}';
+    v_row reconcile.providers;
+    v_problem text;
+begin
+    if p_row.webhook is null or p_row.webhook = '{}' then
+        return null;
+    end if;
+    if jsonb_typeof(p_row.webhook) <> 'object' then
+        return 'it is not an object';
+    end if;
+    v_problem := (select min(k) from jsonb_object_keys(p_row.webhook) as k where k <> all (v_readable));
+    if v_problem is not null then
+        return format('%L is not one of its members: use %s', left(v_problem, 40), array_to_string(v_readable, ', '));
+    end if;
+    if jsonb_typeof(p_row.webhook -> 'evidence') <> 'boolean' then
+        return 'evidence is true or false';
+    end if;
+    begin
+        perform (p_row.webhook ->> 'order_number_path')::jsonpath;
+        v_row := jsonb_populate_record(p_row, p_row.webhook - '{evidence,order_number_path}'::text[] || '{"webhook": {}}');
+        perform reconcile._refuse_unsound(v_row);
+        return null;
+    exception
+        when others then
+            return sqlerrm;
+    end;
+end
+$$;
+
+comment on function reconcile._webhook_problem(reconcile.providers) is 'What is wrong with how a provider''s webhooks are read; NULL when it will do.';
+
 create function reconcile._refuse_unsound(p_row reconcile.providers) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -73,6 +110,10 @@ begin
         (split_part(v_request_error, ': ', 1), v_request_error is not null,
             substr(v_request_error, strpos(v_request_error, ': ') + 2),
             'The variables are order_number, reference and the constants in variables; a brace itself is written \{.'),
+        ('kind', p_row.kind not in ('http', 'sql'), format('%L is not a kind', left(p_row.kind, 20)), 'Use http or sql.'),
+        ('url', p_row.kind = 'sql' and p_row.url is not null, 'a provider of kind sql has none', 'Leave it out.'),
+        ('webhook', reconcile._webhook_problem(p_row) is not null, reconcile._webhook_problem(p_row),
+            'Write {} for a doorbell, or {"evidence": true, "status_path": "$.data.status", "reference_path": "$.data.id"}.'),
         ('url', reconcile.url_template_error(p_row.url, v_variables) is not null,
             reconcile.url_template_error(p_row.url, v_variables),
             'Write a template such as https://api.vendor.example/orders/{order_number}?invoice={reference}.'),

@@ -40,6 +40,7 @@ declare
             select from pg_attribute as a
             where a.attrelid = 'reconcile.providers'::regclass and a.attname = given.name and a.attnum > 0 and not a.attisdropped
         ) or given.name in ('provider_id', 'name', 'version', 'paused_at', 'paused_by', 'paused_reason')
+            or not p_new and given.name = 'kind'
     );
     v_provider_id integer;
     v_columns text;
@@ -61,7 +62,7 @@ begin
         from pg_attribute as a
         where a.attrelid = 'reconcile.providers'::regclass and a.attnotnull and p_fields -> a.attname::text = 'null'
     );
-    if p_name is null or v_unknown is not null or (p_new and p_fields ->> 'url' is null) then
+    if p_name is null or v_unknown is not null or (p_new and p_fields ->> 'url' is null and p_fields ->> 'kind' is distinct from 'sql') then
         raise exception 'provider %: % is NULL', coalesce(left(p_name, 80), 'NULL'), case when p_name is null then 'name' else coalesce(v_unknown, 'url') end
             using errcode = 'RC003', hint = 'Give it a value, or leave it out for its default.';
     end if;
@@ -85,13 +86,13 @@ begin
         v_sound := reconcile._refuse_unsound(v_new);
         update reconcile.providers as p
         set (
-            version, url, status_map, status_path, method, auth, headers, body, variables, rules, http_outcomes,
+            version, url, lookup, webhook, status_map, status_path, method, auth, headers, body, variables, rules, http_outcomes,
             captures, transaction_id_path, amount_path, amount_unit, currency_path, currency, currency_exponents,
             refunded_path, reference_path, sensitive, schedule, max_tries, deadline, not_found_grace, not_found_as,
             gives_up_as, late_success, late_watch, refund_watch, rate_limit, rate_interval, burst, gap, concurrency,
             breaker_after, timeout
         ) = row (
-            v_new.version, v_new.url, v_new.status_map, v_new.status_path, v_new.method, v_new.auth, v_new.headers,
+            v_new.version, v_new.url, v_new.lookup, v_new.webhook, v_new.status_map, v_new.status_path, v_new.method, v_new.auth, v_new.headers,
             v_new.body, v_new.variables, v_new.rules, v_new.http_outcomes, v_new.captures, v_new.transaction_id_path,
             v_new.amount_path, v_new.amount_unit, v_new.currency_path, v_new.currency, v_new.currency_exponents,
             v_new.refunded_path, v_new.reference_path, v_new.sensitive, v_new.schedule, v_new.max_tries,
@@ -135,9 +136,61 @@ $$;
 comment on function reconcile._add_preset(text, jsonb, jsonb) is
     'Adds a provider by a preset''s fields, with the caller''s settings over them.';
 
+create function reconcile._with_cleared(p_name text, p_fields jsonb, p_clear jsonb) returns jsonb
+language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_clearable constant text[] :=
+        '{body, transaction_id_path, amount_path, currency_path, currency, refunded_path, reference_path, max_tries, deadline, '
+        'rate_limit, burst, gap}';
+    v_field text;
+begin
+    for v_field in select cleared.field from jsonb_array_elements_text(p_clear) as cleared (field) loop
+        if v_field is null or v_field <> all (v_clearable) then
+            raise exception 'provider %: % can''t be cleared', left(p_name, 80), coalesce(left(v_field, 80), 'NULL')
+                using errcode = 'RC003', hint = 'These can: ' || array_to_string(v_clearable, ', ') || '.';
+        end if;
+        p_fields := p_fields || jsonb_build_object(v_field, null);
+    end loop;
+    return p_fields;
+end
+$$;
+
+comment on function reconcile._with_cleared(text, jsonb, jsonb) is 'A provider''s fields, with those that are named for clearing as NULL.';
+
+create function reconcile._add_provider(p_declaration_id bigint) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_declaration reconcile.declarations := reconcile._declaration(p_declaration_id, 'add_provider');
+    v_fields jsonb := v_declaration.arguments - '{name,clear,lookup_call,lookup_table,lookup_columns}'::text[];
+    v_name text := v_declaration.arguments ->> 'name';
+    v_kind text := coalesce(v_fields ->> 'kind', 'http');
+    v_has_lookup boolean := v_declaration.arguments ?| '{lookup_call,lookup_table}';
+    v_written text;
+begin
+    if v_name is null or not v_fields ?| '{status_map,rules}' or v_kind = 'http' and not v_fields ? 'url' then
+        raise exception 'a provider needs a name, a url, and a status_map or rules'
+            using errcode = 'RC003',
+                hint = 'A minimal one: select reconcile.add_provider(''vendor'', ''https://api.vendor.example/{order_number}'', ''{"paid": "succeeded"}'').';
+    end if;
+    if v_kind not in ('http', 'sql') or v_kind = 'http' and v_has_lookup then
+        raise exception 'provider %: kind: %', left(v_name, 80), case when v_kind = 'http'
+                then 'one that is asked over HTTP has no lookup' else format('%L is not a kind', left(v_kind, 20)) end
+            using errcode = 'RC003', hint = 'Use kind => ''sql'' with a lookup, or http with a url.';
+    end if;
+    if v_kind = 'sql' then
+        v_fields := v_fields || jsonb_build_object('lookup', reconcile._register_lookup(v_name, v_declaration));
+    end if;
+    v_written := reconcile._write_provider(v_name, reconcile._with_cleared(v_name, v_fields, v_declaration.arguments -> 'clear'), true);
+end
+$$;
+
+comment on function reconcile._add_provider(bigint) is 'Does what add_provider was called for.';
+
 create function reconcile.add_provider(
     name text,
-    url text,
+    url text default null,
     status_map jsonb default null,
     status_path jsonpath default null,
     method text default null,
@@ -172,13 +225,19 @@ create function reconcile.add_provider(
     gap interval default null,
     concurrency integer default null,
     breaker_after integer default null,
-    timeout interval default null
+    timeout interval default null,
+    webhook jsonb default null,
+    kind text default null,
+    lookup regprocedure default null,
+    lookup_table regclass default null,
+    lookup_columns jsonb default null,
+    clear text[] default '{}'
 ) returns void
-language plpgsql security definer set search_path = pg_catalog, pg_temp
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
-declare
-    v_fields jsonb := jsonb_build_object(
-        'url', url, 'status_map', status_map, 'status_path', status_path::text, 'method', method, 'auth', auth,
+begin
+    perform reconcile._add_provider(reconcile._declare('add_provider', jsonb_build_object(
+        'name', name, 'url', url, 'status_map', status_map, 'status_path', status_path::text, 'method', method, 'auth', auth,
         'headers', headers, 'body', body, 'variables', variables, 'rules', rules, 'http_outcomes', http_outcomes,
         'captures', captures, 'transaction_id_path', transaction_id_path::text, 'amount_path', amount_path::text,
         'amount_unit', amount_unit, 'currency_path', currency_path::text, 'currency', currency, 'currency_exponents',
@@ -187,21 +246,38 @@ declare
         not_found_grace, 'not_found_as', not_found_as, 'gives_up_as', gives_up_as, 'late_success', late_success,
         'late_watch', late_watch, 'refund_watch', refund_watch, 'rate_limit', rate_limit, 'rate_interval',
         rate_interval, 'burst', burst, 'gap', gap, 'concurrency', concurrency, 'breaker_after', breaker_after,
-        'timeout', timeout
-    );
-    v_written text;
-begin
-    if add_provider.name is null or add_provider.url is null or coalesce(add_provider.status_map, add_provider.rules) is null then
-        raise exception 'a provider needs a name, a url, and a status_map or rules'
-            using errcode = 'RC003',
-                hint = 'A minimal one: select reconcile.add_provider(''vendor'', ''https://api.vendor.example/{order_number}'', ''{"paid": "succeeded"}'').';
-    end if;
-    v_written := reconcile._write_provider(add_provider.name, reconcile._given(v_fields), true);
+        'timeout', timeout, 'webhook', webhook, 'kind', kind, 'lookup_call', lookup::text, 'lookup_table', lookup_table::text,
+        'lookup_columns', lookup_columns, 'clear', to_jsonb(clear)
+    )));
 end
 $$;
 
 comment on function reconcile.add_provider is
-    'Adds a provider. What is left out has the default of its column in reconcile.providers; a bad field is refused by name.';
+    'Adds a provider. What is left out has the default of its column in reconcile.providers, what clear names has no value; a bad field is '
+    'refused by name.';
+
+create function reconcile._alter_provider(p_declaration_id bigint) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_declaration reconcile.declarations := reconcile._declaration(p_declaration_id, 'alter_provider');
+    v_fields jsonb := v_declaration.arguments - '{name,clear,lookup_call,lookup_table,lookup_columns}'::text[];
+    v_name text := v_declaration.arguments ->> 'name';
+    v_written text;
+begin
+    if v_declaration.arguments ?| '{lookup_call,lookup_table}' then
+        if (reconcile._provider(v_name)).kind <> 'sql' then
+            raise exception 'provider %: lookup: it is asked over HTTP', left(v_name, 80)
+                using errcode = 'RC003', hint = 'Add a provider of kind sql beside it, and attach or track orders there.';
+        end if;
+        perform reconcile._forget_lookup(v_name);
+        v_fields := v_fields || jsonb_build_object('lookup', reconcile._register_lookup(v_name, v_declaration));
+    end if;
+    v_written := reconcile._write_provider(v_name, reconcile._with_cleared(v_name, v_fields, v_declaration.arguments -> 'clear'), false);
+end
+$$;
+
+comment on function reconcile._alter_provider(bigint) is 'Does what alter_provider was called for.';
 
 create function reconcile.alter_provider(
     name text,
@@ -241,16 +317,17 @@ create function reconcile.alter_provider(
     concurrency integer default null,
     breaker_after integer default null,
     timeout interval default null,
+    webhook jsonb default null,
+    lookup regprocedure default null,
+    lookup_table regclass default null,
+    lookup_columns jsonb default null,
     clear text[] default '{}'
 ) returns void
-language plpgsql security definer set search_path = pg_catalog, pg_temp
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
-declare
-    v_clearable constant text[] :=
-        '{body, transaction_id_path, amount_path, currency_path, currency, refunded_path, reference_path, max_tries, deadline, '
-        'rate_limit, burst, gap}';
-    v_fields jsonb := jsonb_build_object(
-        'url', url, 'status_map', status_map, 'status_path', status_path::text, 'method', method, 'auth', auth,
+begin
+    perform reconcile._alter_provider(reconcile._declare('alter_provider', jsonb_build_object(
+        'name', name, 'url', url, 'status_map', status_map, 'status_path', status_path::text, 'method', method, 'auth', auth,
         'headers', headers, 'body', body, 'variables', variables, 'rules', rules, 'http_outcomes', http_outcomes,
         'captures', captures, 'transaction_id_path', transaction_id_path::text, 'amount_path', amount_path::text,
         'amount_unit', amount_unit, 'currency_path', currency_path::text, 'currency', currency, 'currency_exponents',
@@ -259,20 +336,9 @@ declare
         not_found_grace, 'not_found_as', not_found_as, 'gives_up_as', gives_up_as, 'late_success', late_success,
         'late_watch', late_watch, 'refund_watch', refund_watch, 'rate_limit', rate_limit, 'rate_interval',
         rate_interval, 'burst', burst, 'gap', gap, 'concurrency', concurrency, 'breaker_after', breaker_after,
-        'timeout', timeout
-    );
-    v_cleared jsonb := '{}';
-    v_field text;
-    v_written text;
-begin
-    foreach v_field in array coalesce(alter_provider.clear, '{}') loop
-        if v_field is null or v_field <> all (v_clearable) then
-            raise exception 'provider %: % can''t be cleared', left(alter_provider.name, 80), coalesce(left(v_field, 80), 'NULL')
-                using errcode = 'RC003', hint = 'These can: ' || array_to_string(v_clearable, ', ') || '.';
-        end if;
-        v_cleared := v_cleared || jsonb_build_object(v_field, null);
-    end loop;
-    v_written := reconcile._write_provider(alter_provider.name, reconcile._given(v_fields) || v_cleared, false);
+        'timeout', timeout, 'webhook', webhook, 'lookup_call', lookup::text, 'lookup_table', lookup_table::text,
+        'lookup_columns', lookup_columns, 'clear', to_jsonb(clear)
+    )));
 end
 $$;
 

@@ -63,7 +63,8 @@ comment on function reconcile._captured(jsonb, jsonb) is 'The values that a prov
 create function reconcile._apply_report(
     p_sidecar_id bigint,
     p_order_ids bigint[], p_tokens bigint[], p_faults text[], p_http_statuses integer[], p_bodies text[],
-    p_details text[], p_durations_ms integer[], p_retry_after_s integer[]
+    p_details text[], p_durations_ms integer[], p_retry_after_s integer[],
+    p_ends_here boolean, p_problem text default null, p_postponed_ms bigint default null
 ) returns bigint[]
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -80,10 +81,11 @@ declare
     v_details text[];
     v_retry_after_ms bigint[];
     v_words text[];
+    v_transition_ids bigint[];
 begin
     with held as materialized (
         select
-            l.order_id, l.token, l.claimed_at, l.provider_version, o.order_number, o.created_at, o.state, o.settled_by, o.attempt,
+            l.order_id, l.token, l.claimed_at, l.provider_version, l.rung, o.order_number, o.created_at, o.state, o.settled_by, o.attempt,
             o.tries, o.faults, o.reference, o.amount, o.currency, o.provider_id,
             given.fault, given.http_status, given.body, given.detail, given.duration_ms, given.retry_after_s * 1000::bigint as retry_after_ms
         from (
@@ -108,6 +110,7 @@ begin
         join reconcile.providers as p on p.provider_id = asked.provider_id
         cross join lateral (
             select case
+                when p_sidecar_id = 0 and p.kind = 'http' then jsonb_populate_record(p, p.webhook - '{evidence,order_number_path}'::text[])
                 when p.version = asked.provider_version then p
                 else (
                     select jsonb_populate_record(p, v.settings)
@@ -120,7 +123,12 @@ begin
     answered as materialized (
         select
             held.*, policy.provider, policy.never_kept, policy.deadline_ms, policy.not_found_grace_ms,
-            reconcile.wire_outcome(held.fault, held.http_status, nullif((policy.provider).http_outcomes, '{}')) as wire,
+            -- Without a sidecar there was no wire: a row of this database or a webhook's payload is read as it is.
+            case
+                when p_sidecar_id <> 0 or held.fault is not null
+                    then reconcile.wire_outcome(held.fault, held.http_status, nullif((policy.provider).http_outcomes, '{}'))
+                when held.body is null then 'not_found'
+            end as wire,
             reconcile._parsed(held.body) as answer
         from held
         join policy on policy.provider_id = held.provider_id and policy.provider_version = held.provider_version
@@ -197,13 +205,27 @@ begin
             r.*, d.*, nextval('reconcile.check_ids') as check_id,
             r.wire is null and r.answer is not null and coalesce(r.said_reference = r.reference, true) as about_this_order,
             clock_timestamp() as answered_at,
-            clock_timestamp() + make_interval(secs => d.next_delay_ms / 1000.0) as next_check_at
+            -- A webhook that came meanwhile may know more than this answer.
+            clock_timestamp() + make_interval(secs => case when r.rung and d.to_state <> 'refunded' then 0 else d.next_delay_ms end / 1000.0)
+                as next_check_at
         from read as r
-        cross join lateral reconcile.decide(
-            r.state, r.settled_by, r.attempt, r.tries, r.faults,
-            (extract(epoch from r.claimed_at - r.created_at) * 1000)::bigint, r.order_number, r.outcome, r.retry_after_ms,
-            (r.provider).schedule, (r.provider).max_tries, r.deadline_ms, r.not_found_grace_ms, (r.provider).not_found_as,
-            (r.provider).gives_up_as, (r.provider).late_success, (r.provider).late_watch, (r.provider).refund_watch
+        cross join lateral (
+            select decision.*
+            from reconcile.decide(
+                r.state, r.settled_by, r.attempt, r.tries, r.faults,
+                (extract(epoch from r.claimed_at - r.created_at) * 1000)::bigint, r.order_number, r.outcome, r.retry_after_ms,
+                (r.provider).schedule, (r.provider).max_tries, r.deadline_ms, r.not_found_grace_ms, (r.provider).not_found_as,
+                (r.provider).gives_up_as, (r.provider).late_success, (r.provider).late_watch, (r.provider).refund_watch
+            ) as decision
+            where p_problem is null
+            union all
+            -- What would follow can't be done: the order stays, until it is tried for the last time.
+            select
+                case when p_postponed_ms is null then 'review' else r.state end,
+                case when p_postponed_ms is null then 'provider' else r.settled_by end, p_postponed_ms,
+                format('what follows from %s could not be done%s', r.outcome, case when p_postponed_ms is not null then ', so nothing changed' end),
+                r.attempt, r.tries, r.faults
+            where p_problem is not null
         ) as d
     ),
     moved as (
@@ -226,7 +248,7 @@ begin
         insert into reconcile.recorded_checks (
             order_id, check_id, answered_at, claimed_at, duration_ms, provider_id, provider_version, sidecar_id, token,
             fault, http_status, detail, response, provider_status, outcome, retry_after_ms,
-            from_state, from_settled_by, from_attempt, from_tries, from_faults, to_state, reason, next_check_at
+            from_state, from_settled_by, from_attempt, from_tries, from_faults, to_state, reason, problem, next_check_at
         )
         select
             j.order_id, j.check_id, j.answered_at, j.claimed_at, j.duration_ms, j.provider_id, j.provider_version, p_sidecar_id, j.token,
@@ -237,7 +259,7 @@ begin
                 else coalesce(reconcile.redact(j.body, j.never_kept)::jsonb, j.answer)
             end,
             j.word, j.outcome, j.retry_after_ms,
-            j.state, j.settled_by, j.attempt, j.tries, j.faults, j.to_state, j.reason, j.next_check_at
+            j.state, j.settled_by, j.attempt, j.tries, j.faults, j.to_state, j.reason, left(p_problem, 1000), j.next_check_at
         from judged as j
     ),
     told as (
@@ -245,6 +267,7 @@ begin
         select j.order_id, j.answered_at, j.state, j.to_state, j.settled_as, j.check_id, j.reason
         from judged as j
         where j.to_state <> j.state
+        returning transition_id
     ),
     freed as (
         delete from reconcile.leases as l using judged as j where l.order_id = j.order_id
@@ -257,21 +280,31 @@ begin
         order by j.next_check_at
     )
     select
-        array_agg(j.order_id), array_agg(j.provider_id), array_agg(j.outcome), array_agg(left(coalesce(j.remark, j.reason), 500)),
-        array_agg(j.retry_after_ms), array_agg(j.word)
-    into v_applied, v_provider_ids, v_outcomes, v_details, v_retry_after_ms, v_words
+        array_agg(j.order_id), array_agg(j.provider_id) filter (where p_sidecar_id <> 0 or (j.provider).kind = 'sql'), array_agg(j.outcome),
+        array_agg(left(coalesce(j.remark, j.reason), 500)), array_agg(j.retry_after_ms), array_agg(j.word), (select array_agg(told.transition_id) from told)
+    into v_applied, v_provider_ids, v_outcomes, v_details, v_retry_after_ms, v_words, v_transition_ids
     from judged as j;
-    if v_applied is not null then
+    -- A webhook is no call.
+    if v_provider_ids is not null then
         perform reconcile._note_ended_calls(v_provider_ids, clock_timestamp(), v_outcomes, v_details, v_retry_after_ms, v_words);
+    end if;
+    -- A preview, by the id -1, has no effects.
+    if v_transition_ids is not null and p_sidecar_id >= 0 then
+        if p_problem is null then
+            delete from reconcile.recorded_failures as f where f.order_id = any (v_applied);
+        end if;
+        perform reconcile._carry_out(v_transition_ids, p_ends_here);
+        perform reconcile._tell_listeners();
     end if;
     return v_applied;
 end
 $$;
 
 comment on function reconcile._apply_report(
-    bigint, bigint[], bigint[], text[], integer[], text[], text[], integer[], integer[]
+    bigint, bigint[], bigint[], text[], integer[], text[], text[], integer[], integer[], boolean, text, bigint
 ) is
-    'Reads, judges and applies a batch; answers the orders that were applied. Stale and locked ones are left out.';
+    'Reads, judges and applies a batch; answers the orders that were applied. Stale and locked ones are left out. With a problem, the '
+    'answers are kept and nothing follows from them: asked again after so many ms, or, without a time, for a person to review.';
 
 -- An answer that could not be applied: its order is asked about again, and the audit says why.
 create function reconcile._postpone(p_sidecar_id bigint, p_order_id bigint, p_token bigint, p_problem text) returns boolean
@@ -296,12 +329,12 @@ begin
         reconcile.schedule_delay_ms('then 30s growing by 2 up to 10m', v_order.attempt, v_order.order_number) / 1000.0);
     insert into reconcile.recorded_checks (
         order_id, check_id, claimed_at, provider_id, provider_version, sidecar_id, token, detail, outcome,
-        from_state, from_settled_by, from_attempt, from_tries, from_faults, to_state, reason, next_check_at
+        from_state, from_settled_by, from_attempt, from_tries, from_faults, to_state, reason, problem, next_check_at
     )
     values (
         v_order.order_id, nextval('reconcile.check_ids'), v_lease.claimed_at, v_lease.provider_id, v_lease.provider_version,
         p_sidecar_id, p_token, left(p_problem, 1000), 'provider_error', v_order.state, v_order.settled_by, v_order.attempt,
-        v_order.tries, v_order.faults, v_order.state, 'the answer could not be applied, so nothing changed', v_next_check_at
+        v_order.tries, v_order.faults, v_order.state, 'the answer could not be applied, so nothing changed', left(p_problem, 1000), v_next_check_at
     );
     delete from reconcile.leases as l where l.order_id = p_order_id;
     insert into reconcile.due_checks (order_id, provider_id, due_at) values (p_order_id, v_order.provider_id, v_next_check_at);
@@ -312,6 +345,122 @@ $$;
 
 comment on function reconcile._postpone(bigint, bigint, bigint, text) is
     'Has an order asked about again whose answer could not be applied; false when the order is locked or the lease gone.';
+
+-- One order whose answer could not be applied, or whose effects failed.
+create function reconcile._put_off(
+    p_sidecar_id bigint, p_order_id bigint, p_token bigint, p_fault text, p_http_status integer, p_body text, p_detail text,
+    p_duration_ms integer, p_retry_after_s integer, p_ends_here boolean, p_sqlstate text, p_problem text
+) returns bigint[]
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    -- A lock that somebody holds is waited out; it says nothing against the effect.
+    v_waits boolean := p_sqlstate in ('RC011', '55P03', '40P01', '40001');
+    v_failed reconcile.recorded_failures;
+    v_order_number text;
+    v_outcome text;
+    v_applied bigint[];
+    v_context text;
+begin
+    select o.order_number into v_order_number
+    from reconcile.tracked_orders as o
+    join reconcile.leases as l on l.order_id = o.order_id and l.token = p_token and l.sidecar_id = p_sidecar_id
+    where o.order_id = p_order_id
+    for update of o, l skip locked;
+    if not found then
+        return '{}';
+    end if;
+    insert into reconcile.recorded_failures as f (order_id, failures, waits, sqlstate, problem)
+    values (p_order_id, 1 - v_waits::integer, v_waits::integer, p_sqlstate, left(p_problem, 1000))
+    on conflict (order_id) do update
+    set failures = f.failures + excluded.failures, waits = f.waits + excluded.waits, sqlstate = excluded.sqlstate,
+        problem = excluded.problem, failed_at = excluded.failed_at
+    returning f.* into v_failed;
+    begin
+        v_applied := reconcile._apply_report(
+            p_sidecar_id, array[p_order_id], array[p_token], array[p_fault], array[p_http_status], array[p_body], array[p_detail],
+            array[p_duration_ms], array[p_retry_after_s], p_ends_here, format('%s: %s', p_sqlstate, p_problem),
+            case
+                when v_waits then reconcile.schedule_delay_ms('then 2s growing by 2 up to 1m', v_failed.waits - 1, v_order_number)
+                when v_failed.failures < (select s.effect_tries from reconcile.settings as s)
+                    then reconcile.schedule_delay_ms('then 5s growing by 2 up to 10m', v_failed.failures - 1, v_order_number)
+            end
+        );
+        if p_sqlstate = 'RC013' then
+            v_outcome := (
+                select c.outcome from reconcile.recorded_checks as c where c.order_id = p_order_id order by c.check_id desc limit 1
+            );
+            if reconcile._yield_to_application(p_order_id, v_outcome) then
+                delete from reconcile.recorded_failures as f where f.order_id = p_order_id;
+            end if;
+        end if;
+    exception
+        when others or assert_failure then
+            get stacked diagnostics v_context = pg_exception_context;
+            if reconcile._is_own_trouble(sqlstate, v_context) then
+                raise;
+            end if;
+            raise warning 'the answer about order % could not be applied: % (%)', v_order_number, p_problem, p_sqlstate;
+            v_applied := case when reconcile._postpone(p_sidecar_id, p_order_id, p_token, format('%s: %s', p_sqlstate, p_problem))
+                then array[p_order_id] end;
+    end;
+    return coalesce(v_applied, '{}');
+end
+$$;
+
+comment on function reconcile._put_off(bigint, bigint, bigint, text, integer, text, text, integer, integer, boolean, text, text) is
+    'Records that an answer could not be carried out, and when its order is asked about again; answers the order, if its lease was there.';
+
+-- A batch as one, or in halves until what can't be applied stands alone: it costs itself a retry and the others nothing.
+create function reconcile._settle(
+    p_sidecar_id bigint,
+    p_order_ids bigint[], p_tokens bigint[], p_faults text[], p_http_statuses integer[], p_bodies text[],
+    p_details text[], p_durations_ms integer[], p_retry_after_s integer[], p_ends_here boolean
+) returns bigint[]
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_applied bigint[];
+    v_count integer := coalesce(cardinality(p_order_ids), 0);
+    v_half integer := v_count / 2;
+    v_context text;
+begin
+    begin
+        v_applied := reconcile._apply_report(
+            p_sidecar_id, p_order_ids, p_tokens, p_faults, p_http_statuses, p_bodies, p_details, p_durations_ms, p_retry_after_s,
+            p_ends_here
+        );
+        return coalesce(v_applied, '{}');
+    exception
+        when others or assert_failure or query_canceled then
+            get stacked diagnostics v_context = pg_exception_context;
+            -- A sidecar whose report takes too long hands it in again by halves. An order whose effects take so long by themselves is put
+            -- off like one whose effects fail.
+            if reconcile._is_own_trouble(sqlstate, v_context) and (sqlstate <> '57014' or p_sidecar_id = 0 or v_count > 1) then
+                raise;
+            end if;
+            if v_count <= 1 then
+                return reconcile._put_off(
+                    p_sidecar_id, p_order_ids[1], p_tokens[1], p_faults[1], p_http_statuses[1], p_bodies[1], p_details[1],
+                    p_durations_ms[1], p_retry_after_s[1], p_ends_here, sqlstate, sqlerrm
+                );
+            end if;
+    end;
+    return reconcile._settle(
+        p_sidecar_id, p_order_ids[:v_half], p_tokens[:v_half], p_faults[:v_half], p_http_statuses[:v_half], p_bodies[:v_half],
+        p_details[:v_half], p_durations_ms[:v_half], p_retry_after_s[:v_half], p_ends_here
+    ) || reconcile._settle(
+        p_sidecar_id, p_order_ids[v_half + 1:], p_tokens[v_half + 1:], p_faults[v_half + 1:], p_http_statuses[v_half + 1:],
+        p_bodies[v_half + 1:], p_details[v_half + 1:], p_durations_ms[v_half + 1:], p_retry_after_s[v_half + 1:], p_ends_here
+    );
+end
+$$;
+
+comment on function reconcile._settle(
+    bigint, bigint[], bigint[], text[], integer[], text[], text[], integer[], integer[], boolean
+) is
+    'Applies a batch of answers, all but those that can''t be; answers the orders that were applied or put off. Constraints that are '
+    'deferred are looked at where the transaction ends with it.';
 
 -- Answers to test_provider. Kept as they came, but for what is never stored, until their caller has read them.
 create function reconcile._report_tests(
@@ -362,34 +511,9 @@ declare
     v_applied bigint[] := '{}';
     v_stale bigint := 0;
 begin
-    begin
-        v_applied := reconcile._apply_report(
-            p_sidecar_id, p_order_ids, p_tokens, p_faults, p_http_statuses, p_bodies, p_details, p_durations_ms, p_retry_after_s
-        );
-    exception when others then
-        -- The database's own trouble says nothing of any row: the sidecar keeps the batch and reports it again.
-        if left(sqlstate, 2) in ('40', '53', '55', '57', '58') then
-            raise;
-        end if;
-        -- Off the hot path: one of the batch can't be applied, so each is tried by itself.
-        for place in 1 .. coalesce(cardinality(p_order_ids), 0) loop
-            begin
-                v_applied := v_applied || reconcile._apply_report(
-                    p_sidecar_id, p_order_ids[place:place], p_tokens[place:place], p_faults[place:place], p_http_statuses[place:place],
-                    p_bodies[place:place], p_details[place:place], p_durations_ms[place:place], p_retry_after_s[place:place]
-                );
-            exception when others then
-                if left(sqlstate, 2) in ('40', '53', '55', '57', '58') then
-                    raise;
-                end if;
-                raise warning 'the answer about order % could not be applied: % (%)', p_order_ids[place], sqlerrm, sqlstate;
-                if reconcile._postpone(p_sidecar_id, p_order_ids[place], p_tokens[place], format('%s: %s', sqlstate, sqlerrm)) then
-                    v_applied := v_applied || p_order_ids[place];
-                end if;
-            end;
-        end loop;
-    end;
-    v_applied := coalesce(v_applied, '{}');
+    v_applied := reconcile._settle(
+        p_sidecar_id, p_order_ids, p_tokens, p_faults, p_http_statuses, p_bodies, p_details, p_durations_ms, p_retry_after_s, true
+    );
     if exists (select from unnest(p_order_ids) as given (order_id) where given.order_id < 0) then
         v_applied := v_applied || reconcile._report_tests(
             p_sidecar_id, p_order_ids, p_tokens, p_faults, p_http_statuses, p_bodies, p_details, p_durations_ms

@@ -64,6 +64,10 @@ begin
     if to_regclass('reconcile.recorded_checks_' || to_char(clock_timestamp() at time zone 'UTC' + interval '1 month', 'YYYY_MM')) is null then
         perform reconcile._ensure_partitions();
     end if;
+    -- What a bulk load has only noted; the rest of the search is for the schedule.
+    if exists (select from reconcile.arrivals) then
+        perform reconcile._take_in_all('300 milliseconds', false);
+    end if;
     -- Without claims nobody else would count what has ended.
     if exists (select from reconcile.ended_calls) then
         perform from reconcile.provider_traffic as t order by t.provider_id for update;

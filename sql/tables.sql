@@ -12,7 +12,9 @@ create table reconcile.settings (
     checks_kept interval not null default '400 days' check (checks_kept >= '1 day'),
     runs_kept interval not null default '30 days' check (runs_kept >= '1 hour'),
     stuck_after interval not null default '1 hour' check (stuck_after >= '1 second'),
-    last_check_within interval not null default '1 hour' check (last_check_within >= '1 second')
+    last_check_within interval not null default '1 hour' check (last_check_within >= '1 second'),
+    effect_tries integer not null default 10 check (effect_tries between 1 and 1000),
+    era integer not null default 0 check (era between 0 and 32767)
 );
 
 insert into reconcile.settings default values;
@@ -22,6 +24,8 @@ create function reconcile._replace_settings() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
+    -- Another cluster counts its transactions anew: what is written from here on comes after all that was brought along.
+    new.era := 1 + greatest(new.era, (select s.era from reconcile.settings as s));
     delete from reconcile.settings;
     return new;
 end
@@ -40,13 +44,20 @@ comment on column reconcile.settings.stuck_after is 'An order open for longer sh
 comment on column reconcile.settings.last_check_within is
     'An order this far past its deadline that could not be asked about goes to review.';
 
+comment on column reconcile.settings.effect_tries is
+    'An order whose hook or write-back failed this often goes to review.';
+comment on column reconcile.settings.era is
+    'Counts the clusters that the database has lived in, so that events keep their order: see reconcile._write_position.';
+
 create sequence reconcile.provider_ids as integer;
 
 create table reconcile.providers (
     provider_id integer primary key default nextval('reconcile.provider_ids'),
     name text not null unique,
     version integer not null default 1,
-    url text not null,
+    kind text not null default 'http' check (kind in ('http', 'sql')),
+    url text,
+    lookup text,
     headers jsonb not null default '{}',
     auth jsonb not null default '{"kind": "none"}',
     method text not null default 'GET',
@@ -82,16 +93,23 @@ create table reconcile.providers (
     concurrency integer not null default 16,
     breaker_after integer not null default 10,
     timeout interval not null default '10 seconds',
+    webhook jsonb not null default '{}',
     paused_at timestamptz,
     paused_by text,
-    paused_reason text
+    paused_reason text,
+    check ((kind = 'http') = (url is not null)),
+    check ((kind = 'sql') = (lookup is not null))
 );
 
 comment on table reconcile.providers is 'Who knows the truth about an order: one row each, written by a DBA, checked when it is written.';
 comment on column reconcile.providers.provider_id is 'The provider inside the queue.';
 comment on column reconcile.providers.name is 'The provider''s name, used in every call.';
 comment on column reconcile.providers.version is 'Counts the changes; every check names the version that it was made by.';
-comment on column reconcile.providers.url is 'URL template (RFC 6570) with {order_number} and {reference}.';
+comment on column reconcile.providers.kind is 'http: asked by a sidecar; sql: a function or a table of this database answers.';
+comment on column reconcile.providers.url is 'URL template (RFC 6570) with {order_number} and {reference}; NULL for kind sql.';
+comment on column reconcile.providers.lookup is 'Kind sql: the function or the table that answers; see reconcile.lookups.';
+comment on column reconcile.providers.webhook is
+    'How webhooks count: {} as a doorbell; {"evidence": true, "status_path": …} as evidence, read by these fields over the row''s.';
 comment on column reconcile.providers.method is 'GET or POST.';
 comment on column reconcile.providers.body is 'What a POST carries: {"json": …} or {"form": {…}}, with the URL''s variables in its texts.';
 comment on column reconcile.providers.variables is 'Constants for the templates, such as {"merchant_id": "M-1"}.';
@@ -261,11 +279,15 @@ create table reconcile.tracked_orders (
     created_at timestamptz not null,
     tracked_at timestamptz not null default clock_timestamp(),
     state_changed_at timestamptz not null default clock_timestamp(),
+    attachment_id integer,
     check ((settled_by is null) = (state in ('pending', 'processing')))
 ) with (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02);
 
 create index tracked_orders_open on reconcile.tracked_orders (provider_id, created_at) where state in ('pending', 'processing');
 create index tracked_orders_in_review on reconcile.tracked_orders (state_changed_at) where state = 'review';
+create index tracked_orders_reference on reconcile.tracked_orders (reference, provider_id) where reference is not null;
+create index tracked_orders_attached on reconcile.tracked_orders (attachment_id, order_id)
+    where attachment_id is not null and state in ('pending', 'processing', 'review');
 
 comment on table reconcile.tracked_orders is 'The orders that are kept true.';
 comment on column reconcile.tracked_orders.order_id is 'The order inside the ledger.';
@@ -289,6 +311,7 @@ comment on column reconcile.tracked_orders.faults is 'Checks without an answer, 
 comment on column reconcile.tracked_orders.created_at is 'When the application created it: deadlines and grace count from here.';
 comment on column reconcile.tracked_orders.tracked_at is 'When it became known here.';
 comment on column reconcile.tracked_orders.state_changed_at is 'Since when it is in its state.';
+comment on column reconcile.tracked_orders.attachment_id is 'The attached table that its row stands in; NULL when it was tracked by hand.';
 
 create table reconcile.due_checks (
     order_id bigint primary key,
@@ -316,7 +339,8 @@ create table reconcile.leases (
     sidecar_id bigint not null,
     claimed_at timestamptz not null,
     expires_at timestamptz not null,
-    awaited boolean not null
+    awaited boolean not null,
+    rung boolean not null default false
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 
 create index leases_expiry on reconcile.leases (expires_at);
@@ -330,6 +354,7 @@ comment on column reconcile.leases.sidecar_id is 'Who asks.';
 comment on column reconcile.leases.claimed_at is 'Since when.';
 comment on column reconcile.leases.expires_at is 'From when on the order goes back to the queue.';
 comment on column reconcile.leases.awaited is 'Whether a person waits for the answer.';
+comment on column reconcile.leases.rung is 'Whether a webhook came meanwhile: the answer may be older, so it is asked again at once.';
 
 create sequence reconcile.sidecar_ids;
 

@@ -63,10 +63,10 @@ begin
         )
         returning o.order_id into v_order_id;
         insert into reconcile.leases (order_id, token, provider_id, provider_version, sidecar_id, claimed_at, expires_at, awaited)
-        values (v_order_id, 0, p_provider.provider_id, p_provider.version, 0, clock_timestamp(), clock_timestamp(), true);
+        values (v_order_id, 0, p_provider.provider_id, p_provider.version, -1, clock_timestamp(), clock_timestamp(), true);
         perform reconcile._apply_report(
-            0, array[v_order_id], array[0::bigint], array[p_fault], array[p_http_status], array[p_body], array[p_detail],
-            array[0], array[null::integer]
+            -1, array[v_order_id], array[0::bigint], array[p_fault], array[p_http_status], array[p_body], array[p_detail],
+            array[0], array[null::integer], false
         );
         select p_request, c.http_status, c.response, c.provider_status,
             (reconcile._matching_rule(p_provider.rules, c.response))::text,
@@ -75,9 +75,9 @@ begin
         from reconcile.recorded_checks as c
         where c.order_id = v_order_id;
         -- All of it was only to see.
-        raise exception using errcode = 'RC000';
+        raise exception using errcode = 'RCDRY';
     exception
-        when sqlstate 'RC000' then
+        when sqlstate 'RCDRY' then
             return v_answer;
     end;
 end

@@ -2,21 +2,65 @@
 -- Requires: providers.
 
 create function reconcile._order(p_order_number text) returns reconcile.tracked_orders
-language plpgsql stable set search_path = pg_catalog, pg_temp
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_order reconcile.tracked_orders;
+    v_attachment_id integer;
 begin
     select o.* into v_order from reconcile.tracked_orders as o where o.order_number = p_order_number;
-    if not found then
+    if not found and not current_setting('transaction_read_only')::boolean then
+        -- A row that nobody told of yet: taken in when somebody asks for it.
+        for v_attachment_id in select a.attachment_id from reconcile.attachments as a order by a.attachment_id loop
+            begin
+                perform reconcile._follow(v_attachment_id, array[p_order_number]);
+            exception
+                -- Its number can't be one of that table, or the table has changed.
+                when others then null;
+            end;
+        end loop;
+        select o.* into v_order from reconcile.tracked_orders as o where o.order_number = p_order_number;
+    end if;
+    if v_order.order_id is null then
         raise exception 'there is no order %', coalesce(quote_literal(left(p_order_number, 80)), 'NULL')
-            using errcode = 'RC001', hint = 'Orders are watched from reconcile.track_order on; reconcile.orders shows them.';
+            using errcode = 'RC001', hint = 'Orders are watched from reconcile.track_order or attach_table on; reconcile.orders shows them.';
     end if;
     return v_order;
 end
 $$;
 
 comment on function reconcile._order(text) is 'An order by its number, or an error that says so.';
+
+-- Why an order can't be watched, in one place for those that are handed over and those of attached tables.
+create function reconcile._order_problem(
+    p_provider_id integer, p_order_number text, p_reference text, p_amount numeric, p_currency text, p_created_at timestamptz
+) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_name text;
+    v_url text;
+    v_variables jsonb;
+begin
+    select p.name, p.url, p.variables into v_name, v_url, v_variables from reconcile.providers as p where p.provider_id = p_provider_id;
+    return case
+        when p_order_number is null or length(p_order_number) not between 1 and 500
+            then format('an order number has 1 to 500 characters, and this one %s', coalesce(length(p_order_number)::text, 'is NULL'))
+        when length(p_reference) not between 1 and 500
+            then format('a reference has 1 to 500 characters, and this one %s', length(p_reference))
+        when p_reference is null and v_url ~ '[{][^}]*reference[^}]*[}]'
+            then format('provider %s asks by reference, and the order has none', v_name)
+        when p_amount = 'NaN' or abs(p_amount) >= 1e20 or scale(trim_scale(p_amount)) > 12 then format('%s is not an amount', p_amount)
+        when p_currency !~ '^[A-Za-z]{3}$' then format('%L is not a currency of three letters', left(p_currency, 20))
+        when not isfinite(p_created_at) or p_created_at > clock_timestamp() + interval '1 day' then format('created_at is %s', p_created_at)
+        when v_url is not null and reconcile.request_url(v_url, p_order_number, p_reference, v_variables) is null
+            then format('provider %s can''t be asked about it: its URL can''t be built of this order number and reference', v_name)
+    end;
+end
+$$;
+
+comment on function reconcile._order_problem(integer, text, text, numeric, text, timestamptz) is
+    'Why an order can''t be watched; NULL when it can.';
 
 create function reconcile.track_order(
     order_number text,
@@ -35,22 +79,12 @@ declare
     v_provider reconcile.providers := reconcile._provider(track_order.provider);
     v_order reconcile.tracked_orders;
     v_created_at timestamptz := coalesce(track_order.created_at, clock_timestamp());
-    v_problem text := case
-        when track_order.order_number is null or length(track_order.order_number) not between 1 and 500
-            then format('an order number has 1 to 500 characters, and this one %s', coalesce(length(track_order.order_number)::text, 'is NULL'))
-        when length(track_order.reference) not between 1 and 500
-            then format('a reference has 1 to 500 characters, and this one %s', length(track_order.reference))
-        when track_order.reference is null and v_provider.url ~ '[{][^}]*reference[^}]*[}]'
-            then format('provider %s asks by reference, and the order has none', v_provider.name)
-        when track_order.amount = 'NaN' or abs(track_order.amount) >= 1e20 or scale(trim_scale(track_order.amount)) > 12
-            then format('%s is not an amount', track_order.amount)
-        when track_order.currency !~ '^[A-Za-z]{3}$' then format('%L is not a currency of three letters', left(track_order.currency, 20))
-        when track_order.state is null or track_order.state not in ('pending', 'processing')
-            then format('%L is not a state that an order can begin in: use pending or processing', left(track_order.state, 20))
-        when not isfinite(v_created_at) or v_created_at > clock_timestamp() + interval '1 day' then format('created_at is %s', v_created_at)
-        when reconcile.request_url(v_provider.url, track_order.order_number, track_order.reference, v_provider.variables) is null
-            then format('provider %s can''t be asked about it: its URL can''t be built of this order number and reference', v_provider.name)
-    end;
+    v_problem text := coalesce(
+        reconcile._order_problem(v_provider.provider_id, track_order.order_number, track_order.reference, track_order.amount,
+            track_order.currency, v_created_at),
+        case when track_order.state is null or track_order.state not in ('pending', 'processing')
+            then format('%L is not a state that an order can begin in: use pending or processing', left(track_order.state, 20)) end
+    );
 begin
     if v_problem is not null then
         raise exception 'order %: %', coalesce(quote_literal(left(track_order.order_number, 80)), 'NULL'), v_problem
@@ -72,6 +106,7 @@ begin
                 v_created_at + make_interval(secs => reconcile.schedule_delay_ms(v_provider.schedule, 0, track_order.order_number) / 1000.0)
             )
         );
+        perform reconcile._answer_early_webhooks(array[v_order.order_id]);
         return true;
     end if;
     v_order := reconcile._order(track_order.order_number);
@@ -96,6 +131,7 @@ declare
     v_order reconcile.tracked_orders := reconcile._order(resolve_order.order_number);
     v_open boolean := resolve_order.state in ('pending', 'processing');
     v_lease reconcile.leases;
+    v_transition_id bigint;
 begin
     if resolve_order.state is null
         or resolve_order.state not in ('pending', 'processing', 'succeeded', 'failed', 'cancelled', 'refunded', 'review')
@@ -115,7 +151,8 @@ begin
         attempt = 0, tries = 0, faults = 0
     where o.order_id = v_order.order_id;
     insert into reconcile.transitions (order_id, from_state, to_state, cause, reason)
-    values (v_order.order_id, v_order.state, resolve_order.state, 'operator', resolve_order.reason);
+    values (v_order.order_id, v_order.state, resolve_order.state, 'operator', resolve_order.reason)
+    returning transition_id into v_transition_id;
     delete from reconcile.due_checks as d where d.order_id = v_order.order_id;
     -- A check in flight loses its lease: its late answer changes nothing that a person has decided.
     delete from reconcile.leases as l where l.order_id = v_order.order_id returning l.* into v_lease;
@@ -127,6 +164,10 @@ begin
         insert into reconcile.due_checks (order_id, provider_id, due_at)
         values (v_order.order_id, v_order.provider_id, clock_timestamp());
     end if;
+    delete from reconcile.recorded_failures as f where f.order_id = v_order.order_id;
+    -- What follows from it happens now or the decision does not: the person reads why.
+    perform reconcile._carry_out(array[v_transition_id], false);
+    perform reconcile._tell_listeners();
 end
 $$;
 

@@ -192,7 +192,7 @@ begin
     cross join lateral (
         select t.faults >= reconcile._breaker_limit(p.breaker_after, t.last_fault) as is_open
     ) as breaker
-    where p.paused_at is null and (p_provider_ids is null or p.provider_id = any (p_provider_ids));
+    where p.paused_at is null and p.kind = 'http' and (p_provider_ids is null or p.provider_id = any (p_provider_ids));
 end
 $$;
 

@@ -89,6 +89,8 @@ select
     o.last_outcome, o.last_checked_at, d.due_at as next_check_at,
     case
         when o.state = 'review' then 'a person has to decide: reconcile.resolve_order'
+            || coalesce('; what follows from the provider''s word failed: ' || f.problem, '')
+        when f.order_id is not null then format('what follows from the provider''s word fails: %s', f.problem)
         when p.paused_at is not null then 'the provider is paused: ' || p.paused_reason
         when o.faults > 0 then format('%s checks in a row had no answer (%s)', o.faults, o.last_outcome)
         when o.last_checked_at is null then 'it was never asked about: is a sidecar running?'
@@ -97,6 +99,7 @@ select
 from reconcile.providers as p
 join reconcile.tracked_orders as o on o.provider_id = p.provider_id
 left join reconcile.due_checks as d on d.order_id = o.order_id
+left join reconcile.recorded_failures as f on f.order_id = o.order_id
 where (o.state in ('pending', 'processing') and o.created_at < (select clock_timestamp()) - (select s.stuck_after from reconcile.settings as s))
    or o.state = 'review';
 
@@ -132,7 +135,7 @@ comment on column reconcile.order_history.check_id is 'The check.';
 create view reconcile.checks as
 select
     o.order_number, c.check_id, c.answered_at, p.name as provider, c.provider_version, c.outcome, c.http_status, c.fault,
-    c.provider_status, c.detail, c.response, c.duration_ms, c.from_state, c.to_state, c.reason, c.next_check_at, s.name as sidecar
+    c.provider_status, c.detail, c.response, c.duration_ms, c.from_state, c.to_state, c.reason, c.problem, c.next_check_at, s.name as sidecar
 from reconcile.recorded_checks as c
 join reconcile.tracked_orders as o on o.order_id = c.order_id
 join reconcile.providers as p on p.provider_id = c.provider_id
@@ -154,6 +157,7 @@ comment on column reconcile.checks.duration_ms is 'How long the call took, in mi
 comment on column reconcile.checks.from_state is 'From where.';
 comment on column reconcile.checks.to_state is 'To where.';
 comment on column reconcile.checks.reason is 'Why.';
+comment on column reconcile.checks.problem is 'What kept the decision from being carried out; nothing changed then.';
 comment on column reconcile.checks.next_check_at is 'When it is asked about next; NULL when it is not.';
 comment on column reconcile.checks.sidecar is 'Who asked.';
 
@@ -251,7 +255,7 @@ select 'no_sidecar' as alert, 'critical' as severity, null::text as subject, max
     'no sidecar is running: no provider is asked. Start reconcile-sidecar.' as message
 from reconcile.registered_sidecars as s
 having coalesce(bool_and(s.stopped_at is not null or s.heartbeat_at <= (select clock_timestamp()) - reconcile._sidecar_alive_within()), true)
-   and exists (select from reconcile.providers)
+   and exists (select from reconcile.providers as p where p.kind = 'http')
 union all
 select 'provider_' || h.health, case h.health when 'paused' then 'warning' else 'critical' end, h.name,
     coalesce(h.paused_at, h.last_fault_at),
@@ -297,12 +301,82 @@ where exists (
     select from reconcile.recorded_checks_otherwise as c where c.answered_at > (select clock_timestamp()) - interval '1 day'
 )
 union all
+select 'attached_table_gone', 'critical', a.relation::text, null,
+    'the attached table is gone: its orders can''t be written back; select reconcile.detach_table(' || a.relation::oid || ')'
+from reconcile.attachments as a
+where not exists (select from pg_class as c where c.oid = a.relation)
+union all
+select 'attached_column_missing', 'critical', format('%s.%I', a.relation, gone.column_name), s.problem_at,
+    format('the column is gone, renamed or dropped; no order is lost meanwhile. Rename it back, or detach %s and attach it with its new columns', a.relation)
+from reconcile.attachments as a
+join reconcile.attachment_sweeps as s on s.attachment_id = a.attachment_id
+join pg_class as c on c.oid = a.relation
+cross join lateral (
+    select named.column_name
+    from (
+        values (a.order_number), (a.reference), (a.status), (a.amount), (a.currency), (a.created_at)
+        union
+        select assigned.key from jsonb_each(a.write) as written, jsonb_each(written.value) as assigned
+        union
+        select captured.value #>> '{}' from jsonb_each(a.capture) as captured
+    ) as named (column_name)
+    where named.column_name is not null and reconcile._column_type(a.relation, named.column_name) is null
+) as gone
+union all
+select 'attached_table_unreadable', 'critical', a.relation::text, s.problem_at, format('its rows can''t be looked at: %s', s.problem)
+from reconcile.attachments as a
+join reconcile.attachment_sweeps as s on s.attachment_id = a.attachment_id
+where s.problem is not null
+union all
+select 'attached_index_missing', 'warning', a.relation::text, null,
+    format('rows that no trigger told of are not looked for without an index: %s', missing.index)
+from reconcile.attachments as a
+cross join lateral reconcile._missing_index(a) as missing (index)
+where missing.index is not null
+union all
+select 'rows_not_watched', 'warning', a.relation::text, min(u.noted_at),
+    format('%s rows can''t be watched, %s for one: %s; see reconcile.unwatched_rows', count(*), quote_literal(min(u.order_number)),
+        (array_agg(u.problem order by u.order_number))[1])
+from reconcile.refused_rows as u
+join reconcile.attachments as a on a.attachment_id = u.attachment_id
+group by a.relation
+union all
+select 'effects_failing', 'warning', p.name, min(f.first_failed_at),
+    format('hooks or write-backs of %s orders fail, the latest: %s %s; see reconcile.failed_effects', count(*),
+        (array_agg(f.sqlstate order by f.failed_at desc))[1], (array_agg(f.problem order by f.failed_at desc))[1])
+from reconcile.recorded_failures as f
+join reconcile.tracked_orders as o on o.order_id = f.order_id
+join reconcile.providers as p on p.provider_id = o.provider_id
+group by p.name
+union all
+select 'webhooks_without_order', 'warning', p.name, min(w.received_at),
+    format('%s events are about orders that are not known: see reconcile.webhooks', count(*))
+from reconcile.received_webhooks as w
+join reconcile.providers as p on p.provider_id = w.provider_id
+where w.order_id is null and w.received_at < (select clock_timestamp()) - interval '1 day'
+group by p.name
+union all
+select 'endpoint_disabled', 'critical', e.name, e.disabled_at,
+    'answered 410 (gone), so nothing is sent to it any more: remove it, or resume it with reconcile.resume_endpoint'
+from reconcile.event_endpoints as e
+where e.disabled_at is not null
+union all
+select 'endpoint_failing', 'critical', e.name, coalesce(e.last_success_at, e.added_at),
+    format('%s attempts in a row failed. The latest: %s', e.faults, e.last_problem)
+from reconcile.event_endpoints as e
+where e.faults >= 5 and e.disabled_at is null and e.paused_at is null
+union all
+select 'deliveries_parked', 'warning', d.endpoint, min(d.parked_at),
+    format('%s events were not taken: see reconcile.parked_deliveries, send them again with reconcile.replay_events', count(*))
+from reconcile.parked_deliveries as d
+group by d.endpoint
+union all
 select 'old_snapshot', 'warning', holder.subject, holder.since, holder.message
 from reconcile._vacuum_holders() as holder;
 
 comment on view reconcile.alerts is 'What a person on call has to know; empty when all is well.';
 comment on column reconcile.alerts.alert is 'What kind.';
 comment on column reconcile.alerts.severity is 'critical or warning.';
-comment on column reconcile.alerts.subject is 'Which provider, process or transaction.';
+comment on column reconcile.alerts.subject is 'Which provider, endpoint, process or transaction.';
 comment on column reconcile.alerts.since is 'Since when.';
 comment on column reconcile.alerts.message is 'What is wrong, and what would do.';

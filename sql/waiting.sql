@@ -73,10 +73,13 @@ begin
         return format('a %s transaction can''t see the answer; the check is queued: look again in a new transaction',
             current_setting('transaction_isolation'));
     end if;
+    if exists (select from reconcile.providers as p where p.provider_id = p_provider_id and p.kind = 'sql' and p.paused_at is null) then
+        return 'a read-only transaction can''t settle it; the check is made by the next reconcile_stale_orders';
+    end if;
     if not exists (
         select from reconcile.registered_sidecars as s
         where s.stopped_at is null and s.heartbeat_at > clock_timestamp() - reconcile._sidecar_alive_within()
-    ) then
+    ) and exists (select from reconcile.providers as p where p.provider_id = p_provider_id and p.kind = 'http') then
         return 'no sidecar is running, so nobody can ask the provider; the check is queued';
     end if;
     return (
@@ -122,7 +125,17 @@ begin
                 v_before.state, date_trunc('second', v_before.state_changed_at), v_before.settled_by)
         )::reconcile.reconciled_order;
     end if;
-    v_message := reconcile._obstacle(v_before.provider_id);
+    if exists (select from reconcile.providers as p where p.provider_id = v_before.provider_id and p.kind = 'sql' and p.paused_at is null)
+        and not current_setting('transaction_read_only')::boolean
+    then
+        -- This database knows: it is asked here and now, and the answer is part of the caller's transaction.
+        perform reconcile._settle_here(array[v_before.order_id], false);
+        v_message := 'the order is locked by a transaction that has not ended; ask again after it';
+        v_until := v_began_at;
+        v_requested := true;
+    else
+        v_message := reconcile._obstacle(v_before.provider_id);
+    end if;
     loop
         -- One statement, so that the order and what is under way for it are seen at one moment.
         select
@@ -162,7 +175,7 @@ begin
     end loop;
     select o.* into v_now from reconcile.tracked_orders as o where o.order_id = v_before.order_id;
     if v_now.last_checked_at > v_began_at then
-        select c.reason || coalesce(': ' || c.detail, '') into v_message
+        select c.reason || coalesce(': ' || coalesce(c.problem, c.detail), '') into v_message
         from reconcile.recorded_checks as c
         where c.order_id = v_before.order_id
         order by c.check_id desc

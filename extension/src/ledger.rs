@@ -13,9 +13,14 @@ extension_sql_file!(
 );
 extension_sql_file!("../../sql/audit.sql", name = "audit", requires = ["tables"]);
 extension_sql_file!(
+    "../../sql/declarations.sql",
+    name = "declarations",
+    requires = ["audit"]
+);
+extension_sql_file!(
     "../../sql/provider_checks.sql",
     name = "provider_checks",
-    requires = ["audit"]
+    requires = ["declarations"]
 );
 extension_sql_file!(
     "../../sql/providers.sql",
@@ -33,9 +38,64 @@ extension_sql_file!(
     requires = ["traffic"]
 );
 extension_sql_file!(
+    "../../sql/attachments.sql",
+    name = "attachments",
+    requires = ["tracking"]
+);
+extension_sql_file!(
+    "../../sql/following.sql",
+    name = "following",
+    requires = ["attachments"]
+);
+extension_sql_file!(
+    "../../sql/searching.sql",
+    name = "searching",
+    requires = ["following"]
+);
+extension_sql_file!(
+    "../../sql/hooks.sql",
+    name = "hooks",
+    requires = ["searching"]
+);
+extension_sql_file!(
+    "../../sql/effects.sql",
+    name = "effects",
+    requires = ["hooks"]
+);
+extension_sql_file!(
+    "../../sql/attaching.sql",
+    name = "attaching",
+    requires = ["effects"]
+);
+extension_sql_file!(
     "../../sql/claim.sql",
     name = "claim",
-    requires = ["tracking"]
+    requires = ["attaching"]
+);
+extension_sql_file!(
+    "../../sql/events.sql",
+    name = "events",
+    requires = ["claim"]
+);
+extension_sql_file!(
+    "../../sql/endpoints.sql",
+    name = "endpoints",
+    requires = ["events"]
+);
+extension_sql_file!(
+    "../../sql/messages.sql",
+    name = "messages",
+    requires = ["endpoints"]
+);
+extension_sql_file!(
+    "../../sql/deliveries.sql",
+    name = "deliveries",
+    requires = ["messages"]
+);
+extension_sql_file!(
+    "../../sql/endpoint_views.sql",
+    name = "endpoint_views",
+    requires = ["deliveries"]
 );
 extension_sql_file!(
     "../../sql/report.sql",
@@ -43,9 +103,19 @@ extension_sql_file!(
     requires = ["claim"]
 );
 extension_sql_file!(
+    "../../sql/lookups.sql",
+    name = "lookups",
+    requires = ["report"]
+);
+extension_sql_file!(
+    "../../sql/webhooks.sql",
+    name = "webhooks",
+    requires = ["lookups"]
+);
+extension_sql_file!(
     "../../sql/sidecars.sql",
     name = "sidecars",
-    requires = ["report"]
+    requires = ["webhooks"]
 );
 extension_sql_file!(
     "../../sql/housekeeping.sql",
@@ -65,12 +135,17 @@ extension_sql_file!(
 extension_sql_file!(
     "../../sql/views.sql",
     name = "views",
-    requires = ["testing"]
+    requires = ["testing", "endpoint_views"]
+);
+extension_sql_file!(
+    "../../sql/application_views.sql",
+    name = "application_views",
+    requires = ["views"]
 );
 extension_sql_file!(
     "../../sql/explain.sql",
     name = "explain",
-    requires = ["views"]
+    requires = ["application_views"]
 );
 
 // The presets: one provider, one file, one function. None needs another.

@@ -1,7 +1,8 @@
 //! pg_reconcile, the judge: what SQL asks Rust, one row at a time.
 //!
 //! Every function here answers from its arguments alone and reads no table; the ledger around them is SQL, in `sql/`.
-//! The one exception is [`wake`], which starts a background worker for a caller who waits.
+//! Two exceptions change something: [`wake`] starts a background worker for a caller who waits, and [`settings`] holds settings
+//! while code of the application runs.
 //!
 //! | module       | the question it answers                                             |
 //! |--------------|---------------------------------------------------------------------|
@@ -17,6 +18,7 @@
 //! | [`money`]    | what amount does the answer say, exactly?                           |
 //! | [`redact`]   | what must not be stored?                                            |
 //! | [`wake`]     | how does a waiting caller get a request committed?                  |
+//! | [`settings`] | how is code of the application kept from changing settings?         |
 //!
 //! The SQL declarations stand by hand in `sql/judge.sql`: they are promises that upgrades have to keep, so they are
 //! written where a reader of the schema looks for them.
@@ -30,6 +32,7 @@ pub mod redact;
 pub mod request;
 pub mod rules;
 pub mod schedule;
+pub mod settings;
 pub mod state;
 pub mod wake;
 pub mod wire;

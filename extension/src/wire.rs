@@ -8,7 +8,7 @@ use pgrx::prelude::*;
 use serde_json::{Map, Value};
 
 closed_set! {
-    /// What can go wrong between the sidecar and the provider. The sidecar uses the same words.
+    /// What can go wrong on the way to an answer. The sidecar uses the same words; the last is this database's own.
     Fault {
         /// The name could not be resolved.
         Dns = "dns",
@@ -34,6 +34,8 @@ closed_set! {
         TokenRefused = "token_refused",
         /// The token endpoint's answer holds no token.
         TokenUnreadable = "token_unreadable",
+        /// The function or table of this database that answers raised an error.
+        LookupFailed = "lookup_failed",
     }
 }
 
@@ -59,7 +61,13 @@ pub fn outcome_of(
         return Some(match Fault::from_word(word) {
             Some(Fault::Dns | Fault::Connect | Fault::Tls | Fault::Timeout) => Outcome::Unreachable,
             Some(Fault::Broken) if http_status.is_none() => Outcome::Unreachable,
-            Some(Fault::Broken | Fault::TooLarge | Fault::NotText | Fault::TokenUnreadable)
+            Some(
+                Fault::Broken
+                | Fault::TooLarge
+                | Fault::NotText
+                | Fault::TokenUnreadable
+                | Fault::LookupFailed,
+            )
             | None => Outcome::ProviderError,
             Some(
                 Fault::Blocked | Fault::SecretMissing | Fault::BadRequest | Fault::TokenRefused,

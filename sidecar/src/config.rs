@@ -24,6 +24,10 @@ pub(crate) struct Settings {
     #[arg(long, env = "RECONCILE_SLOTS", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     pub(crate) slots: u32,
 
+    /// The most events on their way to endpoints at one time; 0 leaves deliveries to other sidecars
+    #[arg(long, env = "RECONCILE_DELIVERY_SLOTS", default_value_t = 32, value_parser = clap::value_parser!(u32).range(0..=5_000))]
+    pub(crate) delivery_slots: u32,
+
     /// Hosts that may be asked over plain http and at private addresses: host or host:port,
     /// separated by commas. All others need https and a public address
     #[arg(long, env = "RECONCILE_ALLOW_HOSTS", default_value = "")]
@@ -143,6 +147,8 @@ mod tests {
     #[test]
     fn limits_are_enforced() {
         assert!(parse(&["--slots", "0"]).is_err());
+        assert_eq!(parse(&["--delivery-slots", "0"]).unwrap().delivery_slots, 0);
+        assert!(parse(&["--delivery-slots", "5001"]).is_err());
         assert!(parse(&["--stop-timeout", "-1"]).is_err());
         assert!(parse(&["--stop-timeout", "nan"]).is_err());
         assert!(parse(&["--http-address", "9090"]).is_err());

@@ -1,10 +1,10 @@
 //! Owns one session with PostgreSQL: opening it, a time limit on every call, and closing it. Coming
 //! back after a loss is the line's work.
 
-use std::{future::poll_fn, sync::Arc, time::Duration};
+use std::{future::poll_fn, time::Duration};
 
 use metrics::counter;
-use tokio::{sync::Notify, time::timeout};
+use tokio::time::timeout;
 use tokio_postgres::{
     AsyncMessage, CancelToken, Client, Row,
     types::{ToSql, Type},
@@ -15,6 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::{
     database_url::{Protection, Target},
     failure::Failure,
+    listener::Ears,
     tls::{TlsError, client_config},
 };
 
@@ -55,8 +56,8 @@ impl Database {
         self.target.describe()
     }
 
-    /// Opens a session; `notified` hears of every NOTIFY that it receives.
-    pub(crate) async fn open(&self, notified: Option<Arc<Notify>>) -> Result<Session, Failure> {
+    /// Opens a session; `ears` hear of every NOTIFY that it receives.
+    pub(crate) async fn open(&self, ears: Option<Ears>) -> Result<Session, Failure> {
         let connect = self.target.config.connect(self.tls.clone());
         let (client, mut connection) = timeout(CALL_LIMIT, connect)
             .await
@@ -64,10 +65,12 @@ impl Database {
         let driver = tokio::spawn(async move {
             while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
                 match message {
-                    Ok(AsyncMessage::Notification(_)) => {
-                        counter!("reconcile_notifications_total").increment(1);
-                        if let Some(notified) = &notified {
-                            notified.notify_one();
+                    Ok(AsyncMessage::Notification(call)) => {
+                        let channel = call.channel().to_owned();
+                        counter!("reconcile_notifications_total", "channel" => channel)
+                            .increment(1);
+                        if let Some(ears) = &ears {
+                            ears.hear(call.channel());
                         }
                     }
                     Ok(AsyncMessage::Notice(notice)) => {

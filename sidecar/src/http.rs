@@ -176,7 +176,8 @@ impl Caller {
     }
 }
 
-fn late(what: &str) -> CallError {
+/// A call that took too long.
+pub(crate) fn late(what: &str) -> CallError {
     CallError::new(Fault::Timeout, what)
 }
 
@@ -201,7 +202,7 @@ fn text(mut body: Vec<u8>) -> Result<String, CallError> {
 }
 
 /// Short, on one line, and storable.
-fn presentable(detail: &str) -> String {
+pub(crate) fn presentable(detail: &str) -> String {
     let plain = |char: char| if char.is_control() { ' ' } else { char };
     detail.chars().map(plain).take(MAX_DETAIL_CHARS).collect()
 }

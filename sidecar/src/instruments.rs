@@ -7,7 +7,7 @@ use std::{
         LazyLock, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use metrics::{
@@ -33,6 +33,10 @@ pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(
             Matcher::Full("reconcile_call_seconds".to_owned()),
+            &CALL_SECONDS,
+        )?
+        .set_buckets_for_metric(
+            Matcher::Full("reconcile_delivery_seconds".to_owned()),
             &CALL_SECONDS,
         )?
         .install_recorder()?;
@@ -90,6 +94,15 @@ fn describe() {
     describe_counter!(
         "reconcile_notifications_total",
         "Wake-up calls received from PostgreSQL"
+    );
+    describe_counter!(
+        "reconcile_deliveries_total",
+        "Attempts to deliver an event, by endpoint and what follows: delivered, retry, parked, disabled or stale"
+    );
+    describe_histogram!(
+        "reconcile_delivery_seconds",
+        Unit::Seconds,
+        "Time of a whole attempt, by endpoint"
     );
     // Counters that should be seen as 0 before their first event, so that alerts on them work.
     for name in [
@@ -163,6 +176,45 @@ impl ProviderInstruments {
             && self.warned[fault as usize]
                 .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
+    }
+}
+
+/// The numbers of one endpoint.
+pub(crate) struct EndpointInstruments {
+    label: String,
+    seconds: Histogram,
+    warned: Option<Instant>,
+}
+
+impl EndpointInstruments {
+    /// The instruments of `endpoint`, which share the label `other` past 200 endpoints.
+    pub(crate) fn of(endpoint: &str) -> Self {
+        static SEEN: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
+        let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let label = label(&mut seen, endpoint);
+        Self {
+            seconds: histogram!("reconcile_delivery_seconds", "endpoint" => label.clone()),
+            label,
+            warned: None,
+        }
+    }
+
+    /// Counts one attempt.
+    pub(crate) fn count(&self, result: &'static str, time: Duration) {
+        self.seconds.record(time.as_secs_f64());
+        counter!("reconcile_deliveries_total", "endpoint" => self.label.clone(), "result" => result)
+            .increment(1);
+    }
+
+    /// Whether a failure is worth a warning now: the first time, and then once a minute.
+    pub(crate) fn worth_a_warning(&mut self) -> bool {
+        let worth = self
+            .warned
+            .is_none_or(|warned| warned.elapsed() >= WARN_EVERY);
+        if worth {
+            self.warned = Some(Instant::now());
+        }
+        worth
     }
 }
 

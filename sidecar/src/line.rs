@@ -12,15 +12,13 @@ use std::{
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use metrics::counter;
-use tokio::{
-    sync::Notify,
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 use tokio_postgres::Row;
 
 use crate::{
     database::{Database, Parameters, Session},
     failure::{Failure, Remedy},
+    listener::Ears,
 };
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -38,7 +36,7 @@ pub(crate) struct Line {
     name: &'static str,
     session: Option<Session>,
     connected: Arc<AtomicBool>,
-    notified: Option<Arc<Notify>>,
+    ears: Option<Ears>,
     was_open: bool,
     opened_at: Instant,
     pauses: Option<ExponentialBackoff>,
@@ -53,7 +51,7 @@ impl Line {
             name,
             session: None,
             connected: Arc::default(),
-            notified: None,
+            ears: None,
             was_open: false,
             opened_at: Instant::now(),
             pauses: None,
@@ -61,9 +59,9 @@ impl Line {
         }
     }
 
-    /// The same line, whose notifications are told to `notified`.
-    pub(crate) fn telling(mut self, notified: Arc<Notify>) -> Self {
-        self.notified = Some(notified);
+    /// The same line, whose notifications are told to `ears`.
+    pub(crate) fn telling(mut self, ears: Ears) -> Self {
+        self.ears = Some(ears);
         self
     }
 
@@ -82,7 +80,7 @@ impl Line {
             if self.session.is_some() {
                 return;
             }
-            match self.database.open(self.notified.clone()).await {
+            match self.database.open(self.ears.clone()).await {
                 Ok(session) => self.opened(session),
                 Err(failure) => {
                     tracing::warn!(connection = self.name, database = self.database.describe(), error = %failure,

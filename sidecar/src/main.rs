@@ -25,12 +25,16 @@
 //! - [`transport`]: the way out; [`guard`], [`special_purpose`], [`resolver`]: where it may lead
 //! - [`sign`]: how a call proves who it is, a module for each way; [`secrets`]: by which secrets
 //! - [`reporter`], [`batch`]: hands the findings back
+//!
+//! One event's way
+//! - [`courier`]: claims, posts and reports what the application's endpoints are to be told
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod batch;
 mod claimer;
 mod config;
+mod courier;
 mod database;
 mod database_url;
 mod failure;

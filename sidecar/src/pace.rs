@@ -18,6 +18,9 @@ const LONGEST_IDLE_UNTOLD: Duration = Duration::from_secs(1);
 /// claimed a few at a time.
 const SHORTEST_IDLE: Duration = Duration::from_millis(5);
 
+/// The shortest time between two looks that many small calls ask for.
+const BETWEEN_CALLS: Duration = Duration::from_millis(25);
+
 /// The longest time between two looks when something is due that can't be claimed, such as a row
 /// that another session has locked.
 const LONGEST_BLOCKED: Duration = Duration::from_millis(500);
@@ -84,6 +87,11 @@ impl Pace {
     /// Somebody called.
     pub(crate) fn look_now(&mut self) {
         self.next_look = Instant::now();
+    }
+
+    /// Somebody called who may call often: a quiet moment is waited for, and no longer.
+    pub(crate) fn called(&mut self) {
+        self.next_look = self.next_look.min(self.last_look + BETWEEN_CALLS);
     }
 
     /// Slots came back.
@@ -206,6 +214,17 @@ mod tests {
         assert!(pace.is_hungry());
         advance(100 * MS).await;
         pace.freed();
+        assert!(!pace.is_waiting());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_calls_make_few_looks() {
+        let mut pace = Pace::new();
+        pace.found_nothing(None, true);
+        pace.called();
+        assert_eq!(pause(&pace), BETWEEN_CALLS);
+        advance(2 * BETWEEN_CALLS).await;
+        pace.called();
         assert!(!pace.is_waiting());
     }
 

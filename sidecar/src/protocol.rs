@@ -1,5 +1,7 @@
 //! Owns the SQL functions that the sidecar may call, one Rust function each. This is all that it
-//! ever says to the database, besides LISTEN.
+//! ever says to the database, besides LISTEN. Those for sending events are in [`deliveries`].
+
+pub(crate) mod deliveries;
 
 use serde_json::Value;
 use tokio_postgres::{Row, types::Type};

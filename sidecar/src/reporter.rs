@@ -114,9 +114,11 @@ impl Reporter {
                 Ok(refused) => self.acknowledged(batch, refused),
                 Err(failure) => {
                     failure.log("report");
+                    // What takes too long may be one finding: what follows from it in the database.
+                    let too_long = matches!(failure, Failure::Silent(_)) && batch.len() > 1;
                     match failure.remedy() {
-                        Remedy::Reconnect | Remedy::Wait => waiting.push_front(batch),
-                        Remedy::GiveUp => {
+                        Remedy::Reconnect | Remedy::Wait if !too_long => waiting.push_front(batch),
+                        _ => {
                             for half in self.halves(batch, &failure).into_iter().rev() {
                                 waiting.push_front(half);
                             }

@@ -20,18 +20,19 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use crate::{
     claimer::{Claimer, Parts},
     config::{HttpAddress, Settings},
+    courier::{self, Courier, Poster},
     database::Database,
     database_url::{DatabaseUrlError, Target},
     health::{self, Pulse},
     http::Caller,
     instruments,
     line::Line,
-    listener::listen,
+    listener::{Ears, listen},
     reporter::Reporter,
     secrets::Secrets,
     slots::Slots,
     tls::{TlsError, read_authorities},
-    transport::Limits,
+    transport::{Limits, Transport},
     work::Worker,
 };
 
@@ -40,6 +41,9 @@ const BLOCKING_THREADS: usize = 32;
 
 /// What is left for the last reports after calls in flight were ended.
 const LAST_REPORTS: Duration = Duration::from_secs(5);
+
+/// An endpoint's answer says nothing: a longer one costs its connection.
+const DELIVERY_BODY_BYTES: usize = 65_536;
 
 /// Settings with which the sidecar can't start. A database that is down is none of them.
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +114,12 @@ async fn run(settings: Settings) -> Result<(), StartError> {
         connect_timeout: settings.connect_timeout,
         extra_roots,
     };
+    let delivery_limits = Limits {
+        slots: settings.delivery_slots,
+        max_body_bytes: DELIVERY_BODY_BYTES,
+        ..limits.clone()
+    };
+    let secrets = Secrets::new(settings.secrets_dir.clone());
     let caller = Caller::new(limits, Secrets::new(settings.secrets_dir))?;
     let wake = Arc::new(Notify::new());
     let sidecar = Arc::new(AtomicI64::new(0));
@@ -123,8 +133,30 @@ async fn run(settings: Settings) -> Result<(), StartError> {
         finish.clone(),
     );
     let reporter = AbortOnDropHandle::new(tokio::spawn(reporter.run()));
-    let ears = Line::new(database, "listen").telling(Arc::clone(&wake));
-    let listening = listen(ears, Arc::clone(&wake), Arc::clone(&pulse), stop.clone());
+    let events = (settings.delivery_slots > 0).then(|| Arc::new(Notify::new()));
+    let courier = events
+        .clone()
+        .map(|events| {
+            let parts = courier::Parts {
+                line: Line::new(Arc::clone(&database), "deliver"),
+                sidecar: Arc::clone(&sidecar),
+                slots: settings.delivery_slots,
+                wake: events,
+                poster: Arc::new(Poster::new(Transport::new(delivery_limits)?, secrets)),
+                pulse: Arc::clone(&pulse),
+                stop: stop.clone(),
+                stop_timeout: settings.stop_timeout,
+            };
+            Ok::<_, StartError>(tokio::spawn(Courier::new(parts).run()))
+        })
+        .transpose()?
+        .map(AbortOnDropHandle::new);
+    let ears = Ears {
+        due: Arc::clone(&wake),
+        events,
+    };
+    let line = Line::new(database, "listen").telling(ears.clone());
+    let listening = listen(line, ears, Arc::clone(&pulse), stop.clone());
     let listener = AbortOnDropHandle::new(tokio::spawn(listening));
     let mut claimer = Claimer::new(Parts {
         line: claims,
@@ -156,6 +188,10 @@ async fn run(settings: Settings) -> Result<(), StartError> {
         );
     }
     claimer.leave(worker.abandoned()).await;
+    if let Some(courier) = courier {
+        // It began to stop when the claimer did, and keeps to the same limits.
+        drop(timeout(settings.stop_timeout + LAST_REPORTS, courier).await);
+    }
     // It ended when the stop began; this waits for its goodbye.
     drop(timeout(LAST_REPORTS, listener).await);
     tracing::info!(drained, "stopped");

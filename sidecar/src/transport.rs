@@ -16,7 +16,8 @@ use crate::{
 /// before never meets that moment, where the request would be lost.
 const KEEP_IDLE: Duration = Duration::from_secs(15);
 
-/// What all requests of this process have in common.
+/// What all requests through one way out have in common.
+#[derive(Clone)]
 pub(crate) struct Limits {
     /// Hosts that the operator trusts.
     pub(crate) allowed: AllowList,

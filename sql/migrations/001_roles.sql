@@ -31,7 +31,8 @@ grant usage on schema reconcile to reconcile_app, reconcile_sidecar, reconcile_o
 
 -- The application: hands over orders, and asks about them.
 grant execute on function
-    reconcile.track_order(text, text, text, numeric, text, jsonb, timestamptz, text)
+    reconcile.track_order(text, text, text, numeric, text, jsonb, timestamptz, text),
+    reconcile.record_webhook(text, text, jsonb, text, text)
 to reconcile_app, reconcile_operator;
 
 -- The three calls live in the schema that CREATE EXTENSION was given.
@@ -65,8 +66,23 @@ grant execute on function
     reconcile.sidecar_provider(text, integer),
     reconcile.sidecar_report(bigint, bigint[], bigint[], text[], integer[], text[], text[], integer[], integer[]),
     reconcile.sidecar_release(bigint, bigint[], bigint[]),
-    reconcile.sidecar_stop(bigint)
+    reconcile.sidecar_stop(bigint),
+    reconcile.sidecar_claim_deliveries(bigint, integer),
+    reconcile.sidecar_next_delivery(),
+    reconcile.sidecar_report_deliveries(bigint, bigint[], bigint[], text[], integer[], text[], integer[], integer[]),
+    reconcile.sidecar_release_deliveries(bigint, bigint[], bigint[])
 to reconcile_sidecar;
+
+-- Events: whoever follows orders may read them; where they are sent is the operator's to say.
+grant execute on function reconcile.read_events(bigint, integer) to reconcile_app, reconcile_operator, reconcile_reader;
+grant execute on function
+    reconcile.add_endpoint(text, text, text, text[], interval, integer, integer, bigint),
+    reconcile.pause_endpoint(text, text),
+    reconcile.resume_endpoint(text),
+    reconcile.remove_endpoint(text),
+    reconcile.replay_events(text, bigint[])
+to reconcile_operator;
+grant select on reconcile.endpoints, reconcile.parked_deliveries to reconcile_reader, reconcile_operator;
 
 -- The operator: describes providers, decides about orders, keeps house; and reads.
 grant execute on function
@@ -74,10 +90,19 @@ grant execute on function
     reconcile.pause_provider(text, text),
     reconcile.resume_provider(text),
     reconcile.resolve_order(text, text, text),
+    reconcile.attach_table, reconcile.detach_table(regclass), reconcile.take_in(regclass, integer),
+    reconcile.add_hook(text, text, regprocedure, text), reconcile.remove_hook(text),
     reconcile.housekeep()
 to reconcile_operator;
+-- What is done later with the rights of who asked for it is declared first, in a row that knows the role.
+grant execute on function
+    reconcile._declare(text, jsonb), reconcile._add_provider(bigint), reconcile._alter_provider(bigint), reconcile._attach_table(bigint),
+    reconcile._add_hook(bigint)
+to reconcile_operator;
+grant insert (declaration_id, what, arguments) on reconcile.declarations to reconcile_operator;
+grant usage on sequence reconcile.declaration_ids to reconcile_operator;
 -- Not how long the audit is kept: who decides about orders does not decide about their evidence.
-grant select, update (runs_kept, stuck_after, last_check_within) on reconcile.settings to reconcile_operator;
+grant select, update (runs_kept, stuck_after, last_check_within, effect_tries) on reconcile.settings to reconcile_operator;
 
 -- The presets: one function a provider, installed with the extension.
 do $$
@@ -86,7 +111,7 @@ declare
 begin
     for v_preset in
         select p.oid from pg_catalog.pg_proc as p
-        where p.pronamespace = 'reconcile'::regnamespace and p.proname ~ '^add_' and p.proname <> 'add_provider'
+        where p.pronamespace = 'reconcile'::regnamespace and p.proname ~ '^add_' and p.proname not in ('add_provider', 'add_endpoint')
     loop
         execute format('grant execute on function %s to reconcile_operator', v_preset);
     end loop;
@@ -96,10 +121,14 @@ $$;
 -- Readers: the views, and an order's story.
 grant select on
     reconcile.orders, reconcile.stale_orders, reconcile.stuck_orders, reconcile.order_history, reconcile.checks,
-    reconcile.runs, reconcile.provider_health, reconcile.sidecars, reconcile.alerts
+    reconcile.runs, reconcile.provider_health, reconcile.sidecars, reconcile.alerts, reconcile.webhooks, reconcile.attached_tables,
+    reconcile.unwatched_rows, reconcile.hooks, reconcile.lookups, reconcile.failed_effects
 to reconcile_reader, reconcile_operator;
 -- A view reads tables as its owner, and calls functions as its reader.
-grant execute on function reconcile._sidecar_alive_within(), reconcile._vacuum_holders() to reconcile_reader, reconcile_operator;
+grant execute on function
+    reconcile._sidecar_alive_within(), reconcile._vacuum_holders(), reconcile._column_type(regclass, text),
+    reconcile._missing_index(reconcile.attachments)
+to reconcile_reader, reconcile_operator;
 -- Good for trying a schedule, and for replaying a decision.
 grant execute on function reconcile.schedule_error(text), reconcile.schedule_delay_ms(text, integer, text), reconcile.decide
 to reconcile_reader, reconcile_operator;

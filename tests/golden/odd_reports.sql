@@ -31,7 +31,7 @@ select * from reconcile.sidecar_report(:sidecar_id, array[6, 7], (select array_a
     '{200,200}', array[:paid, :paid], null, null, null);
 
 select order_number, state, last_outcome, faults, next_check_at is not null as asked_again, in_flight from reconcile.orders order by order_number;
-select order_number, outcome, http_status, fault, detail, reason from reconcile.checks order by check_id;
+select order_number, outcome, http_status, fault, detail, reason, problem from reconcile.checks order by check_id;
 select order_number, from_state, to_state from reconcile.order_history order by order_number;
 select in_flight, faults from reconcile.provider_health;
 select reported, stale_reports from reconcile.sidecars;

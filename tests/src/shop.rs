@@ -4,6 +4,7 @@
 
 mod ledger;
 mod load;
+mod till;
 mod time;
 
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ use tokio_postgres::types::ToSql;
 
 pub use ledger::{Check, Order};
 pub use load::Load;
+pub use till::{Till, refusal};
 
 use crate::cluster::{self, Cluster, Contents, Database};
 use crate::sidecar::{self, Sidecar};
@@ -100,15 +102,23 @@ impl<'cluster> Shop<'cluster> {
     /// # Errors
     /// When there is no such database to be made, or no provider to be had.
     pub async fn open_in(cluster: &'cluster Cluster, name: &'cluster str) -> Result<Self> {
+        let shop = Self::bare_in(cluster, name).await?;
+        shop.add_provider("vendor", &shop.vendor, "").await?;
+        Ok(shop)
+    }
+
+    /// As [`Self::open_in`], and no provider is described yet: `vendor` only listens.
+    ///
+    /// # Errors
+    /// When there is no such database to be made, or no provider to be had.
+    pub async fn bare_in(cluster: &'cluster Cluster, name: &'cluster str) -> Result<Self> {
         let database = cluster.database(name, Contents::Extension).await?;
-        let shop = Self {
+        Ok(Self {
             database,
             client: database.connect().await?,
             vendor: Simulator::start()?,
             given: Mutex::default(),
-        };
-        shop.add_provider("vendor", &shop.vendor, "").await?;
-        Ok(shop)
+        })
     }
 
     /// A new superuser's connection, after the server was away.

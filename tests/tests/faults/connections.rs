@@ -84,7 +84,8 @@ async fn without_notifications_due_orders_are_found() -> Result<()> {
     let sidecar = shop.sidecar().await?;
     shop.track_aged("A", "10 minutes").await?;
     shop.becomes("A", "succeeded").await?;
-    assert!(sidecar.metric("reconcile_notifications_total", "").await? < 0.5);
+    let due = "channel=\"reconcile_due\"";
+    assert!(sidecar.metric("reconcile_notifications_total", due).await? < 0.5);
     Ok(())
 }
 

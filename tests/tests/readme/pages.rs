@@ -13,6 +13,18 @@ use crate::blocks::{Block, blocks, page};
 const VENDOR: &str = "https://api.vendor.example";
 const ORDER: &str = "ORD-1765360649-0E184E02";
 
+/// The application that the pages speak of.
+const SHOP: &str = r"
+    create schema shop authorization shop_operator;
+    set role shop_operator;
+    create table shop.orders (
+        id bigint generated always as identity primary key, number text unique, invoice_id text, txn_id text, pin text,
+        status text default 'processing', payment_status text, amount numeric, currency text, created_at timestamptz default now()
+    );
+    create table shop.transactions (order_no text primary key, status text);
+    create function shop.commit_order(order_number text, facts jsonb) returns void language sql as '';
+    reset role";
+
 /// What came of following a page.
 struct Followed {
     database: Database<'static>,
@@ -47,6 +59,7 @@ async fn follow(name: &str, database: &'static str) -> Result<Followed> {
         .get_or_try_init(|| Cluster::start_new(shop::settings()))
         .await?;
     let database = cluster.database(database, Contents::Extension).await?;
+    database.connect().await?.batch_execute(SHOP).await?;
     let vendor = Simulator::start()?;
     let mut settings = sidecar::Settings::new(&database.url_as("shop_sidecar"), vendor.address());
     settings

@@ -1,5 +1,5 @@
 -- A database in the middle of its life: providers in versions, orders in every state, checks in three partitions, leases
--- in flight, a run, and settings of its own.
+-- in flight, a run, events on their way to endpoints, and settings of its own.
 update reconcile.settings set checks_kept = '500 days', stuck_after = '2 hours';
 select reconcile.add_provider(
     'vendor', 'https://v.example/{order_number}{?reference}',
@@ -9,6 +9,10 @@ select reconcile.add_provider(
 select reconcile.alter_provider('vendor', timeout => '3 s', clear => '{deadline}');
 select reconcile.add_provider('other', 'https://o.example/{reference}', '{"paid": "succeeded"}');
 select reconcile.pause_provider('other', 'their maintenance');
+
+select reconcile.add_endpoint('shop', 'https://shop.example/hooks', 'SHOP_EVENTS', '{succeeded, failed, review}');
+select reconcile.add_endpoint('slow', 'https://slow.example/hooks', 'SHOP_EVENTS', timeout => '3 s');
+select reconcile.pause_endpoint('slow', 'their maintenance');
 
 select reconcile.track_order('ORD-' || n, 'vendor', 'inv ' || n, n + 0.5, 'USD', jsonb_build_object('customer', n),
     now() - n * interval '1 hour')
@@ -48,3 +52,14 @@ from reconcile.recorded_checks
 cross join (values ('2099-12-31 23:59:59+00'::timestamptz), (date_trunc('month', now()) + interval '1 month 1 day')) as other (at)
 where outcome = 'succeeded';
 select setval('reconcile.check_ids', 5000);
+
+-- One event is taken, one refused, one under way.
+do $$
+declare
+    v_leases record;
+begin
+    select array_agg(c.delivery_id) as delivery_ids, array_agg(c.token) as tokens into v_leases
+    from reconcile.sidecar_claim_deliveries(1, 3) as c;
+    perform reconcile.sidecar_report_deliveries(1, v_leases.delivery_ids[:2], v_leases.tokens[:2], null, '{200,500}', null, null, null);
+end
+$$;

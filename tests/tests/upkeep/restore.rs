@@ -13,11 +13,11 @@ use crate::cluster;
 use crate::migrations::RIGHTS;
 
 /// Rows of every table by name, as a hash; sequences, rights and triggers beside them. The sidecars' register is left
-/// out: it starts anew.
+/// out: it starts anew; and so is the era, since a restored database begins one.
 async fn everything(client: &Client) -> Result<BTreeMap<String, String>> {
     let relations = client
         .query(
-            "select oid::regclass::text, case relkind when 'S' then 'last_value, is_called' else '*' end from pg_class
+            "select oid::regclass::text, case when relkind = 'S' then 'last_value, is_called' when relname = 'settings' then 'to_jsonb(settings) - ''era''' else '*' end from pg_class
              where relnamespace = 'reconcile'::regnamespace and relkind in ('r', 'S') and relname <> 'registered_sidecars'",
             &[],
         )

@@ -1,0 +1,491 @@
+-- attach_table and detach_table: the functions and triggers of an attached table are made and taken away.
+--
+-- A table is attached by a role that has its owner's, and what touches the table belongs to that owner.
+-- Requires: effects.
+
+-- What is generated belongs to the table's owner, and is for nobody else to call.
+create function reconcile._hand_over(p_function text, p_owner name, p_comment text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+    execute format('comment on function reconcile_generated.%s is %L', p_function, p_comment);
+    execute format('revoke all on function reconcile_generated.%s from public', p_function);
+    execute format('alter function reconcile_generated.%s owner to %I', p_function, p_owner);
+end
+$$;
+
+comment on function reconcile._hand_over(text, name, text) is 'Gives a generated function its comment and its owner.';
+
+create function reconcile._make_row_functions(p_row reconcile.attachments, p_owner name) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_number_type text := reconcile._column_type(p_row.relation, p_row.order_number);
+    v_status_type text := reconcile._column_type(p_row.relation, p_row.status);
+    v_columns text;
+    v_function text;
+begin
+    v_columns := (
+        select string_agg(case when named.column_name is null then 'null::' || named.type else format('t.%I::text::%s', named.column_name, named.type) end, ', '
+            order by named.place)
+        from (
+            values (1, p_row.order_number, 'text'), (2, p_row.reference, 'text'), (3, p_row.amount, 'text'), (4, p_row.currency, 'text'),
+                (5, p_row.created_at, 'timestamptz'), (6, p_row.status, 'text')
+        ) as named (place, column_name, type)
+    );
+    -- A timestamp without a time zone means what it means to the one who attaches.
+    v_function := format('_rows_%s(text[])', p_row.attachment_id);
+    execute format(
+        'create function reconcile_generated._rows_%s(p_order_numbers text[]) returns setof reconcile.application_row '
+        'language plpgsql stable security definer set search_path = pg_catalog, pg_temp set timezone = %L set enable_seqscan = off as %L',
+        p_row.attachment_id, current_setting('TimeZone'),
+        format('begin return query select %s from %s as t where t.%I = any (p_order_numbers::%s[]); end', v_columns, p_row.relation,
+            p_row.order_number, v_number_type)
+    );
+    perform reconcile._hand_over(v_function, p_owner, format('Rows of %s by their order numbers.', p_row.relation));
+
+    v_function := format('_page_%s(text, text, integer)', p_row.attachment_id);
+    execute format(
+        'create function reconcile_generated._page_%s(p_status text, p_after text, p_limit integer) returns setof reconcile.application_row '
+        'language plpgsql stable security definer set search_path = pg_catalog, pg_temp set timezone = %L '
+        -- A plan for any status would walk the whole table in the order of its numbers.
+        'set plan_cache_mode = force_custom_plan as %L',
+        p_row.attachment_id, current_setting('TimeZone'),
+        format(
+            'begin if p_after is null then '
+            'return query select %1$s from %2$s as t where t.%3$I = p_status::%4$s and t.%5$I is not null order by t.%5$I limit p_limit; '
+            'else '
+            'return query select %1$s from %2$s as t where t.%3$I = p_status::%4$s and t.%5$I > p_after::%6$s order by t.%5$I limit p_limit; '
+            'end if; end',
+            v_columns, p_row.relation, p_row.status, v_status_type, p_row.order_number, v_number_type)
+    );
+    perform reconcile._hand_over(v_function, p_owner, format('The next rows of %s in a status.', p_row.relation));
+end
+$$;
+
+comment on function reconcile._make_row_functions(reconcile.attachments, name) is 'Makes the two functions that read an attached table.';
+
+create function reconcile._make_write_function(p_row reconcile.attachments, p_owner name) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_number_type text := reconcile._column_type(p_row.relation, p_row.order_number);
+    v_function text := format('_write_%s(text[], text[], text[], jsonb[], boolean)', p_row.attachment_id);
+    v_assignments text;
+    v_own text;
+    -- Where the table's own triggers expect to find things; not if anybody may put things there.
+    v_schema text := coalesce((
+        select format('%I,', n.nspname)
+        from pg_class as c
+        join pg_namespace as n on n.oid = c.relnamespace
+        where c.oid = p_row.relation and not has_schema_privilege('public', n.oid, 'create')
+    ), '');
+begin
+    v_assignments := (
+        select string_agg(format('%I = case %s else t.%I end', assigned.column_name, assigned.cases, assigned.column_name), ', ')
+        from (
+            select each.column_name, string_agg(each.one, ' ' order by each.one) as cases
+            from (
+                select assigned.key as column_name, format('when h.to_state = %L then %s', written.key,
+                    case
+                        when assigned.value = 'null' then 'null'
+                        else format('%L::%s', case when reconcile._column_type(p_row.relation, assigned.key) in ('json', 'jsonb')
+                            then assigned.value::text else assigned.value #>> '{}' end, reconcile._column_type(p_row.relation, assigned.key))
+                    end) as one
+                from jsonb_each(p_row.write) as written, jsonb_each(written.value) as assigned
+                union all
+                select captured.value #>> '{}', case
+                    when reconcile._column_type(p_row.relation, captured.value #>> '{}') in ('json', 'jsonb')
+                        then format('when h.found ? %1$L then (h.found -> %1$L)::%2$s', captured.key,
+                            reconcile._column_type(p_row.relation, captured.value #>> '{}'))
+                    else format('when h.found ? %1$L then (h.found ->> %1$L)::%2$s', captured.key,
+                        reconcile._column_type(p_row.relation, captured.value #>> '{}'))
+                end
+                from jsonb_each(p_row.capture) as captured
+            ) as each
+            group by each.column_name
+        ) as assigned
+    );
+    if v_assignments is null then
+        return;
+    end if;
+    -- A status that was written here for the state the order comes from is no decision of the application.
+    v_own := coalesce((
+        select string_agg(format('when %L then %L', written.key, written.value ->> p_row.status), ' ')
+        from jsonb_each(p_row.write) as written
+        where written.value ? p_row.status
+    ), 'when '''' then null');
+    execute format(
+        'create function reconcile_generated._write_%s(p_order_numbers text[], p_from_states text[], p_to_states text[], p_found jsonb[], p_ends_here boolean) '
+        'returns table (order_number text, verdict text) '
+        'language plpgsql security definer set search_path = pg_catalog, %s pg_temp set enable_seqscan = off as %L',
+        p_row.attachment_id, v_schema,
+        format($body$
+#variable_conflict use_column
+begin
+    -- A row that somebody has locked is not waited for.
+    return query
+    with given as materialized (
+        select g.* from unnest(p_order_numbers, p_from_states, p_to_states, p_found) as g (order_number, from_state, to_state, found)
+    ),
+    locked as materialized (
+        select t.%1$I as number, t.%1$I::text as order_number, t.%2$I::text as status
+        from %3$s as t
+        where t.%1$I = any (p_order_numbers::%4$s[])
+        for no key update of t skip locked
+    ),
+    held as materialized (
+        select g.order_number, g.to_state, g.found, l.number, l.status, count(*) over (partition by g.order_number) as rows,
+            l.status = any (%5$L::text[]) or l.status = (case g.from_state %6$s end) as is_ours
+        from given as g
+        join locked as l on l.order_number = g.order_number
+    ),
+    written as (
+        update %3$s as t set %7$s
+        from held as h
+        where t.%1$I = h.number and h.is_ours and h.rows = 1
+        returning h.order_number
+    )
+    select g.order_number,
+        case
+            when w.order_number is not null then 'written'
+            when h.rows > 1 then 'twice'
+            when h.order_number is null and exists (select from %3$s as t where t.%1$I = any (array[g.order_number]::%4$s[])) then 'locked'
+            when h.order_number is null then 'gone'
+            when h.is_ours then 'refused'
+            else 'decided'
+        end
+    from given as g
+    left join held as h on h.order_number = g.order_number
+    left join written as w on w.order_number = g.order_number;
+    if p_ends_here then
+        set constraints all immediate;
+        set constraints all deferred;
+    end if;
+end
+            $body$, p_row.order_number, p_row.status, p_row.relation, v_number_type, p_row.track, v_own, v_assignments)
+    );
+    perform reconcile._hand_over(v_function, p_owner,
+        format('Writes states back to %s, where its rows are still tracked; answers what came of each.', p_row.relation));
+end
+$$;
+
+comment on function reconcile._make_write_function(reconcile.attachments, name) is
+    'Makes the function that writes states back to an attached table, if anything is to be written.';
+
+create function reconcile._make_triggers(p_row reconcile.attachments, p_owner name) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+-- Who waits for this lock makes every writer of the table wait behind him.
+set lock_timeout = '5s'
+as $$
+declare
+    v_watched text := (
+        select string_agg(format('r.%I::text', named.column_name), ', ' order by named.place)
+        from unnest(array[p_row.order_number, p_row.status, p_row.reference, p_row.amount, p_row.currency]) with ordinality as named (column_name, place)
+        where named.column_name is not null
+    );
+    v_tracked text := format('r.%I::text = any (%L::text[])', p_row.status, p_row.track);
+    v_event record;
+begin
+    -- Never in the application's way: what can't be told now is looked for later.
+    execute format(
+        'create function reconcile_generated._tell_%s() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as %L',
+        p_row.attachment_id,
+        format($body$
+declare
+    v_order_numbers text[];
+begin
+    if tg_op = 'INSERT' then
+        v_order_numbers := array(select r.%2$I::text from new_rows as r where %4$s);
+    elsif tg_op = 'DELETE' then
+        v_order_numbers := array(select r.%2$I::text from old_rows as r where %4$s);
+    elsif tg_op = 'UPDATE' then
+        v_order_numbers := array(
+            select changed.%2$I
+            from (
+                (select %3$s from new_rows as r where %4$s except all select %3$s from old_rows as r where %4$s)
+                union
+                (select %3$s from old_rows as r where %4$s except all select %3$s from new_rows as r where %4$s)
+            ) as changed
+        );
+    end if;
+    perform reconcile._rows_changed(%1$s, v_order_numbers);
+    return null;
+exception
+    when others then
+        perform reconcile._rows_changed(%1$s, v_order_numbers, sqlerrm);
+        return null;
+end
+        $body$, p_row.attachment_id, p_row.order_number, v_watched, v_tracked)
+    );
+    perform reconcile._hand_over(format('_tell_%s()', p_row.attachment_id), p_owner, format('Tells which rows of %s have changed.', p_row.relation));
+    for v_event in
+        select event.*
+        from (
+            values ('insert', 'referencing new table as new_rows'), ('update', 'referencing old table as old_rows new table as new_rows'),
+                ('delete', 'referencing old table as old_rows'), ('truncate', '')
+        ) as event (name, rows)
+    loop
+        execute format('create trigger reconcile_tell_%s after %s on %s %s for each statement execute function reconcile_generated._tell_%s()',
+            v_event.name, v_event.name, p_row.relation, v_event.rows, p_row.attachment_id);
+    end loop;
+exception
+    when lock_not_available then
+        raise exception 'attach %: the table is in use by a transaction that has not ended for 5 s', p_row.relation
+            using errcode = 'RC009', hint = 'Nothing was changed. Look for it in pg_stat_activity, or try again at a quieter moment.';
+end
+$$;
+
+comment on function reconcile._make_triggers(reconcile.attachments, name) is 'Makes the triggers that tell which rows have changed.';
+
+-- Asked for nothing, the functions show by the owner's rights whether the statuses and values fit their columns.
+create function reconcile._try_out(p_row reconcile.attachments) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_level integer := reconcile._hold_settings();
+begin
+    execute format('select from reconcile_generated._rows_%s(%L)', p_row.attachment_id, '{}');
+    execute format('select from unnest(%L::text[]) as tracked, lateral reconcile_generated._page_%s(tracked, null, 1)', p_row.track, p_row.attachment_id);
+    if to_regprocedure(format('reconcile_generated._write_%s(text[], text[], text[], jsonb[], boolean)', p_row.attachment_id)) is not null then
+        execute format('select from reconcile_generated._write_%s(%2$L, %2$L, %2$L, %2$L, false)', p_row.attachment_id, '{}');
+    end if;
+    perform reconcile._give_back_settings(v_level);
+exception
+    when others then
+        raise exception 'attach %: %', p_row.relation, sqlerrm
+            using errcode = 'RC009', hint = 'A status, a value or a column does not fit its column''s type.';
+end
+$$;
+
+comment on function reconcile._try_out(reconcile.attachments) is 'Refuses an attachment whose functions fail.';
+
+create function reconcile._attach(p_row reconcile.attachments, p_with_triggers boolean) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_owner name := (select r.rolname from pg_class as c join pg_roles as r on r.oid = c.relowner where c.oid = p_row.relation);
+    v_problem text;
+begin
+    if not pg_has_role(p_row.attached_by, v_owner, 'USAGE') then
+        raise exception 'attach %: it belongs to %, and % has not that role', p_row.relation, v_owner, p_row.attached_by
+            using errcode = 'RC009', hint = 'A table is attached by its owner: states are written back with the owner''s rights.';
+    end if;
+    v_problem := reconcile._attachment_problem(p_row);
+    if v_problem is not null then
+        raise exception 'attach %: %', p_row.relation, v_problem
+            using errcode = 'RC009', hint = 'attach_table(…, dry_run => true) shows what would be done.';
+    end if;
+    insert into reconcile.attachment_sweeps (attachment_id) values (p_row.attachment_id);
+    execute format('grant usage on schema reconcile to %I', v_owner);
+    execute format('grant execute on function reconcile._rows_changed(integer, text[], text) to %I', v_owner);
+    perform reconcile._make_row_functions(p_row, v_owner);
+    perform reconcile._make_write_function(p_row, v_owner);
+    perform reconcile._try_out(p_row);
+    if p_with_triggers then
+        perform reconcile._make_triggers(p_row, v_owner);
+    end if;
+end
+$$;
+
+comment on function reconcile._attach(reconcile.attachments, boolean) is
+    'Makes the functions and triggers of an attachment, if its attached_by has the role of the table''s owner.';
+
+create function reconcile._attachment_of(p_declaration reconcile.declarations) returns reconcile.attachments
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_given jsonb := p_declaration.arguments;
+    v_row reconcile.attachments;
+begin
+    -- Columns that are not named are found by their usual names.
+    v_row := jsonb_populate_record(null::reconcile.attachments,
+        '{"write": {}, "capture": {}, "amount_unit": "major", "track": ["pending", "processing"]}' || v_given);
+    v_row.order_number := reconcile._usual_column(v_row.relation, v_row.order_number, '{order_number,number,order_no,order_id,id}');
+    v_row.reference := reconcile._usual_column(v_row.relation, v_row.reference,
+        '{reference,provider_reference,invoice_id,merchant_transaction_id,payment_intent_id,payment_id}');
+    v_row.status := reconcile._usual_column(v_row.relation, v_row.status, '{status,state}');
+    v_row.amount := reconcile._usual_column(v_row.relation, v_row.amount, '{amount,total,total_amount,price}');
+    v_row.currency := reconcile._usual_column(v_row.relation, v_row.currency, '{currency,currency_code}');
+    v_row.created_at := reconcile._usual_column(v_row.relation, v_row.created_at, '{created_at,created,inserted_at}');
+    v_row.attachment_id := nextval('reconcile.attachment_ids');
+    v_row.provider_id := (reconcile._provider(v_given ->> 'provider')).provider_id;
+    v_row.attached_by := p_declaration.declared_by;
+    v_row.attached_at := clock_timestamp();
+    return v_row;
+end
+$$;
+
+comment on function reconcile._attachment_of(reconcile.declarations) is 'The attachment that attach_table was called for.';
+
+create function reconcile._attach_table(p_declaration_id bigint) returns table (what text, detail text)
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_declaration reconcile.declarations := reconcile._declaration(p_declaration_id, 'attach_table');
+    v_dry_run boolean := coalesce((v_declaration.arguments ->> 'dry_run')::boolean, false);
+    v_row reconcile.attachments;
+begin
+    if v_declaration.arguments ->> 'relation' is null then
+        raise exception 'attach_table needs a table' using errcode = 'RC009', hint = 'As in attach_table(''shop.orders'', provider => ''vendor'').';
+    end if;
+    v_row := reconcile._attachment_of(v_declaration);
+    -- A dry run does what the real one would, up to the triggers, and takes it back.
+    begin
+        insert into reconcile.attachments select v_row.*;
+        perform reconcile._attach(v_row, not v_dry_run);
+        return query
+        select done.what, done.detail from reconcile._what_attaching_does(v_row) as done
+        union all
+        select 'rows', format('%s rows are to be watched now%s', reconcile._count_rows(v_row.attachment_id), case when not v_dry_run
+            then format(': they are taken in by and by, or at once by select * from reconcile.take_in(%L)', v_row.relation) end);
+        if v_dry_run then
+            raise exception 'a dry run' using errcode = 'RCDRY';
+        end if;
+    exception
+        when sqlstate 'RCDRY' then null;
+        when unique_violation then
+            raise exception 'attach %: it is attached already', v_row.relation
+                using errcode = 'RC009', hint = 'Detach it first: select reconcile.detach_table(…). Nothing is lost between the two.';
+        when not_null_violation then
+            raise exception 'attach %: %', v_row.relation, coalesce(reconcile._attachment_problem(v_row), sqlerrm)
+                using errcode = 'RC009', hint = 'attach_table(…, dry_run => true) shows what would be done.';
+    end;
+end
+$$;
+
+comment on function reconcile._attach_table(bigint) is 'Does what attach_table was called for, or tries it out; answers what.';
+
+create function reconcile._what_attaching_does(p_row reconcile.attachments) returns table (what text, detail text)
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return query
+    select 'watch', format('rows of %s whose %I is one of: %s; by order number %I%s%s%s%s', p_row.relation, p_row.status,
+        array_to_string(p_row.track, ', '), p_row.order_number, ', reference ' || quote_ident(p_row.reference),
+        ', amount ' || quote_ident(p_row.amount) || ' in ' || p_row.amount_unit || ' units',
+        ', currency ' || quote_ident(p_row.currency), ', created at ' || quote_ident(p_row.created_at))
+    union all
+    select 'write', format('%s: %s', written.key, (
+        select string_agg(format('%I = %s', assigned.key, assigned.value), ', ') from jsonb_each(written.value) as assigned
+    ))
+    from jsonb_each(p_row.write) as written
+    union all
+    select 'capture', format('%s into %I', captured.key, captured.value #>> '{}') from jsonb_each(p_row.capture) as captured
+    union all
+    select 'triggers', format('reconcile_tell_insert, _update, _delete and _truncate on %s', p_row.relation)
+    union all
+    select 'index missing', missing.index || '; until then rows that no trigger told of are not looked for'
+    from reconcile._missing_index(p_row) as missing (index)
+    where missing.index is not null;
+end
+$$;
+
+comment on function reconcile._what_attaching_does(reconcile.attachments) is 'What attaching a table comes to, a line each.';
+
+create function reconcile.attach_table(
+    relation regclass,
+    provider text,
+    order_number text default null,
+    reference text default null,
+    status text default null,
+    track text[] default null,
+    write jsonb default null,
+    capture jsonb default null,
+    amount text default null,
+    currency text default null,
+    created_at text default null,
+    amount_unit text default null,
+    created_after timestamptz default null,
+    dry_run boolean default false
+)
+returns table (what text, detail text)
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_variable
+begin
+    return query
+    select done.what, done.detail
+    from reconcile._attach_table(reconcile._declare('attach_table', jsonb_build_object(
+        'relation', relation::text, 'provider', provider, 'order_number', order_number, 'reference', reference, 'status', status,
+        'track', to_jsonb(track), 'write', write, 'capture', capture, 'amount', amount, 'currency', currency, 'created_at', created_at,
+        'amount_unit', amount_unit, 'created_after', created_after, 'dry_run', dry_run
+    ))) as done;
+end
+$$;
+
+comment on function reconcile.attach_table(
+    regclass, text, text, text, text, text[], jsonb, jsonb, text, text, text, text, timestamptz, boolean
+) is
+    'Watches an application''s own table from now on and writes states back to it; with dry_run, says what it would do. For the table''s owner.';
+
+create function reconcile._count_rows(p_attachment_id integer) returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_count bigint;
+    v_level integer := reconcile._hold_settings();
+begin
+    -- By the owner's function, and no further than it takes to know what one is in for.
+    execute format(
+        'select count(*) from (select from unnest((select track from reconcile.attachments where attachment_id = %1$s)) as tracked (status), '
+        'lateral reconcile_generated._page_%1$s(tracked.status, null, 1000000) limit 1000000) as rows', p_attachment_id
+    ) into v_count;
+    perform reconcile._give_back_settings(v_level);
+    return v_count;
+end
+$$;
+
+comment on function reconcile._count_rows(integer) is 'Rows of an attached table in a tracked status, a million at most.';
+
+create function reconcile.detach_table(relation regclass) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+-- As when it was attached: writers of the table wait behind who waits for it.
+set lock_timeout = '5s'
+as $$
+#variable_conflict use_column
+declare
+    v_row reconcile.attachments;
+    v_owner name;
+    v_function regprocedure;
+begin
+    select a.* into v_row from reconcile.attachments as a where a.relation = detach_table.relation for update;
+    if not found then
+        raise exception 'detach %: it is not attached', detach_table.relation
+            using errcode = 'RC009', hint = 'The attached tables are in reconcile.attached_tables.';
+    end if;
+    v_owner := (
+        select r.rolname from pg_proc as p join pg_roles as r on r.oid = p.proowner
+        where p.oid = to_regprocedure(format('reconcile_generated._rows_%s(text[])', v_row.attachment_id))
+    );
+    -- The triggers go with their function. A column's new name or a dropped table is no hindrance.
+    for v_function in
+        select p.oid from pg_proc as p
+        where p.pronamespace = 'reconcile_generated'::regnamespace and p.proname ~ ('^_(rows|page|write|tell)_' || v_row.attachment_id || '$')
+    loop
+        execute format('drop function %s cascade', v_function);
+    end loop;
+    perform reconcile._let_go_all(v_row.attachment_id);
+    delete from reconcile.arrivals as a where a.attachment_id = v_row.attachment_id;
+    delete from reconcile.refused_rows as u where u.attachment_id = v_row.attachment_id;
+    delete from reconcile.attachments as a where a.attachment_id = v_row.attachment_id;
+    if v_owner is not null and not exists (
+        select from pg_proc as p
+        join pg_roles as r on r.oid = p.proowner
+        where r.rolname = v_owner and p.pronamespace = 'reconcile_generated'::regnamespace and p.proname ~ '^_rows_[0-9]+$'
+    ) then
+        execute format('revoke execute on function reconcile._rows_changed(integer, text[], text) from %I', v_owner);
+        -- A role of the migration has this from there.
+        if v_owner !~ '^reconcile_' then
+            execute format('revoke usage on schema reconcile from %I', v_owner);
+        end if;
+    end if;
+exception
+    when lock_not_available then
+        raise exception 'detach %: the table is in use by a transaction that has not ended for 5 s', detach_table.relation
+            using errcode = 'RC009', hint = 'Nothing was changed. Look for it in pg_stat_activity, or try again at a quieter moment.';
+end
+$$;
+
+comment on function reconcile.detach_table(regclass) is
+    'Takes the triggers and functions from a table again. Its open orders are let go; attached again, they are watched again.';

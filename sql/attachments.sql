@@ -1,0 +1,286 @@
+-- Applications' own tables: which are attached, by which columns, and the four functions that each gets.
+--
+-- Whatever touches a row of the application runs in a function that its table's owner owns: with the owner's rights, row level
+-- security included, and never with the extension's. These functions are generated, so that their SQL is static:
+--   _rows_N(order numbers)  where the rows stand       _page_N(status, after, limit)  the next rows in a status
+--   _write_N(…)             writes states back         _tell_N()                      the trigger
+-- What is told to the extension is only "look at these order numbers", which needs no trust.
+-- Owns attaching and detaching; what becomes of a row is in following.sql, when it is written in effects.sql.
+-- Requires: tracking.
+
+create sequence reconcile.attachment_ids as integer;
+
+create table reconcile.attachments (
+    attachment_id integer primary key default nextval('reconcile.attachment_ids'),
+    relation regclass not null unique,
+    provider_id integer not null references reconcile.providers,
+    order_number text not null,
+    reference text,
+    status text not null,
+    track text[] not null,
+    write jsonb not null,
+    capture jsonb not null,
+    amount text,
+    amount_unit text not null,
+    currency text,
+    created_at text,
+    created_after timestamptz,
+    attached_by name not null,
+    attached_at timestamptz not null default clock_timestamp()
+);
+
+comment on table reconcile.attachments is
+    'Tables of applications whose rows are watched.';
+comment on column reconcile.attachments.attachment_id is 'The attachment; its functions end with this number.';
+comment on column reconcile.attachments.relation is 'The table.';
+comment on column reconcile.attachments.provider_id is 'Who is asked about its rows.';
+comment on column reconcile.attachments.order_number is 'The column with the order number.';
+comment on column reconcile.attachments.reference is 'The column with the provider''s own id.';
+comment on column reconcile.attachments.status is 'The column with the application''s status.';
+comment on column reconcile.attachments.track is 'The statuses in which a row is watched.';
+comment on column reconcile.attachments.write is 'What is written when an order comes to a state: {"state": {"column": value}}.';
+comment on column reconcile.attachments.capture is 'Values of the provider''s answer that are written with it: {"name": "column"}.';
+comment on column reconcile.attachments.amount is 'The column with the amount.';
+comment on column reconcile.attachments.amount_unit is 'Whether that counts in major units (12.34) or minor ones (1234).';
+comment on column reconcile.attachments.currency is 'The column with the currency.';
+comment on column reconcile.attachments.created_at is 'The column with the time of creation.';
+comment on column reconcile.attachments.created_after is 'Rows that are older are not watched; NULL for all.';
+comment on column reconcile.attachments.attached_by is 'The role that attached it.';
+comment on column reconcile.attachments.attached_at is 'When.';
+
+-- Where the scheduled search stands, apart from what a person wrote.
+create table reconcile.attachment_sweeps (
+    attachment_id integer primary key references reconcile.attachments on delete cascade,
+    phase integer not null default 1,
+    after text,
+    rows_seen bigint not null default 0,
+    rows_followed bigint not null default 0,
+    began_at timestamptz not null default clock_timestamp(),
+    finished_at timestamptz,
+    problem text,
+    problem_at timestamptz
+) with (fillfactor = 50);
+
+comment on table reconcile.attachment_sweeps is 'How far the search for rows that no trigger told of has come, for each attached table.';
+comment on column reconcile.attachment_sweeps.attachment_id is 'The attachment.';
+comment on column reconcile.attachment_sweeps.phase is 'Which tracked status is searched; after the last one, the orders whose rows may have left.';
+comment on column reconcile.attachment_sweeps.after is 'Up to which order it was searched.';
+comment on column reconcile.attachment_sweeps.rows_seen is 'Rows and orders looked at in this search.';
+comment on column reconcile.attachment_sweeps.rows_followed is 'Of those, the ones that differed from what was known.';
+comment on column reconcile.attachment_sweeps.began_at is 'When this search began.';
+comment on column reconcile.attachment_sweeps.finished_at is 'When a search was last complete; NULL before the first.';
+comment on column reconcile.attachment_sweeps.problem is 'What stopped the latest look at the table; NULL when nothing did.';
+comment on column reconcile.attachment_sweeps.problem_at is 'When that was.';
+
+-- Whether a row that its owner does not see is gone: under forced row level security it may only be hidden.
+create function reconcile._sees_all_rows(p_relation regclass) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return (
+        select not (c.relrowsecurity and c.relforcerowsecurity) or r.rolsuper or r.rolbypassrls or (
+            exists (
+                select from pg_policy as p
+                where p.polrelid = c.oid and p.polpermissive and p.polcmd in ('*', 'r') and pg_get_expr(p.polqual, p.polrelid) = 'true'
+                  and exists (select from unnest(p.polroles) as role where role = 0 or pg_has_role(c.relowner, role, 'USAGE'))
+            )
+            and not exists (select from pg_policy as p where p.polrelid = c.oid and not p.polpermissive)
+        )
+        from pg_class as c
+        join pg_roles as r on r.oid = c.relowner
+        where c.oid = p_relation
+    );
+end
+$$;
+
+comment on function reconcile._sees_all_rows(regclass) is 'Whether row level security hides no row of a table from its owner.';
+
+create type reconcile.application_row as (
+    order_number text, reference text, amount text, currency text, created_at timestamptz, status text
+);
+
+comment on type reconcile.application_row is 'A row of an attached table, as the ledger sees it.';
+comment on column reconcile.application_row.order_number is 'Its order number.';
+comment on column reconcile.application_row.reference is 'The provider''s own id.';
+comment on column reconcile.application_row.amount is 'The amount, as the table counts it.';
+comment on column reconcile.application_row.currency is 'The currency.';
+comment on column reconcile.application_row.created_at is 'When it was created.';
+comment on column reconcile.application_row.status is 'The application''s status.';
+
+create function reconcile._column_type(p_relation regclass, p_column text) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- Without a length: an explicit cast to varchar(3) would cut, an assignment refuses. NULL for it would make char(1) of char(9).
+    return (
+        select format_type(a.atttypid, -1)
+        from pg_attribute as a
+        where a.attrelid = p_relation and a.attname = p_column and a.attnum > 0 and not a.attisdropped
+    );
+end
+$$;
+
+comment on function reconcile._column_type(regclass, text) is 'The type of a table''s column; NULL when there is no such column.';
+
+-- The first of the usual names that the table has.
+create function reconcile._usual_column(p_relation regclass, p_given text, p_names text[]) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if p_given is not null then
+        return nullif(p_given, '');
+    end if;
+    return (
+        select usual.name
+        from unnest(p_names) with ordinality as usual (name, place)
+        where reconcile._column_type(p_relation, usual.name) is not null
+        order by usual.place
+        limit 1
+    );
+end
+$$;
+
+comment on function reconcile._usual_column(regclass, text, text[]) is
+    'The column that was named, none for an empty name, and without one the first of the usual names that the table has.';
+
+-- An index by which the search finds rows of a status in the order of their numbers, or nearly. A partial one serves if it has all
+-- tracked statuses, or leaves out others.
+create function reconcile._missing_index(p_attachment reconcile.attachments) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if exists (
+        select from pg_index as i
+        join pg_attribute as first on first.attrelid = i.indrelid and first.attnum = i.indkey[0]
+        cross join lateral (
+            select pg_get_expr(i.indpred, i.indrelid) as text,
+                (select count(*) from unnest(p_attachment.track) as tracked
+                 where strpos(pg_get_expr(i.indpred, i.indrelid), quote_literal(tracked)) > 0) as tracked
+        ) as predicate
+        where i.indrelid = p_attachment.relation and i.indisvalid
+          and case
+              when i.indpred is null then first.attname = p_attachment.status
+              else first.attname in (p_attachment.order_number, p_attachment.status)
+                  and strpos(predicate.text, quote_ident(p_attachment.status)) > 0
+                  and predicate.tracked = case when predicate.text ~ '<>' then 0 else cardinality(p_attachment.track) end
+          end
+    -- By their files: what was loaded a moment ago has no statistics yet.
+    ) or (select coalesce(sum(pg_relation_size(part.relid)), 0) from pg_partition_tree(p_attachment.relation) as part) <= 200 * 8192 then
+        return null;
+    end if;
+    return format('create index on %s (%I, %I)', p_attachment.relation, p_attachment.status, p_attachment.order_number);
+end
+$$;
+
+comment on function reconcile._missing_index(reconcile.attachments) is
+    'The index that the scheduled search needs and the table lacks; NULL when it has one, or is so small that it needs none.';
+
+-- What an attachment may not say: one sentence, or NULL. Looks at the catalog alone.
+create function reconcile._attachment_problem(p_row reconcile.attachments) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_kind "char" := (select c.relkind from pg_class as c where c.oid = p_row.relation);
+    v_states constant text[] := '{pending,processing,succeeded,failed,cancelled,refunded,review}';
+    v_problem text;
+begin
+    if v_kind not in ('r', 'p') then
+        return 'only tables can be attached, plain and partitioned ones';
+    elsif (select c.relpersistence = 't' or c.relnamespace = 'reconcile'::regnamespace from pg_class as c where c.oid = p_row.relation) then
+        return 'neither temporary tables nor pg_reconcile''s own can be attached';
+    end if;
+    if p_row.order_number is null or p_row.status is null then
+        return format('it has no column with a usual name for %s: name it', case when p_row.order_number is null then 'order_number' else 'status' end);
+    end if;
+    v_problem := (
+        select format('there is no column %I (%s)', named.column_name, named.argument)
+        from (
+            values ('order_number', p_row.order_number), ('reference', p_row.reference), ('status', p_row.status), ('amount', p_row.amount),
+                ('currency', p_row.currency), ('created_at', p_row.created_at)
+        ) as named (argument, column_name)
+        where named.column_name is not null and reconcile._column_type(p_row.relation, named.column_name) is null
+        limit 1
+    );
+    v_problem := coalesce(v_problem, case
+        when not exists (
+            select from pg_index as i where i.indrelid = p_row.relation and i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
+        ) then 'it has no key: add a primary key or a unique constraint'
+        when not exists (
+            select from pg_index as i
+            join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+            where i.indrelid = p_row.relation and i.indisvalid and i.indpred is null and a.attname = p_row.order_number
+        ) then format('no index begins with its order number, so writing back would read the whole table: create index on %s (%I)',
+            p_row.relation, p_row.order_number)
+        when coalesce(cardinality(p_row.track), 0) = 0 or array_position(p_row.track, null) is not null
+            then 'track has to name the statuses in which a row is watched, as in {processing}'
+        when jsonb_typeof(p_row.write) <> 'object' then 'write is not an object such as {"succeeded": {"status": "PAID"}}'
+        when jsonb_typeof(p_row.capture) <> 'object' then 'capture is not an object such as {"pin_code": "pin"}'
+        when reconcile._column_type(p_row.relation, p_row.created_at) not in ('date', 'timestamp without time zone', 'timestamp with time zone')
+            then format('column %I is %s and no time: name another for created_at, or none ('''')', p_row.created_at,
+                reconcile._column_type(p_row.relation, p_row.created_at))
+        when p_row.amount_unit not in ('major', 'minor') then format('amount_unit is %L: use major or minor', left(p_row.amount_unit, 20))
+    end);
+    if v_problem is not null then
+        return v_problem;
+    end if;
+    v_problem := (
+        select case
+                when written.state <> all (v_states) then format('write: %L is not a state: use %s', left(written.state, 40), array_to_string(v_states, ', '))
+                when jsonb_typeof(written.columns) <> 'object' then format('write: %s is not an object of columns', written.state)
+                when written.columns ->> p_row.status = any (p_row.track)
+                    then format('write: %s sets the status %L, which is tracked: the order would never leave', written.state, written.columns ->> p_row.status)
+            end
+        from jsonb_each(p_row.write) as written (state, columns)
+        where written.state <> all (v_states) or jsonb_typeof(written.columns) <> 'object'
+           or written.columns ->> p_row.status = any (p_row.track)
+        limit 1
+    );
+    if v_problem is not null then
+        return v_problem;
+    end if;
+    v_problem := (
+        select case
+                when a.attname is null then format('%s: there is no column %I', set.argument, set.column_name)
+                when a.attgenerated <> '' then format('%s: column %I is generated and can''t be written', set.argument, set.column_name)
+                when a.attidentity = 'a' then format('%s: column %I is an identity and can''t be written', set.argument, set.column_name)
+                when set.column_name = p_row.order_number then format('%s: column %I is the order number and can''t be written', set.argument, set.column_name)
+                when jsonb_typeof(set.value) in ('object', 'array') and format_type(a.atttypid, null) not in ('json', 'jsonb')
+                    then format('%s: column %I takes no %s', set.argument, set.column_name, jsonb_typeof(set.value))
+            end
+        from (
+            select 'write' as argument, assigned.key as column_name, assigned.value
+            from jsonb_each(p_row.write) as written, jsonb_each(written.value) as assigned
+            union all
+            select 'capture', captured.value #>> '{}', '""' from jsonb_each(p_row.capture) as captured
+        ) as set
+        left join pg_attribute as a
+            on a.attrelid = p_row.relation and a.attname = set.column_name and a.attnum > 0 and not a.attisdropped
+        where a.attname is null or a.attgenerated <> '' or a.attidentity = 'a' or set.column_name = p_row.order_number
+           or (jsonb_typeof(set.value) in ('object', 'array') and format_type(a.atttypid, null) not in ('json', 'jsonb'))
+        limit 1
+    );
+    return coalesce(v_problem, (
+        select format('write: %s and %s both set the status %L, and only one of them is paid',
+            paid.key, other.key, paid.value ->> p_row.status)
+        from jsonb_each(p_row.write) as paid, jsonb_each(p_row.write) as other
+        where paid.key = 'succeeded' and other.key <> 'succeeded' and paid.value ->> p_row.status = other.value ->> p_row.status
+        limit 1
+    ), (
+        select format('write and capture both set the column %I', captured.value #>> '{}')
+        from jsonb_each(p_row.capture) as captured
+        where exists (select from jsonb_each(p_row.write) as written where written.value ? (captured.value #>> '{}'))
+        limit 1
+    ), (
+        select format('provider %s asks by reference, and the table has no column with a usual name for it: name it', p.name)
+        from reconcile.providers as p
+        where p.provider_id = p_row.provider_id and p_row.reference is null and p.url ~ '[{][^}]*reference[^}]*[}]'
+    ));
+end
+$$;
+
+comment on function reconcile._attachment_problem(reconcile.attachments) is
+    'Why a table can''t be attached this way; NULL when it can.';
+
+select pg_catalog.pg_extension_config_dump('reconcile.attachment_ids', '');
+select pg_catalog.pg_extension_config_dump('reconcile.attachments', '');
+select pg_catalog.pg_extension_config_dump('reconcile.attachment_sweeps', '');

@@ -1,0 +1,63 @@
+-- Who asks for something that will later run with his rights: attaching a table, a hook, a lookup.
+--
+-- A function that runs with the extension's rights can't learn its caller's role. So these calls run with the caller's: they write what
+-- is asked for here, where the role is a column that nobody may write, and only then have it done with the extension's rights.
+-- Good for the transaction in which it was written, and kept as the record of who asked for what.
+-- Requires: audit.
+
+create sequence reconcile.declaration_ids;
+
+create table reconcile.declarations (
+    declaration_id bigint primary key,
+    what text not null,
+    arguments jsonb not null,
+    declared_by name not null default current_user,
+    declared_at timestamptz not null default clock_timestamp(),
+    declared_in xid8 not null default pg_current_xact_id()
+);
+
+comment on table reconcile.declarations is 'Calls of add_provider, alter_provider, attach_table and add_hook, and the roles that made them.';
+comment on column reconcile.declarations.declaration_id is 'The call.';
+comment on column reconcile.declarations.what is 'Which function was called.';
+comment on column reconcile.declarations.arguments is 'With what.';
+comment on column reconcile.declarations.declared_by is 'The role that called it, and whose rights what comes of it will have.';
+comment on column reconcile.declarations.declared_at is 'When.';
+comment on column reconcile.declarations.declared_in is 'The transaction for which it is good.';
+
+-- Run with the rights of the caller.
+create function reconcile._declare(p_what text, p_arguments jsonb) returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_id bigint := nextval('reconcile.declaration_ids');
+begin
+    -- What is NULL was left out. Not jsonb_strip_nulls, which would also reach into a status map and lose a word there.
+    insert into reconcile.declarations (declaration_id, what, arguments)
+    select v_id, p_what, coalesce(jsonb_object_agg(argument.key, argument.value) filter (where argument.value <> 'null'), '{}')
+    from jsonb_each(p_arguments) as argument;
+    return v_id;
+end
+$$;
+
+comment on function reconcile._declare(text, jsonb) is 'Writes what the caller asks for, with his role; answers its id.';
+
+create function reconcile._declaration(p_id bigint, p_what text) returns reconcile.declarations
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_declaration reconcile.declarations;
+begin
+    select d.* into v_declaration
+    from reconcile.declarations as d
+    where d.declaration_id = p_id and d.what = p_what and d.declared_in = pg_current_xact_id_if_assigned();
+    if not found then
+        raise exception 'nobody has asked for this %', p_what using errcode = 'RC005', hint = format('Call reconcile.%s.', p_what);
+    end if;
+    return v_declaration;
+end
+$$;
+
+comment on function reconcile._declaration(bigint, text) is 'What was asked for in this transaction, or an error.';
+
+select pg_catalog.pg_extension_config_dump('reconcile.declaration_ids', '');
+select pg_catalog.pg_extension_config_dump('reconcile.declarations', '');

@@ -1,0 +1,243 @@
+-- Endpoints: where events are sent, each with its cursor in the outbox, and the calls by which operators manage them.
+--
+-- An endpoint's row names a secret and never holds one. What is sent when is in deliveries.sql.
+-- Locks: event_endpoints by endpoint_id, then deliveries, everywhere.
+-- Requires: events.
+
+create sequence reconcile.endpoint_ids as integer;
+
+create table reconcile.event_endpoints (
+    endpoint_id integer primary key default nextval('reconcile.endpoint_ids'),
+    name text not null unique,
+    url text not null,
+    secret text not null,
+    on_states text[],
+    timeout interval not null,
+    max_attempts integer not null,
+    concurrency integer not null,
+    read_written_in bigint not null,
+    read_transition_id bigint not null,
+    added_at timestamptz not null default clock_timestamp(),
+    added_by text not null default session_user,
+    paused_at timestamptz,
+    paused_by text,
+    paused_reason text,
+    disabled_at timestamptz,
+    rests_until timestamptz,
+    faults integer not null default 0,
+    delivered bigint not null default 0,
+    last_success_at timestamptz,
+    last_problem text,
+    last_problem_at timestamptz
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+
+comment on table reconcile.event_endpoints is 'Where events are sent: one row each, written by reconcile.add_endpoint.';
+comment on column reconcile.event_endpoints.endpoint_id is 'The endpoint.';
+comment on column reconcile.event_endpoints.name is 'Its name, used in every call.';
+comment on column reconcile.event_endpoints.url is 'Where events are posted.';
+comment on column reconcile.event_endpoints.secret is 'Name of the secret that they are signed with; the sidecar has it.';
+comment on column reconcile.event_endpoints.on_states is 'Only transitions to these states are sent; NULL for all.';
+comment on column reconcile.event_endpoints.timeout is 'For a whole call.';
+comment on column reconcile.event_endpoints.max_attempts is 'After so many a delivery is parked.';
+comment on column reconcile.event_endpoints.concurrency is 'Calls at the same time, of all sidecars together.';
+comment on column reconcile.event_endpoints.read_written_in is 'The cursor: up to where the outbox is read; see transitions.written_in.';
+comment on column reconcile.event_endpoints.read_transition_id is 'The cursor: the last event that was read at that position.';
+comment on column reconcile.event_endpoints.added_at is 'Since when it is here.';
+comment on column reconcile.event_endpoints.added_by is 'The role that added it.';
+comment on column reconcile.event_endpoints.paused_at is 'Since when nothing is sent; NULL when not paused.';
+comment on column reconcile.event_endpoints.paused_by is 'The role that paused it.';
+comment on column reconcile.event_endpoints.paused_reason is 'Why it was paused.';
+comment on column reconcile.event_endpoints.disabled_at is 'When it answered 410, gone: nothing is sent until it is resumed.';
+comment on column reconcile.event_endpoints.rests_until is 'Until when it asked not to be called (Retry-After, 5 minutes at most).';
+comment on column reconcile.event_endpoints.faults is 'Attempts that failed, in a row.';
+comment on column reconcile.event_endpoints.delivered is 'Events that it has taken.';
+comment on column reconcile.event_endpoints.last_success_at is 'When it last took one.';
+comment on column reconcile.event_endpoints.last_problem is 'What was wrong with the latest attempt that failed.';
+comment on column reconcile.event_endpoints.last_problem_at is 'When that was.';
+
+create sequence reconcile.delivery_ids;
+
+create table reconcile.deliveries (
+    delivery_id bigint primary key default nextval('reconcile.delivery_ids'),
+    endpoint_id integer not null references reconcile.event_endpoints on delete cascade,
+    transition_id bigint not null,
+    message_id text not null,
+    payload text not null,
+    attempts integer not null default 0,
+    due_at timestamptz not null,
+    token bigint,
+    sidecar_id bigint,
+    lease_expires_at timestamptz,
+    last_status integer,
+    last_problem text,
+    last_attempt_at timestamptz,
+    parked_at timestamptz,
+    unique (endpoint_id, transition_id),
+    check ((token is null) = (lease_expires_at is null)),
+    check (token is null or parked_at is null)
+) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+
+create index deliveries_due on reconcile.deliveries (endpoint_id, due_at) where token is null and parked_at is null;
+create index deliveries_leased on reconcile.deliveries (endpoint_id, lease_expires_at) where token is not null;
+create index deliveries_untried on reconcile.deliveries (endpoint_id) where attempts = 0;
+create index deliveries_parked on reconcile.deliveries (endpoint_id, parked_at) where parked_at is not null;
+
+comment on table reconcile.deliveries is
+    'Events on their way to an endpoint. A row goes when the endpoint has taken its event: the outbox keeps the event itself.';
+comment on column reconcile.deliveries.delivery_id is 'The delivery.';
+comment on column reconcile.deliveries.endpoint_id is 'Where to.';
+comment on column reconcile.deliveries.transition_id is 'The event.';
+comment on column reconcile.deliveries.message_id is 'What the endpoint knows the event by: the same at every attempt and replay.';
+comment on column reconcile.deliveries.payload is 'The body, the same at every attempt.';
+comment on column reconcile.deliveries.attempts is 'How often it was tried, since it was last replayed.';
+comment on column reconcile.deliveries.due_at is 'When it is tried next.';
+comment on column reconcile.deliveries.token is 'Fences the report of an attempt that is under way.';
+comment on column reconcile.deliveries.sidecar_id is 'Who makes that attempt.';
+comment on column reconcile.deliveries.lease_expires_at is 'From when on somebody else may make it.';
+comment on column reconcile.deliveries.last_status is 'HTTP status of the latest attempt.';
+comment on column reconcile.deliveries.last_problem is 'What was wrong with the latest attempt.';
+comment on column reconcile.deliveries.last_attempt_at is 'When that was.';
+comment on column reconcile.deliveries.parked_at is 'When it was tried for the last time; NULL while it is tried.';
+
+create function reconcile._endpoint(p_name text) returns reconcile.event_endpoints
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_endpoint reconcile.event_endpoints;
+begin
+    select e.* into v_endpoint from reconcile.event_endpoints as e where e.name = p_name for update;
+    if not found then
+        raise exception 'there is no endpoint %', coalesce(left(p_name, 80), 'NULL')
+            using errcode = 'RC005', hint = 'The endpoints are in reconcile.endpoints; add one with reconcile.add_endpoint.';
+    end if;
+    return v_endpoint;
+end
+$$;
+
+comment on function reconcile._endpoint(text) is 'An endpoint''s row, locked; an error when there is none.';
+
+create function reconcile.add_endpoint(
+    name text,
+    url text,
+    secret text,
+    on_states text[] default null,
+    timeout interval default '10 seconds',
+    max_attempts integer default 10,
+    concurrency integer default 8,
+    since_event bigint default null
+) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    v_complaint record;
+    v_states constant text[] := '{pending, processing, succeeded, failed, cancelled, refunded, review}';
+    v_written_in bigint;
+begin
+    select complaint.* into v_complaint
+    from (values
+        (add_endpoint.name ~ '^[a-z][a-z0-9_]{0,62}$', format('%L is not an endpoint''s name', left(add_endpoint.name, 80)),
+            'Use small letters, digits and _, beginning with a letter, 63 at most.'),
+        (add_endpoint.url !~ '[{}]' and reconcile.url_template_error(add_endpoint.url) is null,
+            'url: ' || coalesce(
+                reconcile.url_template_error(add_endpoint.url),
+                case when add_endpoint.url is null then 'it is missing' else 'it is no template here' end
+            ),
+            'Write an absolute URL such as https://shop.example/hooks/orders.'),
+        -- The text is not repeated: whoever writes a secret here by mistake should not find it in the log as well.
+        (add_endpoint.secret ~ '^[A-Z0-9_]{1,64}$', 'secret: a secret is given by its name, in capitals, digits and _',
+            'Name it as in SHOP_EVENTS, and give the secret to the sidecar as RECONCILE_SECRET_SHOP_EVENTS.'),
+        (add_endpoint.on_states is null or coalesce(cardinality(add_endpoint.on_states) > 0
+            and array_position(add_endpoint.on_states, null) is null and add_endpoint.on_states <@ v_states, false),
+            format('on_states: %s are not all states', left(add_endpoint.on_states::text, 200)),
+            'Use some of ' || array_to_string(v_states, ', ') || ', or NULL for all.'),
+        (add_endpoint.timeout between '100 milliseconds' and '1 minute', format('timeout: %s is out of range', add_endpoint.timeout),
+            'Use a time between 100 milliseconds and 1 minute.'),
+        (add_endpoint.max_attempts between 1 and 1000, format('max_attempts: %s is out of range', add_endpoint.max_attempts),
+            'Use 1 to 1000.'),
+        (add_endpoint.concurrency between 1 and 1000, format('concurrency: %s is out of range', add_endpoint.concurrency),
+            'Use 1 to 1000 calls at a time.')
+    ) as complaint (sound, problem, remedy)
+    where complaint.sound is not true
+    limit 1;
+    if found then
+        raise exception 'endpoint %: %', coalesce(left(add_endpoint.name, 80), 'NULL'), coalesce(v_complaint.problem, 'something is NULL')
+            using errcode = 'RC005', hint = v_complaint.remedy;
+    end if;
+    -- Without a word on it, from here on: what a transaction wrote that is under way belongs to it.
+    v_written_in := case
+        when since_event is null then reconcile._read_position()
+        when since_event = 0 then 0
+        else (select t.written_in from reconcile.transitions as t where t.transition_id = since_event)
+    end;
+    if v_written_in is null then
+        raise exception 'there is no event %', since_event
+            using errcode = 'RC005', hint = 'Give the last event that is not to be sent, 0 for all, or nothing to begin with the next one.';
+    end if;
+    insert into reconcile.event_endpoints as e
+        (name, url, secret, on_states, timeout, max_attempts, concurrency, read_written_in, read_transition_id)
+    values (
+        add_endpoint.name, add_endpoint.url, add_endpoint.secret, add_endpoint.on_states, add_endpoint.timeout,
+        add_endpoint.max_attempts, add_endpoint.concurrency, v_written_in, coalesce(since_event, 0)
+    )
+    on conflict (name) do nothing;
+    if not found then
+        raise exception 'there is an endpoint % already', add_endpoint.name
+            using errcode = 'RC004', hint = 'Take another name, or remove that one with reconcile.remove_endpoint.';
+    end if;
+    perform reconcile._tell_listeners();
+end
+$$;
+
+comment on function reconcile.add_endpoint(text, text, text, text[], interval, integer, integer, bigint) is
+    'Has events posted to a URL from the next one on, or from the one after since_event (0: all). secret names a secret.';
+
+create function reconcile.pause_endpoint(name text, reason text) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_endpoint reconcile.event_endpoints := reconcile._endpoint(pause_endpoint.name);
+begin
+    if coalesce(trim(pause_endpoint.reason), '') = '' then
+        raise exception 'a pause needs a reason' using errcode = 'RC005', hint = 'Say why: the next person on call reads it.';
+    end if;
+    update reconcile.event_endpoints as e
+    set paused_at = coalesce(e.paused_at, clock_timestamp()), paused_by = session_user, paused_reason = pause_endpoint.reason
+    where e.endpoint_id = v_endpoint.endpoint_id;
+end
+$$;
+
+comment on function reconcile.pause_endpoint(text, text) is 'Sends nothing to an endpoint for a while; its events wait in the outbox.';
+
+create function reconcile.resume_endpoint(name text) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_endpoint reconcile.event_endpoints := reconcile._endpoint(resume_endpoint.name);
+begin
+    update reconcile.event_endpoints as e
+    set paused_at = null, paused_by = null, paused_reason = null, disabled_at = null, rests_until = null, faults = 0
+    where e.endpoint_id = v_endpoint.endpoint_id;
+    perform reconcile._tell_listeners();
+end
+$$;
+
+comment on function reconcile.resume_endpoint(text) is 'Sends to an endpoint again, after a pause or after it was disabled by a 410.';
+
+create function reconcile.remove_endpoint(name text) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_endpoint reconcile.event_endpoints := reconcile._endpoint(remove_endpoint.name);
+begin
+    delete from reconcile.event_endpoints as e where e.endpoint_id = v_endpoint.endpoint_id;
+end
+$$;
+
+comment on function reconcile.remove_endpoint(text) is 'Forgets an endpoint and what was still to be sent to it.';
+
+-- A dump holds the data of an extension's tables only where the extension says so.
+select pg_catalog.pg_extension_config_dump('reconcile.endpoint_ids', '');
+select pg_catalog.pg_extension_config_dump('reconcile.event_endpoints', '');
+select pg_catalog.pg_extension_config_dump('reconcile.delivery_ids', '');
+select pg_catalog.pg_extension_config_dump('reconcile.deliveries', '');

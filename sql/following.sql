@@ -1,0 +1,425 @@
+-- What becomes of an attached table's rows: one that enters a tracked status is watched, one that leaves it is let go.
+--
+-- Everything here starts from order numbers and reads the rows as they stand now, so it may run late, twice or in any order. A trigger
+-- follows a few rows at once; many, or those of a transaction with a fixed snapshot, it only notes. The scheduled search finds what
+-- no trigger told of. Never waits for a lock: an order that is locked is noted for later.
+-- Locks: tracked_orders with SKIP LOCKED, before the rows are read: a report holds both until they agree.
+-- Requires: attachments.
+
+create sequence reconcile.arrival_ids;
+
+create table reconcile.arrivals (
+    arrival_id bigint primary key default nextval('reconcile.arrival_ids'),
+    attachment_id integer not null,
+    order_numbers text[],
+    noted_at timestamptz not null default clock_timestamp()
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+
+create index arrivals_attachment on reconcile.arrivals (attachment_id, arrival_id);
+
+comment on table reconcile.arrivals is 'Order numbers of attached tables whose rows have changed and were not looked at yet.';
+comment on column reconcile.arrivals.arrival_id is 'Their place in the order of arrival.';
+comment on column reconcile.arrivals.attachment_id is 'The attachment.';
+comment on column reconcile.arrivals.order_numbers is 'The order numbers; NULL for all orders of the table.';
+comment on column reconcile.arrivals.noted_at is 'When they were noted.';
+
+create table reconcile.refused_rows (
+    attachment_id integer not null,
+    order_number text collate "C" not null,
+    problem text not null,
+    noted_at timestamptz not null default clock_timestamp(),
+    primary key (attachment_id, order_number)
+);
+
+comment on table reconcile.refused_rows is 'Rows of attached tables that can''t be watched, and why; gone when they can.';
+comment on column reconcile.refused_rows.attachment_id is 'The attachment.';
+comment on column reconcile.refused_rows.order_number is 'The order number; empty when the row has none.';
+comment on column reconcile.refused_rows.problem is 'What is wrong with the row.';
+comment on column reconcile.refused_rows.noted_at is 'Since when.';
+
+-- Where an application's status stands for a state, by what is written for that state.
+create function reconcile._state_of_status(p_row reconcile.attachments, p_status text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return (
+        select states.state
+        from unnest('{succeeded,failed,cancelled,refunded,review}'::text[]) with ordinality as states (state, place)
+        where p_row.write -> states.state ->> p_row.status = p_status
+        order by states.place
+        limit 1
+    );
+end
+$$;
+
+comment on function reconcile._state_of_status(reconcile.attachments, text) is
+    'The state for which a status is written to an attached table; NULL when it is none of these.';
+
+create function reconcile._rows_of(p_attachment_id integer, p_order_numbers text[]) returns reconcile.application_row[]
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_rows reconcile.application_row[];
+    v_level integer := reconcile._hold_settings();
+begin
+    execute format('select array_agg(r) from reconcile_generated._rows_%s($1) as r', p_attachment_id) into v_rows using p_order_numbers;
+    perform reconcile._give_back_settings(v_level);
+    return coalesce(v_rows, '{}');
+end
+$$;
+
+comment on function reconcile._rows_of(integer, text[]) is 'The rows of an attached table with these order numbers, by its owner''s rights.';
+
+-- The application decided: the order is closed by its word, and a check in flight loses its lease.
+create function reconcile._let_go(p_order_ids bigint[], p_states text[], p_reasons text[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_provider_ids integer[];
+    v_until timestamptz;
+begin
+    with gone as materialized (
+        select o.order_id, o.state as from_state, given.state as to_state, given.reason
+        from unnest(p_order_ids, p_states, p_reasons) as given (order_id, state, reason)
+        join reconcile.tracked_orders as o on o.order_id = given.order_id
+        where o.state <> given.state
+    ),
+    moved as (
+        update reconcile.tracked_orders as o
+        set state = gone.to_state, settled_by = 'application', state_changed_at = clock_timestamp(), attempt = 0, tries = 0, faults = 0
+        from gone
+        where o.order_id = gone.order_id
+    ),
+    told as (
+        insert into reconcile.transitions (order_id, from_state, to_state, cause, reason)
+        select gone.order_id, gone.from_state, gone.to_state, 'application', gone.reason from gone
+    ),
+    unqueued as (
+        delete from reconcile.due_checks as d using gone where d.order_id = gone.order_id
+    ),
+    called_off as (
+        delete from reconcile.leases as l using gone where l.order_id = gone.order_id returning l.provider_id, l.expires_at
+    )
+    select array_agg(c.provider_id), max(c.expires_at) into v_provider_ids, v_until from called_off as c;
+    if v_provider_ids is not null then
+        -- The calls may still reach the provider, for as long as their leases would have lasted.
+        perform reconcile._note_ended_calls(v_provider_ids, v_until);
+    end if;
+    delete from reconcile.recorded_failures as f where f.order_id = any (p_order_ids);
+end
+$$;
+
+comment on function reconcile._let_go(bigint[], text[], text[]) is 'Closes orders by the application''s word; their rows are locked by the caller.';
+
+-- Orders whose rows changed what is asked about: asked again at once, by what the row says now.
+create function reconcile._ask_anew(p_order_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_provider_ids integer[];
+    v_until timestamptz;
+begin
+    with called_off as (
+        delete from reconcile.leases as l where l.order_id = any (p_order_ids) returning l.provider_id, l.expires_at
+    )
+    select array_agg(c.provider_id), max(c.expires_at) into v_provider_ids, v_until from called_off as c;
+    if v_provider_ids is not null then
+        perform reconcile._note_ended_calls(v_provider_ids, v_until);
+    end if;
+    insert into reconcile.due_checks as d (order_id, provider_id, due_at)
+    select o.order_id, o.provider_id, clock_timestamp() from reconcile.tracked_orders as o where o.order_id = any (p_order_ids)
+    on conflict (order_id) do update set due_at = least(d.due_at, excluded.due_at);
+end
+$$;
+
+comment on function reconcile._ask_anew(bigint[]) is 'Makes the checks of orders due now, in place of those that are under way.';
+
+-- Orders that are known and whose rows may have changed. Their rows in tracked_orders are locked by the caller.
+create function reconcile._follow_known(p_row reconcile.attachments, p_order_ids bigint[], p_rows reconcile.application_row[]) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_left_ids bigint[];
+    v_left_states text[];
+    v_left_reasons text[];
+    v_changed bigint[];
+    v_back bigint[];
+begin
+    select array_agg(o.order_id), array_agg(coalesce(reconcile._state_of_status(p_row, r.status), 'cancelled')),
+        array_agg(case when r.order_number is null then 'the application deleted its row'
+            else format('the application moved its row to %s', coalesce(quote_literal(left(r.status, 80)), 'NULL')) end)
+    into v_left_ids, v_left_states, v_left_reasons
+    from reconcile.tracked_orders as o
+    left join unnest(p_rows) as r on r.order_number = o.order_number
+    where o.order_id = any (p_order_ids) and o.attachment_id = p_row.attachment_id
+      -- One that was paid after the application had decided waits for a person.
+      and (o.state in ('pending', 'processing') or o.state = 'review' and o.settled_by <> 'application')
+      and (
+          r.order_number is null and reconcile._sees_all_rows(p_row.relation)
+          -- What was written for the state it is in is no decision of the application.
+          or r.order_number is not null and coalesce(r.status <> all (p_row.track), true) and r.status is distinct from p_row.write -> o.state ->> p_row.status
+      );
+    if v_left_ids is not null then
+        perform reconcile._let_go(v_left_ids, v_left_states, v_left_reasons);
+    end if;
+
+    with changed as (
+        update reconcile.tracked_orders as o
+        set reference = coalesce(r.reference, o.reference), amount = coalesce(a.amount, o.amount), currency = coalesce(upper(r.currency), o.currency)
+        from unnest(p_rows) as r
+        cross join lateral (
+            select reconcile.said_amount(r.amount, p_row.amount_unit, upper(r.currency), null)::numeric as amount
+        ) as a
+        where o.order_id = any (p_order_ids) and o.attachment_id = p_row.attachment_id and o.state in ('pending', 'processing')
+          and r.order_number = o.order_number and r.status = any (p_row.track)
+          and (r.reference <> o.reference or o.reference is null and r.reference is not null
+              or a.amount is distinct from o.amount and a.amount is not null
+              or upper(r.currency) is distinct from o.currency and r.currency is not null)
+          and reconcile._order_problem(p_row.provider_id, r.order_number, r.reference, a.amount, r.currency, o.created_at) is null
+        returning o.order_id
+    )
+    select array_agg(c.order_id) into v_changed from changed as c;
+    if v_changed is not null then
+        perform reconcile._ask_anew(v_changed);
+    end if;
+
+    -- Back in a tracked status after it had left: by the application's hand, since what is written back leads out.
+    with back as (
+        select o.order_id, o.state, r.status, r.reference
+        from reconcile.tracked_orders as o
+        join unnest(p_rows) as r on r.order_number = o.order_number
+        where o.order_id = any (p_order_ids) and o.attachment_id = p_row.attachment_id and o.state not in ('pending', 'processing')
+          and r.status = any (p_row.track)
+          and (o.settled_by = 'application' or p_row.write -> o.state ? p_row.status)
+    ),
+    moved as (
+        update reconcile.tracked_orders as o
+        set state = 'pending', settled_by = null, state_changed_at = clock_timestamp(), attempt = 0, tries = 0, faults = 0,
+            reference = coalesce(back.reference, o.reference)
+        from back
+        where o.order_id = back.order_id
+    ),
+    told as (
+        insert into reconcile.transitions (order_id, from_state, to_state, cause, reason)
+        select back.order_id, back.state, 'pending', 'application', format('the application moved its row back to %L', left(back.status, 80))
+        from back
+    )
+    select array_agg(back.order_id) into v_back from back;
+    if v_back is not null then
+        perform reconcile._ask_anew(v_back);
+    end if;
+    return coalesce(cardinality(v_left_ids), 0) + coalesce(cardinality(v_changed), 0) + coalesce(cardinality(v_back), 0);
+end
+$$;
+
+comment on function reconcile._follow_known(reconcile.attachments, bigint[], reconcile.application_row[]) is
+    'Lets go orders whose rows have left, follows what has changed, opens again what has come back; answers how many.';
+
+-- Rows in a tracked status that are not known yet.
+create function reconcile._follow_new(p_row reconcile.attachments, p_rows reconcile.application_row[]) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_provider reconcile.providers;
+    v_watched bigint[];
+begin
+    select p.* into v_provider from reconcile.providers as p where p.provider_id = p_row.provider_id;
+    with wanted as materialized (
+        select
+            r.order_number, r.reference, a.amount, upper(r.currency) as currency, coalesce(r.created_at, clock_timestamp()) as created_at,
+            case
+                when coalesce(r.order_number, '') = '' then 'it has no order number'
+                when count(*) over (partition by r.order_number) > 1 then 'two rows have this order number'
+                when r.amount is not null and a.amount is null then format('%L is not an amount', left(r.amount, 40))
+                else reconcile._order_problem(
+                    v_provider.provider_id, r.order_number, r.reference, a.amount, r.currency, coalesce(r.created_at, clock_timestamp()))
+            end as problem
+        from unnest(p_rows) as r
+        cross join lateral (select reconcile.said_amount(r.amount, p_row.amount_unit, upper(r.currency), null)::numeric as amount) as a
+        where r.status = any (p_row.track) and r.created_at is distinct from '-infinity'
+          and (p_row.created_after is null or r.created_at >= p_row.created_after)
+          -- Not yet: it is looked at again when it gets one.
+          and (coalesce(r.reference, '') <> '' or v_provider.url is null or v_provider.url !~ '[{][^}]*reference[^}]*[}]')
+    ),
+    watched as (
+        insert into reconcile.tracked_orders as o (order_number, provider_id, reference, amount, currency, created_at, attachment_id)
+        select w.order_number, v_provider.provider_id, nullif(w.reference, ''), w.amount, w.currency, w.created_at, p_row.attachment_id
+        from wanted as w
+        where w.problem is null
+        on conflict (order_number) do nothing
+        returning o.order_id, o.order_number, o.provider_id, o.created_at
+    ),
+    queued as (
+        insert into reconcile.due_checks (order_id, provider_id, due_at)
+        select w.order_id, w.provider_id, greatest(
+            clock_timestamp(),
+            w.created_at + make_interval(secs => reconcile.schedule_delay_ms(v_provider.schedule, 0, w.order_number) / 1000.0)
+        ) as due_at
+        from watched as w
+        order by due_at
+    ),
+    noted as (
+        insert into reconcile.refused_rows as u (attachment_id, order_number, problem)
+        select distinct on (left(coalesce(w.order_number, ''), 500)) p_row.attachment_id, left(coalesce(w.order_number, ''), 500), w.problem
+        from wanted as w
+        where w.problem is not null
+        on conflict (attachment_id, order_number) do update set problem = excluded.problem where u.problem <> excluded.problem
+    )
+    select array_agg(w.order_id) into v_watched from watched as w;
+    if v_watched is not null then
+        perform reconcile._answer_early_webhooks(v_watched);
+    end if;
+    return coalesce(cardinality(v_watched), 0);
+end
+$$;
+
+comment on function reconcile._follow_new(reconcile.attachments, reconcile.application_row[]) is
+    'Watches rows in a tracked status that are not known yet, and notes those that can''t be; answers how many are watched.';
+
+create function reconcile._follow(p_attachment_id integer, p_order_numbers text[]) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_row reconcile.attachments;
+    v_order_ids bigint[];
+    v_known text[];
+    v_busy text[];
+    v_rows reconcile.application_row[];
+    v_followed integer := 0;
+begin
+    select a.* into v_row from reconcile.attachments as a where a.attachment_id = p_attachment_id;
+    if not found then
+        return 0;
+    end if;
+    with held as (
+        select o.order_id, o.order_number from reconcile.tracked_orders as o
+        where o.order_number = any (p_order_numbers)
+        for no key update skip locked
+    )
+    select coalesce(array_agg(h.order_id), '{}'), coalesce(array_agg(h.order_number), '{}') into v_order_ids, v_known from held as h;
+    -- Order numbers that others hold: not new, and not to be looked at before they are done.
+    v_busy := array(
+        select o.order_number from reconcile.tracked_orders as o
+        where o.order_number = any (p_order_numbers) and o.order_number <> all (v_known)
+    );
+    if v_busy <> '{}' then
+        insert into reconcile.arrivals (attachment_id, order_numbers) values (p_attachment_id, v_busy);
+    end if;
+    -- A new statement: it sees what the holders of the locks have committed.
+    v_rows := reconcile._rows_of(p_attachment_id, array(
+        select given.order_number from unnest(p_order_numbers) as given (order_number) where given.order_number <> all (v_busy)
+    ));
+    if array_position(p_order_numbers, null) is not null or array_position(p_order_numbers, '') is not null then
+        insert into reconcile.refused_rows (attachment_id, order_number, problem)
+        values (p_attachment_id, '', 'it has no order number')
+        on conflict (attachment_id, order_number) do nothing;
+    end if;
+    if v_order_ids <> '{}' then
+        v_followed := reconcile._adopt(v_row, v_order_ids, v_rows) + reconcile._follow_known(v_row, v_order_ids, v_rows);
+        v_rows := array(select r from unnest(v_rows) as r where r.order_number <> all (v_known));
+    end if;
+    if v_rows <> '{}' then
+        v_followed := v_followed + reconcile._follow_new(v_row, v_rows);
+    end if;
+    delete from reconcile.refused_rows as u
+    where u.attachment_id = p_attachment_id and u.order_number <> ''
+      and u.order_number = any (array(select left(given.order_number, 500) from unnest(p_order_numbers) as given (order_number)))
+      and (exists (select from reconcile.tracked_orders as o where o.order_number = u.order_number and o.attachment_id = p_attachment_id)
+          or not exists (select from unnest(v_rows) as r where left(r.order_number, 500) = u.order_number and r.status = any (v_row.track)));
+    return v_followed;
+end
+$$;
+
+comment on function reconcile._follow(integer, text[]) is
+    'Brings what is known of these orders in line with their rows in an attached table; answers how many have changed.';
+
+-- An order that was tracked by hand, or by a table that is detached, gets its row; one of another attached table stays with that.
+create function reconcile._adopt(p_row reconcile.attachments, p_order_ids bigint[], p_rows reconcile.application_row[]) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+    insert into reconcile.refused_rows as u (attachment_id, order_number, problem)
+    select p_row.attachment_id, o.order_number, case
+        when o.provider_id <> p_row.provider_id then format('an order of this number is asked about at provider %s', p.name)
+        else format('the order of this number is watched for %s', a.relation) end
+    from reconcile.tracked_orders as o
+    join reconcile.providers as p on p.provider_id = o.provider_id
+    left join reconcile.attachments as a on a.attachment_id = o.attachment_id
+    where o.order_id = any (p_order_ids)
+      and (o.provider_id <> p_row.provider_id and o.attachment_id is distinct from p_row.attachment_id
+          or o.attachment_id <> p_row.attachment_id and a.attachment_id is not null)
+      and exists (select from unnest(p_rows) as r where r.order_number = o.order_number and r.status = any (p_row.track))
+    on conflict (attachment_id, order_number) do update set problem = excluded.problem where u.problem <> excluded.problem;
+    update reconcile.tracked_orders as o
+    set attachment_id = p_row.attachment_id
+    where o.order_id = any (p_order_ids) and o.provider_id = p_row.provider_id and o.attachment_id is distinct from p_row.attachment_id
+      and not exists (select from reconcile.attachments as a where a.attachment_id = o.attachment_id)
+      and exists (select from unnest(p_rows) as r where r.order_number = o.order_number and r.status = any (p_row.track));
+    return 0;
+end
+$$;
+
+comment on function reconcile._adopt(reconcile.attachments, bigint[], reconcile.application_row[]) is
+    'Makes orders that no attached table has those of this one, and notes the rows whose order belongs to another.';
+
+-- What the triggers call, by the rights of a table's owner. Nothing that is given here is believed: the rows are read.
+create function reconcile._rows_changed(p_attachment_id integer, p_order_numbers text[], p_problem text default null) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+-- The application waits for nobody: an order that another transaction is just taking in is noted after this.
+set lock_timeout = '50ms'
+as $$
+declare
+    v_is_fixed constant boolean := current_setting('transaction_isolation') <> 'read committed';
+begin
+    if p_order_numbers is null then
+        -- One note to look at everything is enough, and who can't say which rows changed may say so very often. With a fixed
+        -- snapshot it is not looked for: what a serializable transaction reads here could be why it fails.
+        if v_is_fixed or not exists (
+            select from reconcile.arrivals as a where a.attachment_id = p_attachment_id and a.order_numbers is null
+        ) then
+            insert into reconcile.arrivals (attachment_id, order_numbers) values (p_attachment_id, null);
+        end if;
+        if p_problem is not null then
+            raise warning 'reconcile: changed rows of an attached table could not be read and are looked for later: %', p_problem;
+        end if;
+    elsif p_order_numbers = '{}' then
+        return;
+    -- Rows without a number have one note in common, which only one transaction can write at a time.
+    elsif cardinality(p_order_numbers) > 100 or v_is_fixed or p_problem is not null
+        or array_position(p_order_numbers, null) is not null or array_position(p_order_numbers, '') is not null
+    then
+        insert into reconcile.arrivals (attachment_id, order_numbers)
+        select p_attachment_id, p_order_numbers[first : first + 499]
+        from generate_series(1, cardinality(p_order_numbers), 500) as first;
+    else
+        perform reconcile._follow(p_attachment_id, p_order_numbers);
+    end if;
+end
+$$;
+
+comment on function reconcile._rows_changed(integer, text[], text) is
+    'Told by the triggers of an attached table: a few rows are followed at once, many are noted. NULL for rows that are not known.';
+
+create function reconcile._let_go_all(p_attachment_id integer) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_order_ids bigint[] := array(
+        select o.order_id from reconcile.tracked_orders as o
+        where o.attachment_id = p_attachment_id and o.state in ('pending', 'processing', 'review')
+        order by o.order_id
+        for update
+    );
+begin
+    if v_order_ids <> '{}' then
+        perform reconcile._let_go(v_order_ids, array_fill('cancelled'::text, array[cardinality(v_order_ids)]),
+            array_fill('its table was detached'::text, array[cardinality(v_order_ids)]));
+    end if;
+end
+$$;
+
+comment on function reconcile._let_go_all(integer) is 'Lets go all open orders of an attached table that is being detached.';
+
+select pg_catalog.pg_extension_config_dump('reconcile.arrival_ids', '');
+select pg_catalog.pg_extension_config_dump('reconcile.arrivals', '');
+select pg_catalog.pg_extension_config_dump('reconcile.refused_rows', '');

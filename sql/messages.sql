@@ -1,0 +1,149 @@
+-- Messages: what an event says to an endpoint. Made from the outbox past each endpoint's cursor, once, and the same at every
+-- attempt. This sends nothing.
+-- Locks: a fan-out finds its endpoints locked; a replay locks its own.
+-- Requires: endpoints.
+
+-- The number of the transition and the microsecond in which it was written, both of its own row: so a retry, a replay and a
+-- restore keep the id, and another database, or a copy that went on by itself, gives other ones.
+create function reconcile._message_id(p_transition reconcile.transitions) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return format('evt_%s_%s', p_transition.transition_id, to_hex((extract(epoch from p_transition.changed_at) * 1000000)::bigint));
+end
+$$;
+
+comment on function reconcile._message_id(reconcile.transitions) is
+    'What receivers know an event by, wherever and however often it is sent.';
+
+create function reconcile._message(p_transition reconcile.transitions) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return (
+        select json_build_object(
+            'type', 'order.' || p_transition.to_state,
+            'timestamp', to_char(p_transition.changed_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+            'data', json_build_object(
+                'event_id', p_transition.transition_id, 'order_number', o.order_number, 'state', p_transition.to_state,
+                'previous_state', p_transition.from_state, 'cause', p_transition.cause, 'reason', p_transition.reason,
+                'provider', p.name, 'reference', o.reference, 'transaction_id', o.transaction_id, 'amount', o.amount::text,
+                'currency', o.currency, 'details', o.details, 'captured', reconcile._harmless_captures(p.captures, o.captured)
+            )
+        )
+        from reconcile.tracked_orders as o
+        join reconcile.providers as p on p.provider_id = o.provider_id
+        where o.order_id = p_transition.order_id
+    );
+end
+$$;
+
+comment on function reconcile._message(reconcile.transitions) is 'What is sent about a transition, without what is sensitive.';
+
+create function reconcile._fan_out(p_endpoint_ids integer[], p_now timestamptz) returns bigint
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set jit = off
+as $$
+declare
+    v_below bigint := reconcile._read_position();
+    -- Events wait in the outbox for as long as so many of an endpoint's deliveries were never tried.
+    v_untried constant bigint := 500;
+    -- So many are looked at where only some are wanted.
+    v_looked_at constant bigint := 5000;
+    v_made bigint;
+begin
+    with looked_at as materialized (
+        select e.endpoint_id, event.transition, event.is_wanted, room.deliveries as room,
+            count(*) filter (where event.is_wanted) over (
+                partition by e.endpoint_id order by (event.transition).written_in, (event.transition).transition_id
+            ) as wanted
+        from reconcile.event_endpoints as e
+        cross join lateral (
+            select v_untried - count(*) as deliveries
+            from (select from reconcile.deliveries as d where d.endpoint_id = e.endpoint_id and d.attempts = 0 limit v_untried) as untried
+        ) as room
+        cross join lateral (
+            select t as transition, e.on_states is null or t.to_state = any (e.on_states) as is_wanted
+            from reconcile.transitions as t
+            where (t.written_in, t.transition_id) > (e.read_written_in, e.read_transition_id) and t.written_in < v_below
+            order by t.written_in, t.transition_id
+            limit case when e.on_states is null then room.deliveries else v_looked_at end
+        ) as event
+        where e.endpoint_id = any (p_endpoint_ids)
+    ),
+    found as materialized (
+        select l.endpoint_id, l.transition, l.is_wanted from looked_at as l where l.wanted <= l.room
+    ),
+    made as (
+        insert into reconcile.deliveries (endpoint_id, transition_id, message_id, payload, due_at)
+        select
+            found.endpoint_id, (found.transition).transition_id, reconcile._message_id(found.transition),
+            reconcile._message(found.transition), p_now
+        from found
+        where found.is_wanted
+        -- One that was replayed ahead of the cursor.
+        on conflict (endpoint_id, transition_id) do nothing
+        returning 1
+    ),
+    moved as (
+        update reconcile.event_endpoints as e
+        set read_written_in = (last.transition).written_in, read_transition_id = (last.transition).transition_id
+        from (
+            select distinct on (found.endpoint_id) found.endpoint_id, found.transition
+            from found
+            order by found.endpoint_id, (found.transition).written_in desc, (found.transition).transition_id desc
+        ) as last
+        where e.endpoint_id = last.endpoint_id
+    )
+    select count(*) into v_made from made;
+    return v_made;
+end
+$$;
+
+comment on function reconcile._fan_out(integer[], timestamptz) is
+    'Makes deliveries of the events past the cursors of these endpoints, which are locked, a bounded number each; answers how many.';
+
+create function reconcile.replay_events(endpoint text, event_ids bigint[] default null) returns integer
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    v_endpoint reconcile.event_endpoints := reconcile._endpoint(replay_events.endpoint);
+    v_unknown bigint;
+    v_again integer;
+    v_anew integer := 0;
+begin
+    select given.event_id into v_unknown
+    from unnest(replay_events.event_ids) as given (event_id)
+    where not exists (select from reconcile.transitions as t where t.transition_id = given.event_id)
+    limit 1;
+    if found then
+        raise exception 'there is no event %', coalesce(v_unknown::text, 'NULL')
+            using errcode = 'RC005', hint = 'reconcile.read_events shows them; without event_ids, all parked ones are replayed.';
+    end if;
+    -- One that is under way is being sent just now.
+    update reconcile.deliveries as d
+    set attempts = 0, parked_at = null, due_at = clock_timestamp()
+    where d.endpoint_id = v_endpoint.endpoint_id and d.token is null
+      and case
+          when replay_events.event_ids is null then d.parked_at is not null
+          else d.transition_id = any (replay_events.event_ids)
+      end;
+    get diagnostics v_again = row_count;
+    if replay_events.event_ids is not null then
+        insert into reconcile.deliveries (endpoint_id, transition_id, message_id, payload, due_at)
+        select v_endpoint.endpoint_id, t.transition_id, reconcile._message_id(t), reconcile._message(t), clock_timestamp()
+        from reconcile.transitions as t
+        where t.transition_id = any (replay_events.event_ids)
+        on conflict (endpoint_id, transition_id) do nothing;
+        get diagnostics v_anew = row_count;
+    end if;
+    perform reconcile._tell_listeners();
+    return v_again + v_anew;
+end
+$$;
+
+comment on function reconcile.replay_events(text, bigint[]) is
+    'Sends events to an endpoint once more: those named, whether they were delivered or not, or all that are parked. Answers how many.';

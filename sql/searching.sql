@@ -1,0 +1,235 @@
+-- Rows of attached tables that no trigger told of at once: noted arrivals, rows that were there before, rows that came in while triggers
+-- were off. Taken in by the page, in the order of an index; what is known already is compared without a lock.
+-- Requires: following.
+
+-- One attachment's arrivals, a note at a time, until they are done or the time is over. Only those that were there at the beginning:
+-- an order that is busy is noted anew.
+create function reconcile._take_arrivals(
+    p_row reconcile.attachments, p_until timestamptz, out followed integer, out problem text
+)
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_last bigint := (select max(a.arrival_id) from reconcile.arrivals as a where a.attachment_id = p_row.attachment_id);
+    v_note reconcile.arrivals;
+begin
+    followed := 0;
+    loop
+        select next.* into v_note
+        from reconcile.arrivals as next
+        where next.attachment_id = p_row.attachment_id and next.arrival_id > coalesce(v_note.arrival_id, 0) and next.arrival_id <= v_last
+        order by next.arrival_id
+        limit 1
+        for update skip locked;
+        exit when not found;
+        begin
+            delete from reconcile.arrivals as a where a.arrival_id = v_note.arrival_id;
+            if v_note.order_numbers is null then
+                -- Anything may have changed: known orders are looked at by these notes, unknown rows by a search from the beginning.
+                perform reconcile._rows_of(p_row.attachment_id, '{}');
+                insert into reconcile.arrivals (attachment_id, order_numbers)
+                select p_row.attachment_id, array_agg(open.order_number)
+                from (
+                    select o.order_number, (row_number() over (order by o.order_id) - 1) / 500 as page
+                    from reconcile.tracked_orders as o
+                    where o.attachment_id = p_row.attachment_id and o.state in ('pending', 'processing', 'review')
+                ) as open
+                group by open.page;
+                update reconcile.attachment_sweeps as s
+                set phase = 1, after = null, began_at = clock_timestamp(), rows_seen = 0, rows_followed = 0
+                where s.attachment_id = p_row.attachment_id;
+            else
+                followed := followed + reconcile._follow(p_row.attachment_id, v_note.order_numbers);
+            end if;
+        exception
+            when data_exception then
+                -- A number that can't be one of this table's: the others are looked at by themselves, and it is dropped.
+                delete from reconcile.arrivals as a where a.arrival_id = v_note.arrival_id;
+                insert into reconcile.arrivals (attachment_id, order_numbers)
+                select p_row.attachment_id, array[given.order_number]
+                from unnest(v_note.order_numbers) as given (order_number)
+                where cardinality(v_note.order_numbers) > 1;
+            when others then
+                -- The note stays.
+                problem := format('%s (%s)', sqlerrm, sqlstate);
+        end;
+        exit when clock_timestamp() > p_until;
+    end loop;
+end
+$$;
+
+comment on function reconcile._take_arrivals(reconcile.attachments, timestamptz) is
+    'Follows the noted rows of an attached table until a time; answers how many orders have changed, and what was in the way.';
+
+-- One page of the search. The phases are the tracked statuses, one after the other, and then the open orders.
+create function reconcile._search_page(p_row reconcile.attachments, p_most integer) returns reconcile.attachment_sweeps
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_sweep reconcile.attachment_sweeps;
+    v_rows reconcile.application_row[];
+    v_order_ids bigint[];
+    v_order_numbers text[];
+    v_seen integer;
+    v_level integer;
+begin
+    select s.* into v_sweep from reconcile.attachment_sweeps as s where s.attachment_id = p_row.attachment_id for update skip locked;
+    if not found then
+        return null;
+    end if;
+    if v_sweep.phase <= cardinality(p_row.track) then
+        v_level := reconcile._hold_settings();
+        execute format('select coalesce(array_agg(r), ''{}'') from reconcile_generated._page_%s($1, $2, $3) as r', p_row.attachment_id)
+        into v_rows using p_row.track[v_sweep.phase], v_sweep.after, p_most;
+        perform reconcile._give_back_settings(v_level);
+        v_seen := cardinality(v_rows);
+        v_order_numbers := array(
+            select r.order_number
+            from unnest(v_rows) as r
+            left join reconcile.tracked_orders as o on o.order_number = r.order_number
+            where o.order_id is null
+               or o.attachment_id is distinct from p_row.attachment_id
+               or o.state in ('pending', 'processing') and (
+                   o.reference is distinct from nullif(r.reference, '')
+                   or o.amount is distinct from reconcile.said_amount(r.amount, p_row.amount_unit, upper(r.currency), null)::numeric
+                   or o.currency is distinct from upper(r.currency))
+               or o.state not in ('pending', 'processing') and (o.settled_by = 'application' or p_row.write -> o.state ? p_row.status)
+        );
+        v_sweep.after := v_rows[v_seen].order_number;
+    else
+        select coalesce(array_agg(open.order_id), '{}'), coalesce(array_agg(open.order_number), '{}') into v_order_ids, v_order_numbers
+        from (
+            select o.order_id, o.order_number
+            from reconcile.tracked_orders as o
+            where o.attachment_id = p_row.attachment_id and o.state in ('pending', 'processing', 'review')
+              and o.order_id > coalesce(v_sweep.after::bigint, 0)
+            order by o.order_id
+            limit p_most
+        ) as open;
+        v_seen := cardinality(v_order_ids);
+        v_sweep.after := v_order_ids[v_seen]::text;
+        v_rows := reconcile._rows_of(p_row.attachment_id, v_order_numbers);
+        v_order_numbers := array(
+            select open.order_number
+            from unnest(v_order_numbers) as open (order_number)
+            left join unnest(v_rows) as r on r.order_number = open.order_number
+            where r.status is null or r.status <> all (p_row.track)
+        );
+    end if;
+    v_sweep.rows_seen := v_sweep.rows_seen + v_seen;
+    if v_order_numbers <> '{}' then
+        v_sweep.rows_followed := v_sweep.rows_followed + reconcile._follow(p_row.attachment_id, v_order_numbers);
+    end if;
+    if v_seen < p_most then
+        v_sweep.phase := v_sweep.phase + 1;
+        v_sweep.after := null;
+        if v_sweep.phase > cardinality(p_row.track) + 1 then
+            v_sweep.finished_at := clock_timestamp();
+        end if;
+    end if;
+    update reconcile.attachment_sweeps as s
+    set phase = case when v_sweep.phase > cardinality(p_row.track) + 1 then 1 else v_sweep.phase end,
+        after = v_sweep.after, finished_at = v_sweep.finished_at, problem = null, problem_at = null,
+        rows_seen = v_sweep.rows_seen, rows_followed = v_sweep.rows_followed
+    where s.attachment_id = p_row.attachment_id;
+    return v_sweep;
+end
+$$;
+
+comment on function reconcile._search_page(reconcile.attachments, integer) is
+    'Looks at the next rows of an attached table, or at the next of its open orders; answers how far the search has come.';
+
+create function reconcile._search(p_row reconcile.attachments, p_until timestamptz) returns reconcile.attachment_sweeps
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_page constant integer := 2000;
+    v_sweep reconcile.attachment_sweeps;
+begin
+    update reconcile.attachment_sweeps as s
+    set began_at = clock_timestamp(), rows_seen = 0, rows_followed = 0
+    where s.attachment_id = p_row.attachment_id and s.phase = 1 and s.after is null;
+    loop
+        v_sweep := reconcile._search_page(p_row, v_page);
+        exit when v_sweep is null or v_sweep.phase > cardinality(p_row.track) + 1 or clock_timestamp() > p_until;
+    end loop;
+    return v_sweep;
+end
+$$;
+
+comment on function reconcile._search(reconcile.attachments, timestamptz) is
+    'Searches an attached table from where the search stands, to its end or until a time.';
+
+-- Each table by itself: what is wrong with one is kept with it and stops no other.
+create function reconcile._take_in_all(p_time interval, p_with_search boolean) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_row reconcile.attachments;
+    v_before bigint;
+    v_sweep reconcile.attachment_sweeps;
+    v_problem text;
+    v_looked boolean;
+    v_followed integer := 0;
+begin
+    for v_row in select a.* from reconcile.attachments as a order by a.attachment_id loop
+        begin
+            v_problem := null;
+            v_looked := exists (select from reconcile.arrivals as n where n.attachment_id = v_row.attachment_id);
+            if v_looked then
+                select v_followed + taken.followed, taken.problem into v_followed, v_problem
+                from reconcile._take_arrivals(v_row, clock_timestamp() + p_time) as taken;
+            end if;
+            if p_with_search and reconcile._missing_index(v_row) is null then
+                v_before := (select s.rows_followed from reconcile.attachment_sweeps as s where s.attachment_id = v_row.attachment_id);
+                v_sweep := reconcile._search(v_row, clock_timestamp() + p_time);
+                v_followed := v_followed + coalesce(greatest(0, v_sweep.rows_followed - v_before), 0)::integer;
+            end if;
+        exception
+            when others then
+                v_problem := format('%s (%s)', sqlerrm, sqlstate);
+        end;
+        if v_looked or v_problem is not null then
+            update reconcile.attachment_sweeps as s
+            set problem = v_problem, problem_at = case when v_problem is not null then coalesce(s.problem_at, clock_timestamp()) end
+            where s.attachment_id in (
+                select free.attachment_id from reconcile.attachment_sweeps as free
+                where free.attachment_id = v_row.attachment_id and free.problem is distinct from v_problem
+                for update skip locked
+            );
+        end if;
+    end loop;
+    return v_followed;
+end
+$$;
+
+comment on function reconcile._take_in_all(interval, boolean) is
+    'Follows what was noted of all attached tables and, if asked to, searches them, each for so long; answers how many orders changed.';
+
+create function reconcile.take_in(relation regclass, max_seconds integer default 5)
+returns table (rows_seen bigint, rows_followed bigint, arrivals_waiting bigint, finished boolean)
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    v_row reconcile.attachments;
+    v_sweep reconcile.attachment_sweeps;
+    v_until timestamptz := clock_timestamp() + make_interval(secs => least(greatest(take_in.max_seconds, 1), 600));
+begin
+    select a.* into v_row from reconcile.attachments as a where a.relation = take_in.relation;
+    if not found then
+        raise exception 'take_in %: it is not attached', take_in.relation
+            using errcode = 'RC009', hint = 'The attached tables are in reconcile.attached_tables.';
+    end if;
+    perform reconcile._take_arrivals(v_row, v_until);
+    v_sweep := reconcile._search(v_row, v_until);
+    return query
+    select v_sweep.rows_seen, v_sweep.rows_followed,
+        (select coalesce(sum(cardinality(n.order_numbers)), 0) from reconcile.arrivals as n where n.attachment_id = v_row.attachment_id),
+        coalesce(v_sweep.phase > cardinality(v_row.track) + 1, false)
+            and not exists (select from reconcile.arrivals as n where n.attachment_id = v_row.attachment_id);
+end
+$$;
+
+comment on function reconcile.take_in(regclass, integer) is
+    'Takes in rows of an attached table for so many seconds, and says how far it has come; again and again (\watch) until finished.';

@@ -1,0 +1,210 @@
+-- Webhooks that the application's handler has verified: a doorbell, or evidence.
+--
+-- One event has one effect, however often it is handed over. As a doorbell it makes the check due now, and the provider's own answer
+-- decides. As evidence, by the provider's row, its payload is read like an answer: by the same rules, so a late or repeated one moves
+-- nothing back. Events of orders that are not known yet are kept until they are.
+-- Locks: the order, then its lease and its place in the queue, as everywhere.
+-- Requires: lookups.
+
+create table reconcile.received_webhooks (
+    provider_id integer not null references reconcile.providers,
+    event_id text collate "C" not null check (length(event_id) between 1 and 500),
+    received_at timestamptz not null default clock_timestamp(),
+    order_number text,
+    reference text,
+    payload jsonb not null,
+    order_id bigint,
+    effect text not null,
+    received_from text not null default session_user,
+    primary key (provider_id, event_id)
+);
+
+create index received_webhooks_early on reconcile.received_webhooks (order_number) where order_id is null;
+create index received_webhooks_early_reference on reconcile.received_webhooks (reference) where order_id is null;
+create index received_webhooks_received_at on reconcile.received_webhooks (received_at);
+
+comment on table reconcile.received_webhooks is 'Events that handlers of webhooks have handed over.';
+comment on column reconcile.received_webhooks.provider_id is 'Whose event it is.';
+comment on column reconcile.received_webhooks.event_id is 'The provider''s id of the event.';
+comment on column reconcile.received_webhooks.received_at is 'When it was handed over.';
+comment on column reconcile.received_webhooks.order_number is 'The order that it names.';
+comment on column reconcile.received_webhooks.reference is 'The reference that it names.';
+comment on column reconcile.received_webhooks.payload is 'Its payload, with secrets masked.';
+comment on column reconcile.received_webhooks.order_id is 'The order that it was found to be about; NULL as long as that is not known.';
+comment on column reconcile.received_webhooks.effect is 'What came of it: kept, asked, applied or ignored.';
+comment on column reconcile.received_webhooks.received_from is 'The role whose session handed it over.';
+
+-- Rings the doorbell: asked at once, and once more when a check is under way that may have begun before the event.
+create function reconcile._ring(p_order_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update reconcile.leases as l set rung = true where l.order_id = any (p_order_ids);
+    insert into reconcile.due_checks as d (order_id, provider_id, due_at)
+    select o.order_id, o.provider_id, clock_timestamp()
+    from reconcile.tracked_orders as o
+    where o.order_id = any (p_order_ids) and o.state <> 'refunded'
+      and not exists (select from reconcile.leases as l where l.order_id = o.order_id)
+    on conflict (order_id) do update set due_at = least(d.due_at, excluded.due_at);
+    perform pg_notify('reconcile_due', '');
+end
+$$;
+
+comment on function reconcile._ring(bigint[]) is 'Makes the checks of orders due now, because the provider said that something has changed.';
+
+-- The payload is read as if the provider had answered it just now.
+create function reconcile._take_as_evidence(p_order_id bigint, p_payload text, p_event_id text) returns text
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_order reconcile.tracked_orders;
+    v_lease reconcile.leases;
+    v_due_at timestamptz;
+    v_token bigint;
+begin
+    select o.* into v_order from reconcile.tracked_orders as o where o.order_id = p_order_id for no key update;
+    -- A check that is under way is overtaken: its answer will be stale.
+    delete from reconcile.leases as l where l.order_id = p_order_id returning l.* into v_lease;
+    if found then
+        perform reconcile._note_ended_calls(array[v_lease.provider_id], v_lease.expires_at);
+        v_due_at := clock_timestamp();
+    else
+        delete from reconcile.due_checks as d where d.order_id = p_order_id returning d.due_at into v_due_at;
+    end if;
+    insert into reconcile.leases as l (order_id, provider_id, provider_version, sidecar_id, claimed_at, expires_at, awaited)
+    select p_order_id, p.provider_id, p.version, 0, clock_timestamp(), clock_timestamp() + interval '1 hour', false
+    from reconcile.providers as p
+    where p.provider_id = v_order.provider_id
+    returning l.token into v_token;
+    perform reconcile._settle(
+        0, array[p_order_id], array[v_token], null, null, array[p_payload], array[left('webhook ' || p_event_id, 200)], null, null, false
+    );
+    -- A watch that was running goes on where the evidence has not set another.
+    if v_due_at is not null then
+        insert into reconcile.due_checks (order_id, provider_id, due_at)
+        select p_order_id, o.provider_id, v_due_at
+        from reconcile.tracked_orders as o
+        where o.order_id = p_order_id and o.state = v_order.state
+        on conflict (order_id) do update set due_at = least(reconcile.due_checks.due_at, excluded.due_at);
+    end if;
+    return case
+        when exists (select from reconcile.tracked_orders as o where o.order_id = p_order_id and o.state <> v_order.state) then 'applied'
+        else 'ignored'
+    end;
+end
+$$;
+
+comment on function reconcile._take_as_evidence(bigint, text, text) is
+    'Settles an order by a webhook''s payload; answers applied when it moved the order, and ignored when it did not.';
+
+create function reconcile._answer_early_webhooks(p_order_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_webhook record;
+begin
+    if not exists (select from reconcile.received_webhooks as w where w.order_id is null) then
+        return;
+    end if;
+    for v_webhook in
+        select w.provider_id, w.event_id, w.payload, o.order_id,
+            -- A payload is kept without its secrets: where one of them is wanted, the provider is asked.
+            coalesce((p.webhook ->> 'evidence')::boolean, false) and not exists (
+                select from jsonb_each(p.captures || coalesce(p.webhook -> 'captures', '{}')) as c where (c.value ->> 'sensitive')::boolean
+            ) as is_evidence
+        from reconcile.tracked_orders as o
+        join reconcile.received_webhooks as w
+            on w.order_id is null and w.provider_id = o.provider_id
+            and (w.order_number = o.order_number or w.order_number is null and w.reference = o.reference)
+        join reconcile.providers as p on p.provider_id = o.provider_id
+        where o.order_id = any (p_order_ids)
+        order by w.received_at
+    loop
+        update reconcile.received_webhooks as w
+        set order_id = v_webhook.order_id, effect = case when v_webhook.is_evidence
+            then reconcile._take_as_evidence(v_webhook.order_id, v_webhook.payload::text, v_webhook.event_id) else 'asked' end
+        where w.provider_id = v_webhook.provider_id and w.event_id = v_webhook.event_id;
+        if not v_webhook.is_evidence then
+            perform reconcile._ring(array[v_webhook.order_id]);
+        end if;
+    end loop;
+end
+$$;
+
+comment on function reconcile._answer_early_webhooks(bigint[]) is 'Gives orders that are known now the events that came before them.';
+
+create function reconcile.record_webhook(
+    provider text,
+    event_id text,
+    payload jsonb default '{}',
+    order_number text default null,
+    reference text default null
+) returns text
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    v_provider reconcile.providers := reconcile._provider(record_webhook.provider);
+    v_order_number text := nullif(record_webhook.order_number, '');
+    v_reference text := nullif(record_webhook.reference, '');
+    v_payload jsonb := coalesce(record_webhook.payload, '{}');
+    v_order_id bigint;
+    v_effect text;
+begin
+    if record_webhook.event_id is null or length(record_webhook.event_id) not between 1 and 500 then
+        raise exception 'a webhook''s event_id has 1 to 500 characters, and this one %', coalesce(length(record_webhook.event_id)::text, 'is NULL')
+            using errcode = 'RC005', hint = 'Providers repeat webhooks: hand over their own id of the event, by which a repeat is known.';
+    end if;
+    if octet_length(v_payload::text) > 262144 then
+        raise exception 'the payload of event % has % bytes', left(record_webhook.event_id, 80), octet_length(v_payload::text)
+            using errcode = 'RC005', hint = 'At most 262144 are read.';
+    end if;
+    v_order_number := coalesce(v_order_number,
+        left(jsonb_path_query_first(v_payload, (v_provider.webhook ->> 'order_number_path')::jsonpath, '{}', true) #>> '{}', 500));
+    v_reference := coalesce(v_reference,
+        left(jsonb_path_query_first(v_payload, coalesce((v_provider.webhook ->> 'reference_path')::jsonpath, v_provider.reference_path), '{}', true)
+            #>> '{}', 500));
+    if v_order_number is null and v_reference is null then
+        raise exception 'event % names no order', left(record_webhook.event_id, 80)
+            using errcode = 'RC005', hint = 'Give order_number or reference, or write webhook => ''{"reference_path": "$.…"}'' on the provider.';
+    end if;
+    -- By its number, else by what the provider calls it, of which several orders may have the same.
+    v_order_id := coalesce(
+        (select o.order_id from reconcile.tracked_orders as o where o.order_number = v_order_number and o.provider_id = v_provider.provider_id),
+        (
+            select o.order_id from reconcile.tracked_orders as o
+            where v_order_number is null and o.reference = v_reference and o.provider_id = v_provider.provider_id
+            order by o.order_id desc
+            limit 1
+        )
+    );
+    insert into reconcile.received_webhooks as w (provider_id, event_id, order_number, reference, payload, order_id, effect)
+    values (
+        v_provider.provider_id, record_webhook.event_id, v_order_number, v_reference,
+        coalesce(reconcile.redact(v_payload::text, reconcile._never_kept(v_provider))::jsonb, v_payload), v_order_id,
+        case when v_order_id is null then 'kept' else 'asked' end
+    )
+    on conflict (provider_id, event_id) do nothing
+    returning w.effect into v_effect;
+    if not found then
+        return 'repeated';
+    end if;
+    if v_order_id is null then
+        return 'kept';
+    end if;
+    if coalesce((v_provider.webhook ->> 'evidence')::boolean, false) then
+        v_effect := reconcile._take_as_evidence(v_order_id, v_payload::text, record_webhook.event_id);
+        update reconcile.received_webhooks as w set effect = v_effect
+        where w.provider_id = v_provider.provider_id and w.event_id = record_webhook.event_id;
+    else
+        perform reconcile._ring(array[v_order_id]);
+    end if;
+    return v_effect;
+end
+$$;
+
+comment on function reconcile.record_webhook(text, text, jsonb, text, text) is
+    'Takes an event whose signature the caller has verified: asked (the order is asked about now), applied or ignored (evidence), kept (its '
+    'order is not known yet) or repeated (nothing is done).';
+
+select pg_catalog.pg_extension_config_dump('reconcile.received_webhooks', '');

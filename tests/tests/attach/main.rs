@@ -1,0 +1,20 @@
+//! The application's own table, attached: which of its rows are watched and when, what is written back
+//! to them and by whose rights, and that the application never notices, whatever it does to its table.
+
+mod bulk;
+mod changing;
+mod detaching;
+mod entering;
+mod hand;
+mod in_the_way;
+mod isolation;
+mod keys;
+mod moving;
+mod numbers;
+mod races;
+mod refusing;
+mod restoring;
+mod rights;
+mod searching;
+mod store;
+mod writing;

@@ -1,0 +1,9 @@
+//! Providers of kind sql: a table or a function of the application answers, by the same rules and with the same audit as HTTP.
+
+mod answers;
+mod callers;
+mod functions;
+mod kept;
+mod policies;
+mod refused;
+mod runs;

@@ -1,0 +1,321 @@
+//! Vendor orders: the map, the guard of five minutes, the boolean check, the log, the errors, the alerts.
+
+use anyhow::Result;
+use reconcile_tests::simulator::{Fate, Reply, Step};
+use serde_json::{Value, json};
+
+use crate::recipe::Recipe;
+
+const ORDER: &str = "ORD-1765360649-0E184E02";
+const SECRET: &[(&str, &str)] = &[("VENDOR_TOKEN", "hush-4711")];
+
+async fn recipe(database: &'static str) -> Result<Recipe> {
+    Recipe::apply("vendor_orders", database, &[("base_url", "{host}")]).await
+}
+
+impl Recipe {
+    /// An order that the vendor has taken, last updated this long ago.
+    async fn processing(&self, number: &str, ago: &str) -> Result<()> {
+        self.run(&format!(
+            "insert into vendor.orders (order_number, status, invoice_id, retail_price, created_at, updated_at)
+            values ('{number}', 'processing', '33375390', 0.73, now() - interval '1 day', now() - interval '{ago}')"
+        ))
+        .await
+    }
+
+    async fn check(&self, number: &str) -> Result<bool> {
+        let check = format!("select vendor.check_vendor_status('{number}')");
+        Ok(self.ask(&check).await? == "t")
+    }
+
+    async fn status(&self, number: &str) -> Result<String> {
+        self.ask(&format!(
+            "select status from vendor.orders where order_number = '{number}'"
+        ))
+        .await
+    }
+}
+
+/// Proves each row of the status mapping: what the vendor says, what becomes of the order, whether the manual check answers true or
+/// false; that a repetition changes nothing and asks nobody; and that updated_at moves with the status alone.
+#[tokio::test]
+async fn the_map_and_the_boolean_check() -> Result<()> {
+    let recipe = recipe("recipe_vendor_map").await?;
+    let _sidecar = recipe.sidecar(SECRET).await?;
+    for (word, updated, status) in [
+        ("succeeded", true, "succeeded"),
+        ("failed", true, "failed"),
+        ("cancelled", true, "failed"),
+        ("processing", false, "processing"),
+        ("pending", false, "processing"),
+    ] {
+        let number = format!("ORD-{word}");
+        recipe.shop.vendor.set_fate(&number, Fate::status(word));
+        recipe.processing(&number, "1 minute").await?;
+        assert_eq!(recipe.check(&number).await?, updated, "{word}");
+        assert_eq!(recipe.status(&number).await?, status, "{word}");
+        let moved = format!(
+            "select updated_at > now() - interval '50 seconds' from vendor.orders where order_number = '{number}'"
+        );
+        assert_eq!(recipe.ask(&moved).await? == "t", updated, "{word}");
+        let calls = recipe.shop.vendor.calls(&number);
+        assert_eq!(calls[0].header("authorization"), Some("Bearer hush-4711"));
+        assert_eq!(calls[0].query, "invoice=33375390");
+        assert!(!recipe.check(&number).await?, "{word} is not news twice");
+        assert_eq!(recipe.status(&number).await?, status);
+        let closed = status != "processing";
+        let calls = recipe.shop.vendor.count(&number);
+        assert_eq!(calls, if closed { 1 } else { 2 }, "{word}");
+    }
+    assert!(!recipe.check("ORD-NOBODY-KNOWS").await?);
+    recipe.shop.is_sound().await
+}
+
+/// Proves the job's condition: in processing, with an invoice_id, not updated within 5 minutes; then every 3 minutes; and that an order
+/// that the application settles by itself is asked about no more.
+#[tokio::test]
+async fn which_orders_are_asked_about_and_when() -> Result<()> {
+    let recipe = recipe("recipe_vendor_when").await?;
+    recipe
+        .run("insert into vendor.orders (order_number) values ('PAID-NOT-YET')")
+        .await?;
+    recipe
+        .run("insert into vendor.orders (order_number, status) values ('WITHOUT-INVOICE', 'processing')")
+        .await?;
+    recipe.processing("FRESH", "4 minutes").await?;
+    recipe.processing("OLD", "6 minutes").await?;
+    let watched =
+        "select string_agg(order_number, ' ' order by order_number) from reconcile.orders";
+    assert_eq!(recipe.ask(watched).await?, "FRESH OLD");
+    let needs = "select string_agg(order_number, ' ') from vendor.needs_status_check";
+    assert_eq!(recipe.ask(needs).await?, "OLD");
+    assert_eq!(
+        recipe
+            .ask("select vendor.check_processing_orders()")
+            .await?,
+        "1"
+    );
+    recipe
+        .run("update vendor.orders set invoice_id = '1', retail_price = 0.73 where order_number = 'WITHOUT-INVOICE'")
+        .await?;
+    assert_eq!(recipe.ask(watched).await?, "FRESH OLD WITHOUT-INVOICE");
+    // There is no sidecar yet, so the vendor can't be asked.
+    assert!(!recipe.check("FRESH").await?);
+    let counted = "select count(*) from vendor.processing_with_invoice";
+    assert_eq!(recipe.ask(counted).await?, "3");
+    let due = recipe.shop.order("FRESH").await?.next_check_s;
+    assert!(due.is_some_and(|s| (55.0..=91.0).contains(&s)), "{due:?}");
+
+    recipe
+        .run("update vendor.orders set status = 'failed' where order_number = 'WITHOUT-INVOICE'")
+        .await?;
+    assert_eq!(
+        recipe.shop.history("WITHOUT-INVOICE").await?,
+        ["pending -> failed by application"]
+    );
+    recipe.shop.vendor.set_default(Fate::status("processing"));
+    let _sidecar = recipe.sidecar(SECRET).await?;
+    let check = recipe.shop.check("OLD", 0).await?;
+    let next = check.next_check_s;
+    assert!(
+        next.is_some_and(|s| (180.0..=198.0).contains(&s)),
+        "{next:?}"
+    );
+    assert_eq!(recipe.shop.vendor.count("WITHOUT-INVOICE"), 0);
+    Ok(())
+}
+
+/// Proves the error handling list: API failures, an invalid response, an unknown status and a network timeout leave the order in
+/// processing, are logged, answer false, and the order is settled when the vendor is back.
+#[tokio::test]
+async fn errors_leave_the_order_in_processing() -> Result<()> {
+    let recipe = recipe("recipe_vendor_errors").await?;
+    recipe
+        .run("select reconcile.alter_provider('vendor', timeout => '1 second')")
+        .await?;
+    let _sidecar = recipe.sidecar(SECRET).await?;
+    recipe.processing(ORDER, "1 minute").await?;
+    for (step, outcome, detail) in [
+        (Step::http(503, "down"), "provider_error", "HTTP 503"),
+        (Reply::NotJson.into(), "provider_error", "not JSON"),
+        (Step::status("on hold"), "unknown_status", "'on hold'"),
+        (Reply::Hang.into(), "unreachable", "no answer in time"),
+    ] {
+        recipe.shop.vendor.set_fate(ORDER, Fate::of([step]));
+        assert!(!recipe.check(ORDER).await?, "{outcome}");
+        assert_eq!(recipe.status(ORDER).await?, "processing");
+        let logged = "select status || ': ' || error from vendor.vendor_transaction_logs order by created_at desc limit 1";
+        let logged = recipe.ask(logged).await?;
+        assert!(
+            logged.starts_with("error: ") && logged.contains(detail),
+            "{logged}"
+        );
+        let order = recipe.shop.order(ORDER).await?;
+        assert_eq!(order.last_outcome.as_deref(), Some(outcome));
+        assert!(order.next_check_s.is_some(), "{order:?}");
+    }
+    let alerts = recipe.ask("select alert from vendor.alerts").await?;
+    assert_eq!(alerts, "unknown_status");
+    recipe
+        .shop
+        .vendor
+        .set_fate(ORDER, Fate::status("succeeded"));
+    assert!(recipe.check(ORDER).await?);
+    assert_eq!(recipe.status(ORDER).await?, "succeeded");
+    recipe.shop.is_sound().await
+}
+
+/// Proves that a run is 50 orders: of 60 that are due the vendor is asked about 50 and then left alone, for 3 minutes; and that it is
+/// asked about one at a time, half a second apart.
+#[tokio::test]
+async fn fifty_orders_a_run() -> Result<()> {
+    let recipe = recipe("recipe_vendor_fifty").await?;
+    let limits = "select concat_ws(' ', rate_limit, rate_interval, gap) from reconcile.providers";
+    let limits: String = recipe.shop.one(limits, &[]).await?;
+    assert_eq!(limits, "50 00:03:00 00:00:00.5");
+    recipe
+        .run("select reconcile.alter_provider('vendor', clear => '{gap}')")
+        .await?;
+    recipe
+        .run("insert into vendor.orders (order_number, status, invoice_id, retail_price, updated_at)
+            select 'ORD-' || n, 'processing', '33375390', 0.73, now() - interval '6 minutes' from generate_series(1, 60) as n")
+        .await?;
+    let needs = "select count(*) from vendor.needs_status_check";
+    assert_eq!(recipe.ask(needs).await?, "60");
+    let _sidecar = recipe.sidecar(SECRET).await?;
+    let done = "select count(*) from vendor.orders where status = 'succeeded'";
+    recipe.comes_to(done, "50").await?;
+    recipe.is_left_alone("vendor", 50).await
+}
+
+/// Proves both alerts at their thresholds: more than 10 orders stuck for an hour, and more than 20 errors within an hour.
+#[tokio::test]
+async fn stuck_orders_and_high_error_rates_raise_alerts() -> Result<()> {
+    let recipe = recipe("recipe_vendor_alerts").await?;
+    recipe
+        .run("select reconcile.alter_provider('vendor', clear => '{gap}')")
+        .await?;
+    let alerts = "select string_agg(alert, ' ' order by alert) from vendor.alerts
+        where alert in ('orders_stuck_in_processing', 'high_error_rate', 'no_sidecar')";
+    for stuck in 0..10 {
+        recipe
+            .processing(&format!("STUCK-{stuck}"), "61 minutes")
+            .await?;
+    }
+    assert_eq!(recipe.ask(alerts).await?, "no_sidecar");
+    recipe.processing("STUCK-10", "61 minutes").await?;
+    assert_eq!(
+        recipe.ask(alerts).await?,
+        "no_sidecar orders_stuck_in_processing"
+    );
+    let why = "select distinct why from vendor.stuck_orders";
+    assert_eq!(
+        recipe.ask(why).await?,
+        "it was never asked about: is a sidecar running?"
+    );
+
+    recipe.shop.vendor.set_default(Fate::status("on hold"));
+    let sidecar = recipe.sidecar(SECRET).await?;
+    let errors = "select count(*) from vendor.vendor_transaction_logs where status = 'error'";
+    recipe.comes_to(errors, "11").await?;
+    for more in 0..9 {
+        recipe
+            .processing(&format!("MORE-{more}"), "6 minutes")
+            .await?;
+    }
+    recipe.shop.signal().await?;
+    recipe.comes_to(errors, "20").await?;
+    assert_eq!(recipe.ask(alerts).await?, "orders_stuck_in_processing");
+    recipe.processing("MORE-9", "6 minutes").await?;
+    recipe.shop.signal().await?;
+    recipe.comes_to(errors, "21").await?;
+    assert_eq!(
+        recipe.ask(alerts).await?,
+        "high_error_rate orders_stuck_in_processing"
+    );
+    sidecar.stop().await?;
+    Ok(())
+}
+
+/// Proves that the log has what vendor_transaction_logs had, and that all that is shown to be done by hand can be.
+#[tokio::test]
+async fn the_log_and_what_is_done_by_hand() -> Result<()> {
+    let recipe = recipe("recipe_vendor_by_hand").await?;
+    let _sidecar = recipe.sidecar(SECRET).await?;
+    recipe.processing(ORDER, "1 minute").await?;
+    recipe.processing("ORD-XXX", "1 minute").await?;
+    recipe
+        .shop
+        .vendor
+        .set_fate("ORD-XXX", Fate::status("processing"));
+    let printed = recipe.by_hand().await?;
+    for part in [
+        " succeeded",
+        "pending -> succeeded",
+        &format!("Order {ORDER} is succeeded"),
+        "status_check",
+    ] {
+        assert!(printed.contains(part), "{part}: {printed}");
+    }
+    assert_eq!(recipe.status(ORDER).await?, "succeeded");
+    assert_eq!(recipe.status("ORD-XXX").await?, "succeeded");
+    let log = format!(
+        "select to_jsonb(l) - '{{executed_at,created_at}}'::text[] from vendor.vendor_transaction_logs as l
+        where request_body ->> 'order_number' = '{ORDER}' and executed_at = created_at"
+    );
+    let log: Value = serde_json::from_str(&recipe.ask(&log).await?)?;
+    let id = format!("select id from vendor.orders where order_number = '{ORDER}'");
+    let id: i64 = recipe.ask(&id).await?.parse()?;
+    assert_eq!(
+        log,
+        json!({
+            "order_id": id, "vendor_name": "status_check", "status": "succeeded", "error": null,
+            "request_body": {"order_number": ORDER, "invoice_id": "33375390"},
+            "response_body": {"message": "Success", "data": {
+                "invoiceId": "33375390", "reference": ORDER, "retailPrice": "0.73", "currency": "USD", "status": "succeeded",
+                "transactionId": format!("TXN-{ORDER}"), "productName": "Honor of Kings", "trxDate": "2025-12-10T10:33:32.774Z"
+            }}
+        })
+    );
+    let denied = recipe
+        .run("update reconcile.recorded_checks set outcome = 'failed'")
+        .await;
+    assert!(denied.is_err(), "the log can be changed");
+    recipe.shop.is_sound().await
+}
+
+/// Proves that a table that is there already, with its orders, is left as it is, and that its orders are taken in, checked and settled; and
+/// that a second run of the file changes nothing.
+#[tokio::test]
+async fn a_shop_that_is_open_already() -> Result<()> {
+    let recipe = Recipe::open("vendor_orders", "recipe_vendor_open").await?;
+    recipe
+        .run(
+            "create schema vendor;
+            create table vendor.orders (id bigserial primary key, order_number varchar(40) not null unique, status varchar(20) not null,
+                invoice_id varchar(40), retail_price numeric(12, 2), player_id text, created_at timestamptz, updated_at timestamptz);
+            create index by_status on vendor.orders (status, updated_at);
+            insert into vendor.orders (order_number, status, invoice_id, retail_price, created_at, updated_at)
+            select 'ORD-' || n, case when n > 40 then 'succeeded' else 'processing' end, '33375390', 0.73, now() - interval '1 day',
+                now() - interval '10 minutes'
+            from generate_series(1, 400) as n",
+        )
+        .await?;
+    recipe.run_file(&[("base_url", "{host}")]).await?;
+    recipe
+        .run("select reconcile.alter_provider('vendor', clear => '{gap}')")
+        .await?;
+    let _sidecar = recipe.sidecar(SECRET).await?;
+    let open = "select count(*) from vendor.orders where status <> 'succeeded'";
+    recipe.comes_to(open, "0").await?;
+    assert_eq!(recipe.shop.vendor.totals().orders, 40);
+    let again = recipe.run_file(&[("base_url", "{host}")]).await;
+    let again = again.err().map(|error| error.to_string());
+    assert!(
+        again
+            .as_ref()
+            .is_some_and(|error| error.contains("vendor exists already")),
+        "{again:?}"
+    );
+    recipe.shop.is_sound().await
+}
