@@ -165,7 +165,9 @@ begin
                   and predicate.tracked = case when predicate.text ~ '<>' then 0 else cardinality(p_attachment.track) end
           end
     -- By their files: what was loaded a moment ago has no statistics yet.
-    ) or (select coalesce(sum(pg_relation_size(part.relid)), 0) from pg_partition_tree(p_attachment.relation) as part) <= 200 * 8192 then
+    ) or coalesce((select sum(pg_relation_size(part.relid)) from pg_partition_tree(p_attachment.relation) as part),
+        pg_relation_size(p_attachment.relation)) <= 200 * 8192
+    then
         return null;
     end if;
     return format('create index on %s (%I, %I)', p_attachment.relation, p_attachment.status, p_attachment.order_number);

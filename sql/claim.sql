@@ -164,6 +164,8 @@ begin
         select taken.order_id, taken.provider_id, p.version, p_sidecar_id, v_now, v_now + p.timeout + v_reporting_time, taken.urgent
         from taken
         join reconcile.providers as p on p.provider_id = taken.provider_id
+        -- There should be none that is leased already; if there is, it must not stop the others.
+        on conflict (order_id) do nothing
         returning l.order_id, l.token, l.provider_id, l.awaited
     ),
     counted as (
@@ -239,6 +241,7 @@ begin
     queued as (
         insert into reconcile.due_checks (order_id, provider_id, due_at, urgent)
         select freed.order_id, freed.provider_id, clock_timestamp(), freed.awaited from freed
+        on conflict (order_id) do update set urgent = due_checks.urgent or excluded.urgent, due_at = least(due_checks.due_at, excluded.due_at)
     )
     select array_agg(freed.provider_id) into v_provider_ids from freed;
     if v_provider_ids is not null then

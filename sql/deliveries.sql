@@ -23,8 +23,10 @@ returns table (
 )
 language plpgsql security definer rows 20
 set search_path = pg_catalog, pg_temp
--- By index, whatever the statistics say; and planned once a session.
+-- By index, whatever the statistics say, and planned once a session. Not by bitmap: that meets the entries of rows that are gone
+-- again and again, where an index scan marks them. Measured: 20,000 deliveries in 7 s, and in 26 s by bitmap.
 set enable_seqscan = off
+set enable_bitmapscan = off
 set jit = off
 set plan_cache_mode = force_generic_plan
 as $$
@@ -119,13 +121,16 @@ comment on function reconcile.sidecar_claim_deliveries(bigint, integer) is
 create function reconcile.sidecar_next_delivery() returns integer
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
+set enable_bitmapscan = off
 set jit = off
 as $$
 begin
     return (
-        select greatest(0, least(86400000, ceil(
-            extract(epoch from min(greatest(next.at, e.rests_until)) - clock_timestamp()) * 1000
-        )))::integer
+        select case
+            when count(*) > 0 then greatest(0, least(86400000, ceil(
+                extract(epoch from min(greatest(next.at, e.rests_until)) - clock_timestamp()) * 1000
+            )))::integer
+        end
         from reconcile.event_endpoints as e
         cross join lateral (
             select least(
@@ -166,6 +171,7 @@ returns table (delivery_id bigint, verdict text)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
+set enable_bitmapscan = off
 set jit = off
 set plan_cache_mode = force_generic_plan
 as $$

@@ -83,7 +83,9 @@ declare
 begin
     for v_part in
         select a.attachment_id, a.relation, array_agg(o.order_number order by o.order_id) as order_numbers,
-            array_agg(t.from_state order by o.order_id) as from_states, array_agg(t.to_state order by o.order_id) as to_states,
+            -- Where a person decides, every status that was written here may be written over.
+            array_agg(case when t.cause = 'operator' then 'operator' else t.from_state end order by o.order_id) as from_states,
+            array_agg(t.to_state order by o.order_id) as to_states,
             array_agg(o.captured || jsonb_strip_nulls(jsonb_build_object(
                 'transaction_id', o.transaction_id, 'provider_status', o.provider_status, 'reference', o.reference,
                 'refunded_amount', o.refunded_amount, 'state', t.to_state, 'changed_at', t.changed_at

@@ -78,6 +78,8 @@ declare
     v_provider_ids integer[];
     v_until timestamptz;
 begin
+    -- A claim that is just being committed hides its lease, but not the row that it takes.
+    perform from reconcile.due_checks as d where d.order_id = any (p_order_ids) order by d.order_id for update;
     with gone as materialized (
         select o.order_id, o.state as from_state, given.state as to_state, given.reason
         from unnest(p_order_ids, p_states, p_reasons) as given (order_id, state, reason)
@@ -119,6 +121,8 @@ declare
     v_provider_ids integer[];
     v_until timestamptz;
 begin
+    -- A claim that is just being committed hides its lease, but not the row that it takes.
+    perform from reconcile.due_checks as d where d.order_id = any (p_order_ids) order by d.order_id for update;
     with called_off as (
         delete from reconcile.leases as l where l.order_id = any (p_order_ids) returning l.provider_id, l.expires_at
     )
@@ -276,7 +280,7 @@ $$;
 comment on function reconcile._follow_new(reconcile.attachments, reconcile.application_row[]) is
     'Watches rows in a tracked status that are not known yet, and notes those that can''t be; answers how many are watched.';
 
-create function reconcile._follow(p_attachment_id integer, p_order_numbers text[]) returns integer
+create function reconcile._follow(p_attachment_id integer, p_order_numbers text[], p_by_trigger boolean default false) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -285,6 +289,8 @@ declare
     v_known text[];
     v_busy text[];
     v_rows reconcile.application_row[];
+    v_new reconcile.application_row[];
+    v_left text[];
     v_followed integer := 0;
 begin
     select a.* into v_row from reconcile.attachments as a where a.attachment_id = p_attachment_id;
@@ -316,10 +322,21 @@ begin
     end if;
     if v_order_ids <> '{}' then
         v_followed := reconcile._adopt(v_row, v_order_ids, v_rows) + reconcile._follow_known(v_row, v_order_ids, v_rows);
-        v_rows := array(select r from unnest(v_rows) as r where r.order_number <> all (v_known));
     end if;
-    if v_rows <> '{}' then
-        v_followed := v_followed + reconcile._follow_new(v_row, v_rows);
+    v_new := array(select r from unnest(v_rows) as r where r.order_number <> all (v_known));
+    if v_new <> '{}' then
+        v_followed := v_followed + reconcile._follow_new(v_row, v_new);
+    end if;
+    if p_by_trigger then
+        -- Not known, and left already: a transaction that is taking in the table may just be bringing it in as it was.
+        v_left := array(
+            select given.order_number from unnest(p_order_numbers) as given (order_number)
+            where given.order_number <> all (v_known || v_busy)
+              and not exists (select from unnest(v_rows) as r where r.order_number = given.order_number and r.status = any (v_row.track))
+        );
+        if v_left <> '{}' then
+            insert into reconcile.arrivals (attachment_id, order_numbers) values (p_attachment_id, v_left);
+        end if;
     end if;
     delete from reconcile.refused_rows as u
     where u.attachment_id = p_attachment_id and u.order_number <> ''
@@ -330,8 +347,9 @@ begin
 end
 $$;
 
-comment on function reconcile._follow(integer, text[]) is
-    'Brings what is known of these orders in line with their rows in an attached table; answers how many have changed.';
+comment on function reconcile._follow(integer, text[], boolean) is
+    'Brings what is known of these orders in line with their rows in an attached table; answers how many have changed. A trigger notes '
+    'those that it can''t know yet.';
 
 -- An order that was tracked by hand, or by a table that is detached, gets its row; one of another attached table stays with that.
 create function reconcile._adopt(p_row reconcile.attachments, p_order_ids bigint[], p_rows reconcile.application_row[]) returns integer
@@ -392,7 +410,7 @@ begin
         select p_attachment_id, p_order_numbers[first : first + 499]
         from generate_series(1, cardinality(p_order_numbers), 500) as first;
     else
-        perform reconcile._follow(p_attachment_id, p_order_numbers);
+        perform reconcile._follow(p_attachment_id, p_order_numbers, true);
     end if;
 end
 $$;

@@ -26,6 +26,22 @@ comment on column reconcile.registered_hooks.provider_id is 'Only for orders of 
 comment on column reconcile.registered_hooks.registered_by is 'The role whose rights it runs with.';
 comment on column reconcile.registered_hooks.registered_at is 'Since when.';
 
+-- Whoever owns a function can put another in its place, and that would run with the rights of who registered it.
+create function reconcile._lent_rights(p_registered_by name, p_owner oid) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return (
+        select format('it belongs to %s, who would get the rights of the superuser %s: set role %1$I first', owner.rolname, registrar.rolname)
+        from pg_roles as registrar
+        cross join pg_roles as owner
+        where registrar.rolname = p_registered_by and registrar.rolsuper and owner.oid = p_owner and not owner.rolsuper
+    );
+end
+$$;
+
+comment on function reconcile._lent_rights(name, oid) is 'Why a superuser does not register what belongs to somebody else; NULL when he may.';
+
 create function reconcile._make_hook(p_hook reconcile.registered_hooks) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -38,7 +54,8 @@ declare
             when p.pronargs <> 2 or p.proargtypes[0] <> 'text'::regtype or p.proargtypes[1] <> 'jsonb'::regtype
                 then format('its arguments are (%s), and not (text, jsonb)', pg_get_function_identity_arguments(p.oid))
             when not has_function_privilege(p_hook.registered_by, p.oid, 'execute') then format('%s may not execute it', p_hook.registered_by)
-            else ''
+            when p.pronamespace::regnamespace::text ~ '^pg_temp' then 'it is in a temporary schema'
+            else coalesce(reconcile._lent_rights(p_hook.registered_by, p.proowner), '')
         end
         from pg_proc as p where p.oid = v_call
     ), 'there is no such function');

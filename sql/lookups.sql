@@ -38,7 +38,8 @@ begin
                     then format('its arguments are (%s), and not (order_number text, reference text)', pg_get_function_identity_arguments(p.oid))
                 when p.prorettype <> 'jsonb'::regtype then format('it returns %s, and not jsonb', format_type(p.prorettype, null))
                 when not has_function_privilege(p_lookup.registered_by, p.oid, 'execute') then format('%s may not execute it', p_lookup.registered_by)
-                else ''
+                when p.pronamespace::regnamespace::text ~ '^pg_temp' then 'it is in a temporary schema'
+                else coalesce(reconcile._lent_rights(p_lookup.registered_by, p.proowner), '')
             end
             from pg_proc as p where p.oid = case when p_lookup.call ~ '[(]' then to_regprocedure(p_lookup.call) end
         ), 'there is no such function');
@@ -46,6 +47,9 @@ begin
     return case
         when not has_table_privilege(p_lookup.registered_by, p_lookup.relation, 'select')
             then format('%s may not read it', p_lookup.registered_by)
+        when (select c.relpersistence = 't' from pg_class as c where c.oid = p_lookup.relation) then 'it is a temporary table'
+        when reconcile._lent_rights(p_lookup.registered_by, (select c.relowner from pg_class as c where c.oid = p_lookup.relation)) is not null
+            then reconcile._lent_rights(p_lookup.registered_by, (select c.relowner from pg_class as c where c.oid = p_lookup.relation))
         when p_lookup.columns = '{}' or exists (select from jsonb_object_keys(p_lookup.columns) as k where k not in ('order_number', 'reference'))
             then 'lookup_columns has to say by which columns its rows are found, as in {"order_number": "order_no"}'
         else coalesce((

@@ -44,6 +44,7 @@ create function reconcile._fan_out(p_endpoint_ids integer[], p_now timestamptz) 
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
+set enable_bitmapscan = off
 set jit = off
 as $$
 declare

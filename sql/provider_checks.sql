@@ -67,6 +67,9 @@ begin
     if jsonb_typeof(p_row.webhook -> 'evidence') <> 'boolean' then
         return 'evidence is true or false';
     end if;
+    if p_row.kind = 'sql' and (p_row.webhook ->> 'evidence')::boolean then
+        return 'the truth is in this database, so an event can only ring';
+    end if;
     begin
         perform (p_row.webhook ->> 'order_number_path')::jsonpath;
         v_row := jsonb_populate_record(p_row, p_row.webhook - '{evidence,order_number_path}'::text[] || '{"webhook": {}}');

@@ -278,6 +278,7 @@ begin
         from judged as j
         where j.next_check_at is not null
         order by j.next_check_at
+        on conflict (order_id) do update set due_at = least(due_checks.due_at, excluded.due_at)
     )
     select
         array_agg(j.order_id), array_agg(j.provider_id) filter (where p_sidecar_id <> 0 or (j.provider).kind = 'sql'), array_agg(j.outcome),
@@ -337,7 +338,8 @@ begin
         v_order.tries, v_order.faults, v_order.state, 'the answer could not be applied, so nothing changed', left(p_problem, 1000), v_next_check_at
     );
     delete from reconcile.leases as l where l.order_id = p_order_id;
-    insert into reconcile.due_checks (order_id, provider_id, due_at) values (p_order_id, v_order.provider_id, v_next_check_at);
+    insert into reconcile.due_checks (order_id, provider_id, due_at) values (p_order_id, v_order.provider_id, v_next_check_at)
+    on conflict (order_id) do update set due_at = least(due_checks.due_at, excluded.due_at);
     perform reconcile._note_ended_calls(array[v_order.provider_id], clock_timestamp());
     return true;
 end

@@ -14,6 +14,11 @@ declare
     v_note reconcile.arrivals;
 begin
     followed := 0;
+    -- Nor while another transaction takes in the table: what that has brought in is not to be seen yet.
+    perform from reconcile.attachment_sweeps as s where s.attachment_id = p_row.attachment_id for update skip locked;
+    if not found then
+        return;
+    end if;
     loop
         select next.* into v_note
         from reconcile.arrivals as next

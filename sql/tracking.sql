@@ -9,8 +9,8 @@ declare
     v_attachment_id integer;
 begin
     select o.* into v_order from reconcile.tracked_orders as o where o.order_number = p_order_number;
-    if not found and not current_setting('transaction_read_only')::boolean then
-        -- A row that nobody told of yet: taken in when somebody asks for it.
+    if not found and p_order_number <> '' and not current_setting('transaction_read_only')::boolean then
+        -- A row that nobody told of yet: taken in when somebody asks for it, and due when his transaction ends.
         for v_attachment_id in select a.attachment_id from reconcile.attachments as a order by a.attachment_id loop
             begin
                 perform reconcile._follow(v_attachment_id, array[p_order_number]);
@@ -20,6 +20,7 @@ begin
             end;
         end loop;
         select o.* into v_order from reconcile.tracked_orders as o where o.order_number = p_order_number;
+        update reconcile.due_checks as d set due_at = least(d.due_at, clock_timestamp()) where d.order_id = v_order.order_id;
     end if;
     if v_order.order_id is null then
         raise exception 'there is no order %', coalesce(quote_literal(left(p_order_number, 80)), 'NULL')

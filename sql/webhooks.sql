@@ -39,6 +39,8 @@ create function reconcile._ring(p_order_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
+    -- A claim that is just being committed is waited for: until then its lease is not to be seen.
+    perform from reconcile.due_checks as d where d.order_id = any (p_order_ids) order by d.order_id for update;
     update reconcile.leases as l set rung = true where l.order_id = any (p_order_ids);
     insert into reconcile.due_checks as d (order_id, provider_id, due_at)
     select o.order_id, o.provider_id, clock_timestamp()
@@ -63,6 +65,8 @@ declare
     v_token bigint;
 begin
     select o.* into v_order from reconcile.tracked_orders as o where o.order_id = p_order_id for no key update;
+    -- A claim that is just being committed hides its lease, but not the row that it takes.
+    perform from reconcile.due_checks as d where d.order_id = p_order_id for update;
     -- A check that is under way is overtaken: its answer will be stale.
     delete from reconcile.leases as l where l.order_id = p_order_id returning l.* into v_lease;
     if found then

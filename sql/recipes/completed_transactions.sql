@@ -21,27 +21,21 @@
 begin;
 
 create schema if not exists academy;
-
 -- Order::STATUS_PENDING, STATUS_COMPLETED, STATUS_FAILED; Transaction::STATUS_ likewise.
 create table if not exists academy.orders (
     id bigint generated always as identity primary key,
-    user_id bigint,
-    course_id bigint,
+    user_id bigint, course_id bigint,
     status text not null default 'pending' check (status in ('pending', 'completed', 'failed')),
-    total_amount numeric(12, 2) not null,
-    currency text not null default 'USD',
-    created_at timestamptz not null default now(),
-    updated_at timestamptz not null default now()
+    total_amount numeric(12, 2) not null, currency text not null default 'USD',
+    created_at timestamptz not null default now(), updated_at timestamptz not null default now()
 );
 create index if not exists orders_status on academy.orders (status, id);
 create table if not exists academy.transactions (
     id bigint generated always as identity primary key,
     order_id bigint not null,
     status text not null default 'pending' check (status in ('pending', 'completed', 'failed')),
-    amount numeric(12, 2) not null,
-    currency text not null default 'USD',
-    gateway_response jsonb,
-    created_at timestamptz not null default now()
+    amount numeric(12, 2) not null, currency text not null default 'USD',
+    gateway_response jsonb, created_at timestamptz not null default now()
 );
 create index if not exists transactions_order on academy.transactions (order_id);
 create table if not exists academy.enrolments (user_id bigint, course_id bigint, order_id bigint primary key references academy.orders);
@@ -63,17 +57,15 @@ select reconcile.alter_provider('transactions', clear => '{deadline}');
 -- with its message and SQLSTATE, and is tried again with growing delays.
 create function academy.enrol(order_number text, facts jsonb) returns void
 language plpgsql as $$
-declare
-    v_order academy.orders;
 begin
-    select o.* into v_order from academy.orders as o where o.id = enrol.order_number::bigint;
-    if v_order.user_id is null or v_order.course_id is null then
-        raise warning 'order % has no user or no course: nobody is enrolled', enrol.order_number;
-        return;
-    end if;
     insert into academy.enrolments (user_id, course_id, order_id)
-    values (v_order.user_id, v_order.course_id, v_order.id)
-    on conflict (order_id) do nothing;
+    select o.user_id, o.course_id, o.id
+    from academy.orders as o
+    where o.id = enrol.order_number::bigint and o.user_id is not null and o.course_id is not null
+    on conflict (order_id) do update set user_id = excluded.user_id, course_id = excluded.course_id;
+    if not found then
+        raise warning 'order % has no user or no course: nobody is enrolled', enrol.order_number;
+    end if;
 end
 $$;
 
@@ -82,8 +74,7 @@ language plpgsql as $$
 begin
     insert into academy.subscriptions as s (user_id, active, order_id)
     select o.user_id, true, o.id
-    from academy.orders as o
-    where o.id = activate_subscription.order_number::bigint and o.user_id is not null
+    from academy.orders as o where o.id = activate_subscription.order_number::bigint and o.user_id is not null
     on conflict (user_id) do update set active = true, order_id = excluded.order_id;
 end
 $$;
@@ -141,6 +132,9 @@ select a.alert, a.subject, a.message from reconcile.alerts as a
 where a.subject in ('transactions', 'academy.orders', 'notifications', 'third_party') and a.alert <> 'stuck_orders';
 
 commit;
+
+-- Orders that are open already are watched from now on, too.
+select * from reconcile.take_in('academy.orders');
 
 -- By hand, each line by itself. With custom parameters, and for a time range:
 --     call academy.regularize_completed_orders(max_orders => 10, sleep => 0.1);

@@ -123,6 +123,9 @@ select a.alert, a.message from reconcile.alerts as a where a.subject in ('phonep
 
 commit;
 
+-- Orders that are open already are watched from now on, too.
+select * from reconcile.take_in('store.orders');
+
 -- By hand, each line by itself. A run of at most 20 orders now, whatever is due; and one order, while you wait:
 --     select * from reconcile_stale_orders(20, older_than => '5 minutes', provider => 'phonepe');
 --     select state, updated, message from reconcile_order('DRAFT-1');

@@ -94,6 +94,9 @@ $$;
 
 commit;
 
+-- Orders that are open already are watched from now on, too.
+select * from reconcile.take_in('shop.orders');
+
 -- By hand, each line by itself. What /api/common/orders/123/ answers, and the frontends read as before:
 --     select jsonb_pretty(shop.get_order_details(123));
 -- Audit trail: when was it last checked, and every check with the gateway's own words:

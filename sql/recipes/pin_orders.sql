@@ -35,7 +35,7 @@ select reconcile.add_provider('pins',
     status_path => '$.data.status', reference_path => '$.data.referans',
     status_map => '{"completed": "succeeded", "rejected": "failed", "cancelled": "failed", "pending": "pending", "processing": "pending"}',
     captures => '{"pin_code": {"path": "$.data.pin", "sensitive": true}}',
-    schedule => '60s, then 30s growing by 2 up to 2h', max_tries => 20, deadline => '24 hours', gives_up_as => 'review',
+    schedule => '60s, then 40s growing by 2 up to 2h', max_tries => 20, deadline => '24 hours', gives_up_as => 'review',
     concurrency => 64);
 
 -- Automatic PIN code updates: with the state, in one transaction.
@@ -54,6 +54,9 @@ join reconcile.orders as known on known.order_number = o.id::text
 where known.state in ('pending', 'processing', 'review');
 
 commit;
+
+-- Orders that are open already are watched from now on, too.
+select * from reconcile.take_in('watan.product_orders');
 
 -- By hand, each line by itself. Quick test: create an order, and look (its times as the server keeps them, in Damascus):
 --     insert into watan.product_orders (provider_referans) values ('REF-BY-HAND');

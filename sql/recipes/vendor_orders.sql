@@ -110,6 +110,9 @@ select a.alert, a.message from reconcile.alerts as a where a.subject = 'vendor' 
 
 commit;
 
+-- Orders that are open already are watched from now on, too.
+select * from reconcile.take_in('vendor.orders');
+
 -- By hand, each line by itself. A single order, and then its status:
 --     select vendor.check_vendor_status('ORD-1765360649-0E184E02');
 --     select status from vendor.orders where order_number = 'ORD-1765360649-0E184E02';

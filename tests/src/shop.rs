@@ -112,7 +112,14 @@ impl<'cluster> Shop<'cluster> {
     /// # Errors
     /// When there is no such database to be made, or no provider to be had.
     pub async fn bare_in(cluster: &'cluster Cluster, name: &'cluster str) -> Result<Self> {
-        let database = cluster.database(name, Contents::Extension).await?;
+        Self::found_in(cluster.database(name, Contents::Extension).await?).await
+    }
+
+    /// The shop that a database has already, one that was restored for instance; `vendor` only listens.
+    ///
+    /// # Errors
+    /// When the server does not take a connection.
+    pub async fn found_in(database: Database<'cluster>) -> Result<Self> {
         Ok(Self {
             database,
             client: database.connect().await?,

@@ -8,6 +8,7 @@ use tokio_postgres::Client;
 use tokio_postgres::error::DbError;
 
 use super::Shop;
+use crate::cluster::Cluster;
 
 /// Payments as the application keeps them. A hook notes in `told` what it was called with.
 const TABLES: &str = "
@@ -42,7 +43,18 @@ impl Till {
     /// # Errors
     /// As [`Shop::open`].
     pub async fn open(name: &'static str) -> Result<Self> {
-        let shop = Shop::open(name).await?;
+        Self::around(Shop::open(name).await?, name).await
+    }
+
+    /// As [`Self::open`], in a cluster of one's own, which was started with [`super::settings`].
+    ///
+    /// # Errors
+    /// As [`Shop::open_in`].
+    pub async fn open_in(cluster: &'static Cluster, name: &'static str) -> Result<Self> {
+        Self::around(Shop::open_in(cluster, name).await?, name).await
+    }
+
+    async fn around(shop: Shop<'static>, name: &str) -> Result<Self> {
         shop.run(&format!(
             "grant create on database {name} to shop_operator; grant usage on schema reconcile to shop_operator"
         ))

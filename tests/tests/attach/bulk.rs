@@ -13,11 +13,19 @@ const LOAD: &str = "
     from generate_series(1, 1000) as n";
 
 async fn arrivals(shop: &Shop<'_>) -> Result<i64> {
-    shop.one("select arrivals_waiting::bigint from reconcile.attached_tables", &[]).await
+    shop.one(
+        "select arrivals_waiting::bigint from reconcile.attached_tables",
+        &[],
+    )
+    .await
 }
 
 async fn states(shop: &Shop<'_>) -> Result<Vec<String>> {
-    list(shop, "select state || ' ' || count(*) from reconcile.orders group by state order by 1").await
+    list(
+        shop,
+        "select state || ' ' || count(*) from reconcile.orders group by state order by 1",
+    )
+    .await
 }
 
 /// Proves that a bulk load is only noted, each row that is to be watched once, and taken in by the next
@@ -27,7 +35,10 @@ async fn a_sidecar_takes_in_what_a_bulk_load_noted() -> Result<()> {
     let shop = attached("attach_bulk").await?;
     let app = app(&shop).await?;
     app.batch_execute(LOAD).await?;
-    assert_eq!((arrivals(&shop).await?, watched(&shop).await?.len()), (500, 0));
+    assert_eq!(
+        (arrivals(&shop).await?, watched(&shop).await?.len()),
+        (500, 0)
+    );
     let _sidecar = shop.sidecar().await?;
     let is = async |wanted: &[&str]| {
         wait::value(SOON, format!("{wanted:?}"), async || {
@@ -38,7 +49,8 @@ async fn a_sidecar_takes_in_what_a_bulk_load_noted() -> Result<()> {
     is(&["pending 500"]).await?;
     app.batch_execute("update store.orders set status = 'CANCELLED' where number < 'ORD-0400' and status = 'processing'").await?;
     is(&["failed 199", "pending 301"]).await?;
-    app.batch_execute("delete from store.orders where number >= 'ORD-0500'").await?;
+    app.batch_execute("delete from store.orders where number >= 'ORD-0500'")
+        .await?;
     is(&["cancelled 251", "failed 199", "pending 50"]).await?;
     shop.is_sound().await
 }
@@ -69,7 +81,10 @@ async fn a_locked_order_holds_up_only_its_own_note() -> Result<()> {
     locker
         .batch_execute("begin; select from reconcile.tracked_orders where order_number = 'ORD-0002' for update")
         .await?;
-    app.batch_execute("update store.orders set status = 'CANCELLED' where number in ('ORD-0002', 'ORD-0004')").await?;
+    app.batch_execute(
+        "update store.orders set status = 'CANCELLED' where number in ('ORD-0002', 'ORD-0004')",
+    )
+    .await?;
     app.batch_execute("update store.orders set status = 'CANCELLED' where number between 'ORD-0010' and 'ORD-0900'").await?;
     let hand = Hand::new(&shop).await?;
     hand.beat().await?;
@@ -78,10 +93,17 @@ async fn a_locked_order_holds_up_only_its_own_note() -> Result<()> {
     let noted = "select last_value from reconcile.arrival_ids";
     let before = shop.one::<i64>(noted, &[]).await?;
     hand.beat().await?;
-    assert_eq!(shop.one::<i64>(noted, &[]).await?, before + 1, "noted again and again");
+    assert_eq!(
+        shop.one::<i64>(noted, &[]).await?,
+        before + 1,
+        "noted again and again"
+    );
     locker.batch_execute("rollback").await?;
     hand.beat().await?;
-    assert_eq!((arrivals(&shop).await?, states(&shop).await?), (0, vec!["failed 448".to_owned(), "pending 52".to_owned()]));
+    assert_eq!(
+        (arrivals(&shop).await?, states(&shop).await?),
+        (0, vec!["failed 448".to_owned(), "pending 52".to_owned()])
+    );
     shop.is_sound().await
 }
 
@@ -89,7 +111,8 @@ async fn a_locked_order_holds_up_only_its_own_note() -> Result<()> {
 /// are dropped, and those beside them in the same note are not.
 #[tokio::test]
 async fn garbage_among_the_notes_stops_nothing() -> Result<()> {
-    let table = "create table store.orders (number bigint primary key, invoice_id text, status text)";
+    let table =
+        "create table store.orders (number bigint primary key, invoice_id text, status text)";
     let shop = crate::store::with("attach_garbage", table).await?;
     crate::store::attach(&shop, "'store.orders', 'vendor', track => '{processing}'").await?;
     shop.run(

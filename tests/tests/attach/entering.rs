@@ -42,7 +42,8 @@ async fn rows_enter_and_leave_by_every_statement() -> Result<()> {
         )
         .await?;
     copied.ok()?;
-    let pending = ["A", "B", "C", "D", "E", "F", "G", "H"].map(|number| format!("{number} pending"));
+    let pending =
+        ["A", "B", "C", "D", "E", "F", "G", "H"].map(|number| format!("{number} pending"));
     assert_eq!(watched(&shop).await?, pending);
 
     let leaving = "
@@ -55,13 +56,25 @@ async fn rows_enter_and_leave_by_every_statement() -> Result<()> {
             when matched and o.number = 'F' then delete
             when matched then update set status = 'CANCELLED'";
     app.batch_execute(leaving).await?;
-    let now = ["A succeeded", "B failed", "C cancelled", "D cancelled", "E cancelled", "F cancelled", "G failed", "H pending"];
+    let now = [
+        "A succeeded",
+        "B failed",
+        "C cancelled",
+        "D cancelled",
+        "E cancelled",
+        "F cancelled",
+        "G failed",
+        "H pending",
+    ];
     assert_eq!(watched(&shop).await?, now);
     assert_eq!(
         reasons(&shop, "A").await?,
         ["pending succeeded application: the application moved its row to 'CONFIRMED'"]
     );
-    assert_eq!(reasons(&shop, "D").await?, ["pending cancelled application: the application deleted its row"]);
+    assert_eq!(
+        reasons(&shop, "D").await?,
+        ["pending cancelled application: the application deleted its row"]
+    );
     let settled = "select distinct settled_by from reconcile.orders where state <> 'pending'";
     assert_eq!(list(&shop, settled).await?, ["application"]);
 
@@ -79,7 +92,10 @@ async fn rows_enter_and_leave_by_every_statement() -> Result<()> {
 async fn a_rollback_leaves_no_trace() -> Result<()> {
     let shop = attached("attach_rollback").await?;
     let app = app(&shop).await?;
-    app.batch_execute("insert into store.orders (number, invoice_id, status) values ('A', 'i-A', 'processing')").await?;
+    app.batch_execute(
+        "insert into store.orders (number, invoice_id, status) values ('A', 'i-A', 'processing')",
+    )
+    .await?;
     let taken_back = "
         begin;
         update store.orders set status = 'CANCELLED' where number = 'A';
@@ -109,7 +125,10 @@ async fn a_rollback_leaves_no_trace() -> Result<()> {
 async fn a_row_waits_for_its_reference_and_may_come_back() -> Result<()> {
     let shop = attached("attach_reference").await?;
     let app = app(&shop).await?;
-    app.batch_execute("insert into store.orders (number, status) values ('A', 'processing'), ('B', 'processing')").await?;
+    app.batch_execute(
+        "insert into store.orders (number, status) values ('A', 'processing'), ('B', 'processing')",
+    )
+    .await?;
     assert_eq!(watched(&shop).await?, Vec::<String>::new());
     app.batch_execute("update store.orders set invoice_id = '' where number = 'A'; update store.orders set invoice_id = 'i-A' where number = 'A'")
         .await?;

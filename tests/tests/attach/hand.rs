@@ -28,7 +28,9 @@ impl Hand {
 
     /// Says that it lives, and so takes in what was noted.
     pub(crate) async fn beat(&self) -> Result<()> {
-        self.client.execute("select reconcile.sidecar_heartbeat($1, 0)", &[&self.id]).await?;
+        self.client
+            .execute("select reconcile.sidecar_heartbeat($1, 0)", &[&self.id])
+            .await?;
         Ok(())
     }
 
@@ -45,9 +47,19 @@ impl Hand {
     /// Claims these orders, which are made due.
     pub(crate) async fn claim(&self, shop: &Shop<'_>, numbers: &[&str]) -> Result<Vec<Claimed>> {
         let ids = "select order_id from reconcile.tracked_orders where order_number = any ($1) order by order_number";
-        let ids: Vec<i64> = shop.client.query(ids, &[&numbers]).await?.iter().map(|row| row.get(0)).collect();
-        ensure!(ids.len() == numbers.len(), "not all of {numbers:?} are watched");
-        let due = "update reconcile.due_checks set due_at = clock_timestamp() where order_id = any ($1)";
+        let ids: Vec<i64> = shop
+            .client
+            .query(ids, &[&numbers])
+            .await?
+            .iter()
+            .map(|row| row.get(0))
+            .collect();
+        ensure!(
+            ids.len() == numbers.len(),
+            "not all of {numbers:?} are watched"
+        );
+        let due =
+            "update reconcile.due_checks set due_at = clock_timestamp() where order_id = any ($1)";
         shop.client.execute(due, &[&ids]).await?;
         self.beat().await?;
         let claim = "select order_id, token from reconcile.sidecar_claim($1, $2)";
@@ -55,7 +67,10 @@ impl Hand {
         let rows = self.client.query(claim, &[&self.id, &most]).await?;
         let claimed: Vec<_> = rows
             .iter()
-            .map(|row| Claimed { order_id: row.get(0), token: row.get(1) })
+            .map(|row| Claimed {
+                order_id: row.get(0),
+                token: row.get(1),
+            })
             .collect();
         ensure!(
             claimed.len() == ids.len() && claimed.iter().all(|one| ids.contains(&one.order_id)),
@@ -73,8 +88,13 @@ impl Hand {
         let bodies = vec![body; claimed.len()];
         let statuses = vec![200; claimed.len()];
         let report = "select verdict from reconcile.sidecar_report($1, $2, $3, null, $4, $5, null, null, null)";
-        let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 5] = [&self.id, &order_ids, &tokens, &statuses, &bodies];
-        let rows = self.client.query(report, &parameters).await.context("the report failed")?;
+        let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
+            [&self.id, &order_ids, &tokens, &statuses, &bodies];
+        let rows = self
+            .client
+            .query(report, &parameters)
+            .await
+            .context("the report failed")?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 

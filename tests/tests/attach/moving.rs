@@ -14,9 +14,13 @@ use crate::store::{app, attached, list, row, watched};
 async fn a_late_answer_about_the_old_reference_changes_nothing() -> Result<()> {
     let shop = attached("attach_late").await?;
     let (app, hand) = (app(&shop).await?, Hand::new(&shop).await?);
-    app.batch_execute("insert into store.orders (number, invoice_id, status) values ('A', 'i-1', 'processing')").await?;
+    app.batch_execute(
+        "insert into store.orders (number, invoice_id, status) values ('A', 'i-1', 'processing')",
+    )
+    .await?;
     let asked = hand.claim(&shop, &["A"]).await?;
-    app.batch_execute("update store.orders set invoice_id = 'i-2' where number = 'A'").await?;
+    app.batch_execute("update store.orders set invoice_id = 'i-2' where number = 'A'")
+        .await?;
     assert_eq!(hand.report(&asked, "failed").await?, ["stale"]);
     assert_eq!(watched(&shop).await?, ["A pending"]);
     assert_eq!(row(&shop, "A").await?, "processing");
@@ -41,9 +45,13 @@ async fn a_sidecar_asks_again_by_the_new_reference() -> Result<()> {
     )
     .await?;
     shop.signal().await?;
-    wait::until(SOON, "a call under way", async || shop.vendor.totals().in_flight == 1).await?;
+    wait::until(SOON, "a call under way", async || {
+        shop.vendor.totals().in_flight == 1
+    })
+    .await?;
     shop.vendor.set_fate("A", Fate::status("failed"));
-    app.batch_execute("update store.orders set invoice_id = 'i-2' where number = 'A'").await?;
+    app.batch_execute("update store.orders set invoice_id = 'i-2' where number = 'A'")
+        .await?;
     gate.open();
     shop.becomes("A", "failed").await?;
     assert_eq!(shop.checks("A").await?.len(), 1);
@@ -54,7 +62,11 @@ async fn a_sidecar_asks_again_by_the_new_reference() -> Result<()> {
 }
 
 async fn facts(shop: &Shop<'_>) -> Result<Vec<String>> {
-    list(shop, "select concat_ws(' ', reference, amount, currency) from reconcile.orders").await
+    list(
+        shop,
+        "select concat_ws(' ', reference, amount, currency) from reconcile.orders",
+    )
+    .await
 }
 
 /// Proves that a changed amount and currency are followed too, and that what can't be followed leaves
@@ -68,10 +80,13 @@ async fn a_changed_amount_is_followed() -> Result<()> {
     )
     .await?;
     assert_eq!(facts(&shop).await?, ["i-1 10 USD"]);
-    app.batch_execute("update store.orders set price = 12.50, currency = 'EUR'").await?;
+    app.batch_execute("update store.orders set price = 12.50, currency = 'EUR'")
+        .await?;
     assert_eq!(facts(&shop).await?, ["i-1 12.50 EUR"]);
-    app.batch_execute("update store.orders set currency = 'Euros'").await?;
-    app.batch_execute("update store.orders set invoice_id = repeat('x', 600), currency = 'EUR'").await?;
+    app.batch_execute("update store.orders set currency = 'Euros'")
+        .await?;
+    app.batch_execute("update store.orders set invoice_id = repeat('x', 600), currency = 'EUR'")
+        .await?;
     assert_eq!(facts(&shop).await?, ["i-1 12.50 EUR"]);
     shop.is_sound().await
 }

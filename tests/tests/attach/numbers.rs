@@ -41,14 +41,23 @@ async fn numbers_that_are_none() -> Result<()> {
     assert_eq!(watched(&shop).await?, ["A pending"]);
     assert_eq!(
         refused(&shop).await?,
-        [": it has no order number", "xxxxxxxxxx: an order number has 1 to 500 characters, and this one 600"]
+        [
+            ": it has no order number",
+            "xxxxxxxxxx: an order number has 1 to 500 characters, and this one 600"
+        ]
     );
     let alert = alerts(&shop).await?;
-    assert!(alert.len() == 1 && alert[0].starts_with("rows_not_watched store.orders: 2 rows"), "{alert:?}");
+    assert!(
+        alert.len() == 1 && alert[0].starts_with("rows_not_watched store.orders: 2 rows"),
+        "{alert:?}"
+    );
     app.batch_execute("update store.orders set number = 'n-' || id where coalesce(number, '') = ''; update store.orders set number = 'x' where length(number) = 600")
         .await?;
     hand.beat().await?;
-    assert_eq!(watched(&shop).await?, ["A pending", "n-1 pending", "n-2 pending", "x pending"]);
+    assert_eq!(
+        watched(&shop).await?,
+        ["A pending", "n-1 pending", "n-2 pending", "x pending"]
+    );
     assert_eq!(refused(&shop).await?, [": it has no order number"]);
     shop.is_sound().await
 }
@@ -63,16 +72,44 @@ async fn the_same_number_twice_in_one_table() -> Result<()> {
         "insert into store.orders (number, invoice_id, status) values ('A', 'i-1', 'processing'), ('A', 'i-2', 'processing'), ('B', 'i', 'processing')",
     )
     .await?;
-    assert_eq!((watched(&shop).await?, refused(&shop).await?), (vec!["B pending".to_owned()], vec!["A: two rows have this order number".to_owned()]));
-    app.batch_execute("delete from store.orders where invoice_id = 'i-2'").await?;
-    assert_eq!((watched(&shop).await?, refused(&shop).await?), (vec!["A pending".to_owned(), "B pending".to_owned()], vec![]));
-    app.batch_execute("insert into store.orders (number, invoice_id, status) values ('B', 'i-3', 'CONFIRMED')").await?;
+    assert_eq!(
+        (watched(&shop).await?, refused(&shop).await?),
+        (
+            vec!["B pending".to_owned()],
+            vec!["A: two rows have this order number".to_owned()]
+        )
+    );
+    app.batch_execute("delete from store.orders where invoice_id = 'i-2'")
+        .await?;
+    assert_eq!(
+        (watched(&shop).await?, refused(&shop).await?),
+        (vec!["A pending".to_owned(), "B pending".to_owned()], vec![])
+    );
+    app.batch_execute(
+        "insert into store.orders (number, invoice_id, status) values ('B', 'i-3', 'CONFIRMED')",
+    )
+    .await?;
     hand.say(&shop, &["A", "B"], "succeeded").await?;
     assert_eq!(watched(&shop).await?, ["A succeeded", "B pending"]);
-    assert_eq!(list(&shop, "select sqlstate || ' ' || problem from reconcile.failed_effects").await?, ["RC012 B stands in two rows of store.orders"]);
-    app.batch_execute("delete from store.orders where invoice_id = 'i-3'").await?;
+    assert_eq!(
+        list(
+            &shop,
+            "select sqlstate || ' ' || problem from reconcile.failed_effects"
+        )
+        .await?,
+        ["RC012 B stands in two rows of store.orders"]
+    );
+    app.batch_execute("delete from store.orders where invoice_id = 'i-3'")
+        .await?;
     hand.say(&shop, &["B"], "succeeded").await?;
-    assert_eq!(list(&shop, "select number || ' ' || status from store.orders order by 1").await?, ["A CONFIRMED", "B CONFIRMED"]);
+    assert_eq!(
+        list(
+            &shop,
+            "select number || ' ' || status from store.orders order by 1"
+        )
+        .await?,
+        ["A CONFIRMED", "B CONFIRMED"]
+    );
     shop.is_sound().await
 }
 
@@ -81,7 +118,11 @@ async fn the_same_number_twice_in_one_table() -> Result<()> {
 #[tokio::test]
 async fn the_same_number_in_two_tables() -> Result<()> {
     let shop = loose("attach_two_tables").await?;
-    as_owner(&shop, "create table store.others (number text primary key, invoice_id text, status text)").await?;
+    as_owner(
+        &shop,
+        "create table store.others (number text primary key, invoice_id text, status text)",
+    )
+    .await?;
     attach(&shop, r#"'store.others', 'vendor', track => '{processing}', write => '{"succeeded": {"status": "CONFIRMED"}}'"#).await?;
     let app = app(&shop).await?;
     app.batch_execute(
@@ -90,12 +131,25 @@ async fn the_same_number_in_two_tables() -> Result<()> {
     )
     .await?;
     assert_eq!(watched(&shop).await?, ["A pending", "B pending"]);
-    assert_eq!(refused(&shop).await?, ["A: the order of this number is watched for store.orders"]);
+    assert_eq!(
+        refused(&shop).await?,
+        ["A: the order of this number is watched for store.orders"]
+    );
     app.batch_execute("update store.others set status = 'CANCELLED' where number = 'A'; update store.others set status = 'processing' where number = 'A'")
         .await?;
-    Hand::new(&shop).await?.say(&shop, &["A", "B"], "succeeded").await?;
+    Hand::new(&shop)
+        .await?
+        .say(&shop, &["A", "B"], "succeeded")
+        .await?;
     let rows = "select 'orders ' || number || ' ' || status from store.orders union all select 'others ' || number || ' ' || status from store.others order by 1";
-    assert_eq!(list(&shop, rows).await?, ["orders A CONFIRMED", "others A processing", "others B CONFIRMED"]);
+    assert_eq!(
+        list(&shop, rows).await?,
+        [
+            "orders A CONFIRMED",
+            "others A processing",
+            "others B CONFIRMED"
+        ]
+    );
     shop.is_sound().await
 }
 
@@ -116,8 +170,12 @@ async fn amounts_that_are_none() -> Result<()> {
     assert_eq!(watched(&shop).await?, ["Z pending"]);
     assert_eq!(refused(&shop).await?.len(), 13);
     assert_eq!(refused(&shop).await?[0], "N-01: 'free' is not an amount");
-    app.batch_execute("update store.orders set price = '5', currency = 'USD'").await?;
-    assert_eq!((watched(&shop).await?.len(), refused(&shop).await?.len()), (14, 0));
+    app.batch_execute("update store.orders set price = '5', currency = 'USD'")
+        .await?;
+    assert_eq!(
+        (watched(&shop).await?.len(), refused(&shop).await?.len()),
+        (14, 0)
+    );
     assert_eq!(alerts(&shop).await?, Vec::<String>::new());
     shop.is_sound().await
 }
@@ -131,12 +189,16 @@ async fn bad_rows_of_two_sessions_do_not_wait_for_each_other() -> Result<()> {
     let insert = "begin; insert into store.orders (number, invoice_id, status) values (null, 'i', 'processing'), ('', 'i', 'processing'), ('A', 'i', 'processing')";
     one.batch_execute(insert).await?;
     // It would be cancelled if it waited for the first to end.
-    two.batch_execute(&format!("set statement_timeout = '20s'; {insert}")).await?;
+    two.batch_execute(&format!("set statement_timeout = '20s'; {insert}"))
+        .await?;
     two.batch_execute("commit").await?;
     one.batch_execute("commit").await?;
     let hand = Hand::new(&shop).await?;
     hand.beat().await?;
     hand.beat().await?;
-    assert_eq!(refused(&shop).await?.first().map(String::as_str), Some(": it has no order number"));
+    assert_eq!(
+        refused(&shop).await?.first().map(String::as_str),
+        Some(": it has no order number")
+    );
     shop.is_sound().await
 }

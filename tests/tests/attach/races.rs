@@ -8,16 +8,21 @@ use tokio_postgres::Client;
 use crate::hand::Hand;
 use crate::store::{alerts, app, attached, list, row, watched};
 
-const INSERT: &str = "insert into store.orders (number, invoice_id, status) values ('A', 'i', 'processing')";
+const INSERT: &str =
+    "insert into store.orders (number, invoice_id, status) values ('A', 'i', 'processing')";
 
 async fn pid(client: &Client) -> Result<i32> {
-    Ok(client.query_one("select pg_backend_pid()", &[]).await?.get(0))
+    Ok(client
+        .query_one("select pg_backend_pid()", &[])
+        .await?
+        .get(0))
 }
 
 /// Waits until a session waits for a lock.
 async fn waits(shop: &Shop<'_>, pid: i32) -> Result<()> {
     wait::value(SOON, "a session that waits for a lock", async || {
-        let sql = "select count(*) from pg_stat_activity where pid = $1 and wait_event_type = 'Lock'";
+        let sql =
+            "select count(*) from pg_stat_activity where pid = $1 and wait_event_type = 'Lock'";
         Ok((shop.one::<i64>(sql, &[&pid]).await? == 1).then_some(()))
     })
     .await
@@ -31,12 +36,16 @@ async fn the_application_is_first() -> Result<()> {
     let (app, hand) = (app(&shop).await?, Hand::new(&shop).await?);
     app.batch_execute(INSERT).await?;
     let claimed = hand.claim(&shop, &["A"]).await?;
-    app.batch_execute("begin; update store.orders set status = 'CANCELLED' where number = 'A'").await?;
+    app.batch_execute("begin; update store.orders set status = 'CANCELLED' where number = 'A'")
+        .await?;
     assert_eq!(hand.report(&claimed, "succeeded").await?, ["busy"]);
     app.batch_execute("commit").await?;
     assert_eq!(hand.report(&claimed, "succeeded").await?, ["stale"]);
     assert_eq!(row(&shop, "A").await?, "CANCELLED");
-    assert_eq!(shop.history("A").await?, ["pending -> failed by application"]);
+    assert_eq!(
+        shop.history("A").await?,
+        ["pending -> failed by application"]
+    );
     shop.is_sound().await
 }
 
@@ -49,16 +58,28 @@ async fn the_report_is_first() -> Result<()> {
     app.batch_execute(INSERT).await?;
     let claimed = hand.claim(&shop, &["A"]).await?;
     hand.begin().await?;
-    assert_eq!(hand.report(&claimed, "succeeded").await?, Vec::<String>::new());
+    assert_eq!(
+        hand.report(&claimed, "succeeded").await?,
+        Vec::<String>::new()
+    );
     let app_pid = pid(&app).await?;
-    let decide = app.execute("update store.orders set status = 'CANCELLED' where number = 'A' and status = 'processing'", &[]);
+    let decide = app.execute(
+        "update store.orders set status = 'CANCELLED' where number = 'A' and status = 'processing'",
+        &[],
+    );
     let (decided, committed) = tokio::join!(decide, async {
         waits(&shop, app_pid).await?;
         hand.commit().await
     });
     committed?;
     assert_eq!(decided?, 0);
-    assert_eq!((row(&shop, "A").await?, shop.history("A").await?), ("CONFIRMED COMPLETED".to_owned(), vec!["pending -> succeeded by provider".to_owned()]));
+    assert_eq!(
+        (row(&shop, "A").await?, shop.history("A").await?),
+        (
+            "CONFIRMED COMPLETED".to_owned(),
+            vec!["pending -> succeeded by provider".to_owned()]
+        )
+    );
     shop.is_sound().await
 }
 
@@ -71,14 +92,21 @@ async fn moved_untold(shop: &Shop<'_>, status: &str, says: &str) -> Result<()> {
         "" => "delete from store.orders".to_owned(),
         status => format!("update store.orders set status = '{status}'"),
     };
-    shop.run(&format!("set session_replication_role = replica; {change}; reset session_replication_role")).await?;
+    shop.run(&format!(
+        "set session_replication_role = replica; {change}; reset session_replication_role"
+    ))
+    .await?;
     assert_eq!(hand.report(&claimed, says).await?, Vec::<String>::new());
     assert_eq!(alerts(shop).await?, Vec::<String>::new());
     Ok(())
 }
 
 async fn last_word(shop: &Shop<'_>) -> Result<Vec<String>> {
-    list(shop, "select concat_ws(' ', to_state, cause, reason) from reconcile.order_history").await
+    list(
+        shop,
+        "select concat_ws(' ', to_state, cause, reason) from reconcile.order_history",
+    )
+    .await
 }
 
 /// Proves that money taken for a row that the application has cancelled is seen by a person, and the
@@ -87,8 +115,16 @@ async fn last_word(shop: &Shop<'_>) -> Result<Vec<String>> {
 async fn money_for_a_cancelled_row_goes_to_review() -> Result<()> {
     let shop = attached("attach_paid_late").await?;
     moved_untold(&shop, "CANCELLED", "succeeded").await?;
-    assert_eq!((watched(&shop).await?, row(&shop, "A").await?), (vec!["A review".to_owned()], "CANCELLED".to_owned()));
-    assert_eq!(last_word(&shop).await?, ["review application the provider says succeeded, and the application moved its row to 'CANCELLED'"]);
+    assert_eq!(
+        (watched(&shop).await?, row(&shop, "A").await?),
+        (vec!["A review".to_owned()], "CANCELLED".to_owned())
+    );
+    assert_eq!(
+        last_word(&shop).await?,
+        [
+            "review application the provider says succeeded, and the application moved its row to 'CANCELLED'"
+        ]
+    );
     // It waits there, whatever the schedule finds.
     shop.signal().await?;
     assert_eq!(watched(&shop).await?, ["A review"]);
@@ -100,7 +136,10 @@ async fn money_for_a_cancelled_row_goes_to_review() -> Result<()> {
 async fn money_for_a_deleted_row_goes_to_review() -> Result<()> {
     let shop = attached("attach_paid_deleted").await?;
     moved_untold(&shop, "", "succeeded").await?;
-    assert_eq!(last_word(&shop).await?, ["review application the provider says succeeded, and the application deleted its row"]);
+    assert_eq!(
+        last_word(&shop).await?,
+        ["review application the provider says succeeded, and the application deleted its row"]
+    );
     shop.is_sound().await
 }
 
@@ -116,7 +155,11 @@ async fn an_application_that_was_faster_keeps_its_word() -> Result<()> {
     ] {
         let shop = attached(name).await?;
         moved_untold(&shop, status, says).await?;
-        assert_eq!((watched(&shop).await?, row(&shop, "A").await?), (vec![wanted.to_owned()], status.to_owned()), "{name}");
+        assert_eq!(
+            (watched(&shop).await?, row(&shop, "A").await?),
+            (vec![wanted.to_owned()], status.to_owned()),
+            "{name}"
+        );
         shop.is_sound().await?;
     }
     Ok(())
@@ -137,17 +180,15 @@ async fn sixty_races_have_one_winner_each() -> Result<()> {
     )
     .await?;
     shop.signal().await?;
-    wait::until(SOON, "sixty calls under way", async || shop.vendor.totals().in_flight == 60).await?;
-    let (gate, app) = (&gate, &app);
-    let cancel = async {
-        for n in 1..=60 {
-            gate.let_through(1);
-            let cancel = "update store.orders set status = 'CANCELLED' where number = 'ORD-' || $1::integer::text and status = 'processing'";
-            app.execute(cancel, &[&(61 - n)]).await?;
-        }
-        anyhow::Ok(())
-    };
-    cancel.await?;
+    wait::until(SOON, "sixty calls under way", async || {
+        shop.vendor.totals().in_flight == 60
+    })
+    .await?;
+    for n in 1..=60 {
+        gate.let_through(1);
+        let cancel = "update store.orders set status = 'CANCELLED' where number = 'ORD-' || $1::integer::text and status = 'processing'";
+        app.execute(cancel, &[&(61 - n)]).await?;
+    }
     gate.open();
     wait::value(SOON, "sixty decisions", async || {
         let open = "select count(*) from reconcile.orders where state in ('pending', 'processing')";
@@ -165,7 +206,8 @@ async fn sixty_races_have_one_winner_each() -> Result<()> {
             or (r.status, o.state, o.settled_by) not in (('CANCELLED', 'failed', 'application'), ('CONFIRMED', 'succeeded', 'provider'),
                 ('CANCELLED', 'review', 'application'))";
     assert_eq!(list(&shop, disagree).await?, Vec::<String>::new());
-    let seen = "select settled_by || ' ' || count(*) from reconcile.orders group by settled_by order by 1";
+    let seen =
+        "select settled_by || ' ' || count(*) from reconcile.orders group by settled_by order by 1";
     assert_eq!(list(&shop, seen).await?.len(), 2, "nobody raced");
     Ok(())
 }

@@ -20,32 +20,98 @@ const TABLE: &str = "
 /// Arguments, and what the message says.
 const REFUSED: [(&str, &str); 27] = [
     ("'store.keyless', 'vendor'", "it has no key"),
-    ("'store.unindexed', 'vendor'", "no index begins with its order number, so writing back would read the whole table: create index on store.unindexed (number)"),
-    ("'store.nameless', 'vendor'", "it has no column with a usual name for order_number"),
-    ("'store.nameless', 'vendor', order_number => 'a'", "it has no column with a usual name for status"),
+    (
+        "'store.unindexed', 'vendor'",
+        "no index begins with its order number, so writing back would read the whole table: create index on store.unindexed (number)",
+    ),
+    (
+        "'store.nameless', 'vendor'",
+        "it has no column with a usual name for order_number",
+    ),
+    (
+        "'store.nameless', 'vendor', order_number => 'a'",
+        "it has no column with a usual name for status",
+    ),
     ("'store.seen', 'vendor'", "only tables can be attached"),
-    ("'reconcile.tracked_orders', 'vendor'", "can be attached"),
-    ("'pg_catalog.pg_class', 'vendor', order_number => 'oid', status => 'relkind'", "pg_class"),
+    (
+        "'reconcile.tracked_orders', 'vendor'",
+        "it belongs to postgres, and store_dba has not that role",
+    ),
+    (
+        "'pg_catalog.pg_class', 'vendor', order_number => 'oid', status => 'relkind'",
+        "pg_class",
+    ),
     ("'store.orders', 'nobody'", "there is no provider 'nobody'"),
     ("'store.orders', null", "there is no provider"),
     ("null, 'vendor'", "attach_table needs a table"),
-    ("'store.orders', 'vendor', status => 'missing'", "there is no column missing (status)"),
-    ("'store.orders', 'vendor', amount => 'missing'", "there is no column missing (amount)"),
-    ("'store.orders', 'vendor', reference => ''", "provider vendor asks by reference"),
-    ("'store.orders', 'vendor', track => '{}'", "track has to name the statuses"),
-    ("'store.orders', 'vendor', track => '{processing,null}'", "track has to name the statuses"),
-    ("'store.strict', 'vendor', track => '{processing,waiting}'", "invalid input value for enum store.status: \"waiting\""),
-    ("'store.epoch', 'vendor'", "column created_at is bigint and no time"),
-    ("'store.orders', 'vendor', amount_unit => 'cents'", "amount_unit is 'cents': use major or minor"),
-    (r#"'store.orders', 'vendor', write => '[]'"#, "write is not an object"),
-    (r#"'store.orders', 'vendor', write => '{"paid": {"status": "x"}}'"#, "write: 'paid' is not a state"),
-    (r#"'store.orders', 'vendor', write => '{"succeeded": "CONFIRMED"}'"#, "write: succeeded is not an object of columns"),
-    (r#"'store.orders', 'vendor', write => '{"succeeded": {"status": "pending"}}'"#, "write: succeeded sets the status 'pending', which is tracked"),
-    (r#"'store.orders', 'vendor', write => '{"succeeded": {"missing": 1}}'"#, "write: there is no column missing"),
-    (r#"'store.orders', 'vendor', write => '{"succeeded": {"made": "x"}}'"#, "write: column made is generated"),
-    (r#"'store.orders', 'vendor', write => '{"succeeded": {"total": "many"}}'"#, "invalid input syntax for type integer: \"many\""),
-    (r#"'store.orders', 'vendor', write => '{"succeeded": {"total": {"a": 1}}}'"#, "write: column total takes no object"),
-    (r#"'store.orders', 'vendor', write => '{"succeeded": {"status": "OK"}, "failed": {"status": "OK"}}'"#, "both set the status 'OK', and only one of them is paid"),
+    (
+        "'store.orders', 'vendor', status => 'missing'",
+        "there is no column missing (status)",
+    ),
+    (
+        "'store.orders', 'vendor', amount => 'missing'",
+        "there is no column missing (amount)",
+    ),
+    (
+        "'store.orders', 'vendor', reference => ''",
+        "provider vendor asks by reference",
+    ),
+    (
+        "'store.orders', 'vendor', track => '{}'",
+        "track has to name the statuses",
+    ),
+    (
+        "'store.orders', 'vendor', track => '{processing,null}'",
+        "track has to name the statuses",
+    ),
+    (
+        "'store.strict', 'vendor', track => '{processing,waiting}'",
+        "invalid input value for enum store.status: \"waiting\"",
+    ),
+    (
+        "'store.epoch', 'vendor'",
+        "column created_at is bigint and no time",
+    ),
+    (
+        "'store.orders', 'vendor', amount_unit => 'cents'",
+        "amount_unit is 'cents': use major or minor",
+    ),
+    (
+        r#"'store.orders', 'vendor', write => '[]'"#,
+        "write is not an object",
+    ),
+    (
+        r#"'store.orders', 'vendor', write => '{"paid": {"status": "x"}}'"#,
+        "write: 'paid' is not a state",
+    ),
+    (
+        r#"'store.orders', 'vendor', write => '{"succeeded": "CONFIRMED"}'"#,
+        "write: succeeded is not an object of columns",
+    ),
+    (
+        r#"'store.orders', 'vendor', write => '{"succeeded": {"status": "pending"}}'"#,
+        "write: succeeded sets the status 'pending', which is tracked",
+    ),
+    (
+        r#"'store.orders', 'vendor', write => '{"succeeded": {"missing": 1}}'"#,
+        "write: there is no column missing",
+    ),
+    (
+        r#"'store.orders', 'vendor', write => '{"succeeded": {"made": "x"}}'"#,
+        "write: column made is generated",
+    ),
+    (
+        r#"'store.orders', 'vendor', write => '{"succeeded": {"total": "many"}}'"#,
+        "invalid input syntax for type integer: \"many\"",
+    ),
+    (
+        r#"'store.orders', 'vendor', write => '{"succeeded": {"total": {"a": 1}}}'"#,
+        "write: column total takes no object",
+    ),
+    (
+        r#"'store.orders', 'vendor', write => '{"succeeded": {"status": "OK"}, "failed": {"status": "OK"}}'"#,
+        "both set the status 'OK', and only one of them is paid",
+    ),
 ];
 
 /// Proves that each is refused with a message that names it, in a dry run as in earnest, and that
@@ -53,13 +119,21 @@ const REFUSED: [(&str, &str); 27] = [
 #[tokio::test]
 async fn what_cannot_work_is_refused_at_once() -> Result<()> {
     let shop = with("attach_refused", TABLE).await?;
-    shop.run("grant store_owner to store_dba; grant usage on schema store to store_dba").await?;
+    shop.run("grant store_owner to store_dba; grant usage on schema store to store_dba")
+        .await?;
     let dba = shop.database.connect_as("store_dba").await?;
     let before = everything(&shop).await?;
     for (arguments, wanted) in REFUSED {
         for dry_run in ["false", "true"] {
-            let refused = refusal(&dba, &format!("select from reconcile.attach_table({arguments}, dry_run => {dry_run})")).await?;
-            assert!(refused.starts_with("RC0") && refused.contains(wanted), "{arguments}: {refused}");
+            let refused = refusal(
+                &dba,
+                &format!("select from reconcile.attach_table({arguments}, dry_run => {dry_run})"),
+            )
+            .await?;
+            assert!(
+                refused.starts_with("RC0") && refused.contains(wanted),
+                "{arguments}: {refused}"
+            );
         }
     }
     for arguments in [
@@ -69,8 +143,15 @@ async fn what_cannot_work_is_refused_at_once() -> Result<()> {
         r#"'store.orders', 'vendor', capture => '{"pin": "doc"}', write => '{"succeeded": {"doc": {}}}'"#,
         r#"'store.orders', 'vendor', capture => '[1]'"#,
     ] {
-        let refused = refusal(&dba, &format!("select from reconcile.attach_table({arguments})")).await?;
-        assert!(refused.starts_with("RC009 attach store.orders: "), "{arguments}: {refused}");
+        let refused = refusal(
+            &dba,
+            &format!("select from reconcile.attach_table({arguments})"),
+        )
+        .await?;
+        assert!(
+            refused.starts_with("RC009 attach store.orders: "),
+            "{arguments}: {refused}"
+        );
     }
     assert_eq!(everything(&shop).await?, before);
     Ok(())
@@ -115,7 +196,9 @@ async fn a_dry_run_says_all_and_changes_nothing() -> Result<()> {
     assert_eq!(everything(&shop).await?, before);
     // It takes no lock that a writer would wait for either: one who writes all the while is not noticed.
     let writer = crate::store::app(&shop).await?;
-    writer.batch_execute("begin; update store.orders set payment = 'x'").await?;
+    writer
+        .batch_execute("begin; update store.orders set payment = 'x'")
+        .await?;
     attach(&shop, &format!("{PLAIN}, dry_run => true")).await?;
     writer.batch_execute("commit").await?;
     Ok(())
@@ -128,16 +211,24 @@ async fn a_table_in_use_is_not_waited_for_long() -> Result<()> {
     let shop = with("attach_in_use", ORDERS).await?;
     let before = everything(&shop).await?;
     let writer = crate::store::app(&shop).await?;
-    writer.batch_execute("begin; insert into store.orders (number, status) values ('A', 'NEW')").await?;
+    writer
+        .batch_execute("begin; insert into store.orders (number, status) values ('A', 'NEW')")
+        .await?;
     let dba = shop.database.connect_as("store_dba").await?;
     assert_eq!(
-        refusal(&dba, &format!("select from reconcile.attach_table({PLAIN})")).await?,
+        refusal(
+            &dba,
+            &format!("select from reconcile.attach_table({PLAIN})")
+        )
+        .await?,
         "RC009 attach store.orders: the table is in use by a transaction that has not ended for 5 s"
     );
     writer.batch_execute("commit").await?;
     assert_eq!(everything(&shop).await?, before);
     attach(&shop, PLAIN).await?;
-    writer.batch_execute("begin; insert into store.orders (number, status) values ('B', 'NEW')").await?;
+    writer
+        .batch_execute("begin; insert into store.orders (number, status) values ('B', 'NEW')")
+        .await?;
     assert_eq!(
         refusal(&dba, "select from reconcile.detach_table('store.orders')").await?,
         "RC009 detach store.orders: the table is in use by a transaction that has not ended for 5 s"

@@ -5,14 +5,19 @@ use anyhow::Result;
 use reconcile_tests::shop::{SOON, Shop};
 use reconcile_tests::wait;
 
-use crate::store::{ORDERS, PLAIN, alerts, as_owner, attach, attached, list, row, take_in, watched, with};
+use crate::store::{
+    ORDERS, PLAIN, alerts, as_owner, attach, attached, list, row, take_in, watched, with,
+};
 
 const EARLIER: &str = "
     insert into store.orders (number, invoice_id, status)
     select 'ORD-' || lpad(n::text, 5, '0'), 'i-' || n, 'processing' from generate_series(1, 3000) as n";
 
 async fn without_triggers(shop: &Shop<'_>, sql: &str) -> Result<()> {
-    shop.run(&format!("set session_replication_role = replica; {sql}; reset session_replication_role")).await
+    shop.run(&format!(
+        "set session_replication_role = replica; {sql}; reset session_replication_role"
+    ))
+    .await
 }
 
 async fn progress(shop: &Shop<'_>) -> Result<(i64, i64)> {
@@ -32,7 +37,10 @@ async fn the_schedule_finds_what_no_trigger_told_of() -> Result<()> {
     .await?;
     assert_eq!(watched(&shop).await?, Vec::<String>::new());
     shop.signal().await?;
-    assert_eq!(watched(&shop).await?, ["A pending", "B pending", "C pending", "D pending"]);
+    assert_eq!(
+        watched(&shop).await?,
+        ["A pending", "B pending", "C pending", "D pending"]
+    );
     without_triggers(
         &shop,
         "update store.orders set status = 'CONFIRMED' where number = 'A'; delete from store.orders where number = 'B';
@@ -40,10 +48,17 @@ async fn the_schedule_finds_what_no_trigger_told_of() -> Result<()> {
     )
     .await?;
     shop.signal().await?;
-    assert_eq!(watched(&shop).await?, ["A succeeded", "B cancelled", "C pending", "D pending"]);
+    assert_eq!(
+        watched(&shop).await?,
+        ["A succeeded", "B cancelled", "C pending", "D pending"]
+    );
     let reference = "select reference from reconcile.orders where order_number = 'C'";
     assert_eq!(list(&shop, reference).await?, ["other"]);
-    without_triggers(&shop, "update store.orders set status = 'processing' where number = 'A'").await?;
+    without_triggers(
+        &shop,
+        "update store.orders set status = 'processing' where number = 'A'",
+    )
+    .await?;
     shop.signal().await?;
     assert_eq!(watched(&shop).await?[0], "A pending");
     shop.is_sound().await
@@ -62,10 +77,17 @@ async fn a_missing_index_is_named_and_nothing_is_searched_meanwhile() -> Result<
     .await?;
     let lines = attach(&shop, PLAIN).await?;
     let missing = "create index on store.orders (status, number)";
-    assert!(lines.iter().any(|line| line.starts_with("index missing: ") && line.contains(missing)), "{lines:?}");
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.starts_with("index missing: ") && line.contains(missing)),
+        "{lines:?}"
+    );
     shop.signal().await?;
     assert_eq!(watched(&shop).await?, Vec::<String>::new());
-    let wanted = format!("attached_index_missing store.orders: rows that no trigger told of are not looked for without an index: {missing}");
+    let wanted = format!(
+        "attached_index_missing store.orders: rows that no trigger told of are not looked for without an index: {missing}"
+    );
     assert_eq!(alerts(&shop).await?, [wanted.clone()]);
     // These are of no use to it: they leave out what is to be found.
     as_owner(
@@ -75,7 +97,11 @@ async fn a_missing_index_is_named_and_nothing_is_searched_meanwhile() -> Result<
     )
     .await?;
     assert_eq!(alerts(&shop).await?, [wanted]);
-    as_owner(&shop, "create index on store.orders (number) where status = 'processing'").await?;
+    as_owner(
+        &shop,
+        "create index on store.orders (number) where status = 'processing'",
+    )
+    .await?;
     assert_eq!(alerts(&shop).await?, Vec::<String>::new());
     shop.signal().await?;
     assert_eq!(watched(&shop).await?, ["ORD-1 pending"]);
@@ -89,13 +115,19 @@ async fn rows_of_before_are_taken_in_and_an_interruption_loses_nothing() -> Resu
     let shop = with("attach_before", ORDERS).await?;
     as_owner(&shop, EARLIER).await?;
     let lines = attach(&shop, PLAIN).await?;
-    assert!(lines.iter().any(|line| line.starts_with("rows: 3000 rows are to be watched now")), "{lines:?}");
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.starts_with("rows: 3000 rows are to be watched now")),
+        "{lines:?}"
+    );
     let page = "select from reconcile.attachments as a, lateral reconcile._search_page(a, 1000)";
     shop.run(page).await?;
     assert_eq!(progress(&shop).await?, (1000, 1000));
 
     let dba = shop.database.connect_as("store_dba").await?;
-    dba.batch_execute("begin; select from reconcile.take_in('store.orders', 600)").await?;
+    dba.batch_execute("begin; select from reconcile.take_in('store.orders', 600)")
+        .await?;
     let kill = "select count(pg_terminate_backend(pid)) from pg_stat_activity where usename = 'store_dba' and datname = current_database()";
     assert_eq!(shop.one::<i64>(kill, &[]).await?, 1);
     wait::until(SOON, "the session to end", async || dba.is_closed()).await?;
@@ -115,12 +147,16 @@ async fn rows_of_before_are_taken_in_and_an_interruption_loses_nothing() -> Resu
 #[tokio::test]
 async fn an_order_that_is_asked_for_is_taken_in() -> Result<()> {
     let shop = with("attach_asked_for", ORDERS).await?;
-    as_owner(&shop, "insert into store.orders (number, invoice_id, status) values ('A', 'i-A', 'processing')").await?;
+    as_owner(
+        &shop,
+        "insert into store.orders (number, invoice_id, status) values ('A', 'i-A', 'processing')",
+    )
+    .await?;
     attach(&shop, PLAIN).await?;
     let _sidecar = shop.sidecar().await?;
     let app = shop.app().await?;
-    let answer = app.query_one("select state, updated from reconcile_order('A')", &[]).await?;
-    assert_eq!((answer.get(0), answer.get(1)), ("succeeded", true));
+    app.batch_execute("select reconcile_order('A')").await?;
+    shop.becomes("A", "succeeded").await?;
     assert_eq!(row(&shop, "A").await?, "CONFIRMED COMPLETED");
     shop.is_sound().await
 }

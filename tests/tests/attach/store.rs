@@ -6,29 +6,31 @@ use reconcile_tests::shop::{SOON, Shop};
 use reconcile_tests::wait;
 use tokio_postgres::Client;
 
-/// The roles of all these tests' databases, which share a cluster, and this database's schema.
+/// The roles, which the databases of these tests share.
 const ROLES: &str = "
     do $$
     declare
         v_role text;
     begin
-        perform pg_advisory_xact_lock(1);
         foreach v_role in array array['store_owner', 'store_app', 'store_dba', 'store_other'] loop
             if not exists (select from pg_roles where rolname = v_role) then
                 execute format('create role %I login', v_role);
             end if;
         end loop;
-        grant reconcile_operator, store_owner to store_dba;
-        grant reconcile_operator to store_other;
-    exception
-        -- The lock is this database's, the roles are the cluster's.
-        when duplicate_object or unique_violation or internal_error then null;
+        if not pg_has_role('store_dba', 'store_owner', 'member') then
+            grant reconcile_operator, store_owner to store_dba;
+            grant reconcile_operator to store_other;
+        end if;
     end
-    $$;
+    $$";
+
+/// The schema, which each database has for itself.
+const SCHEMA: &str = "
     create schema store authorization store_owner;
     grant usage on schema store to store_app, store_other;
     alter default privileges for role store_owner in schema store
-        grant select, insert, update, delete, truncate on tables to store_app";
+        grant select, insert, update, delete, truncate on tables to store_app;
+    alter default privileges for role store_owner in schema store grant usage on sequences to store_app";
 
 /// The table that most tests attach.
 pub(crate) const ORDERS: &str = "
@@ -37,31 +39,31 @@ pub(crate) const ORDERS: &str = "
         price numeric, currency text, created_at timestamptz default now()
     )";
 
-/// What it is attached with.
+/// What it is attached with where something is captured.
 pub(crate) const ATTACHED: &str = r#"'store.orders', 'vendor', track => '{processing}', amount => 'price',
-    write => '{"succeeded": {"status": "CONFIRMED", "payment": "COMPLETED"}, "failed": {"status": "CANCELLED"}}',
+    write => '{"succeeded": {"status": "CONFIRMED"}, "failed": {"status": "CANCELLED"}}',
     capture => '{"transaction_id": "payment"}'"#;
 
-/// As [`ATTACHED`], and nothing is captured.
+/// What it is attached with elsewhere.
 pub(crate) const PLAIN: &str = r#"'store.orders', 'vendor', track => '{processing}', amount => 'price',
     write => '{"succeeded": {"status": "CONFIRMED", "payment": "COMPLETED"}, "failed": {"status": "CANCELLED"}}'"#;
 
 /// A shop with the schema `store` and its roles, and no table.
 pub(crate) async fn empty(name: &'static str) -> Result<Shop<'static>> {
     let shop = Shop::open(name).await?;
-    let made = wait::value(SOON, "the roles of the store", async || {
-        let all = "select count(*) from pg_roles as r where r.rolname in ('store_owner', 'store_app', 'store_dba', 'store_other')
-            and (r.rolname not in ('store_dba', 'store_other') or pg_has_role(r.oid, 'reconcile_operator', 'member'))
-            and (r.rolname <> 'store_dba' or pg_has_role(r.oid, 'store_owner', 'member'))";
-        if shop.one::<i64>("select count(*) from pg_namespace where nspname = 'store'", &[]).await? == 0 {
-            shop.run(ROLES).await?;
-        } else {
-            shop.run(ROLES.split_once("create schema").context("no schema")?.0).await?;
-        }
-        Ok((shop.one::<i64>(all, &[]).await? == 4).then_some(()))
-    });
-    made.await?;
+    furnish(&shop).await?;
     Ok(shop)
+}
+
+/// Makes the schema `store` and its roles.
+pub(crate) async fn furnish(shop: &Shop<'_>) -> Result<()> {
+    // Other tests of this process may be making the same roles, in their own databases.
+    wait::value(SOON, "the roles of the store", async || {
+        shop.run(ROLES).await?;
+        Ok(Some(()))
+    })
+    .await?;
+    shop.run(SCHEMA).await
 }
 
 /// A shop whose store has a table, made by `table` as its owner.
@@ -81,7 +83,10 @@ pub(crate) async fn attached(name: &'static str) -> Result<Shop<'static>> {
 /// Runs SQL as the tables' owner.
 pub(crate) async fn as_owner(shop: &Shop<'_>, sql: &str) -> Result<()> {
     let owner = shop.database.connect_as("store_owner").await?;
-    owner.batch_execute(sql).await.with_context(|| sql.to_owned())
+    owner
+        .batch_execute(sql)
+        .await
+        .with_context(|| sql.to_owned())
 }
 
 /// A connection of the application, which may read and write the store's tables and nothing else.
@@ -116,12 +121,20 @@ pub(crate) async fn row(shop: &Shop<'_>, number: &str) -> Result<String> {
 
 /// Orders that are watched, each as `number state`, in the order of their numbers.
 pub(crate) async fn watched(shop: &Shop<'_>) -> Result<Vec<String>> {
-    list(shop, "select o.order_number || ' ' || o.state from reconcile.orders as o order by 1").await
+    list(
+        shop,
+        "select o.order_number || ' ' || o.state from reconcile.orders as o order by 1",
+    )
+    .await
 }
 
 /// The first column of a query, as text.
 pub(crate) async fn list(shop: &Shop<'_>, sql: &str) -> Result<Vec<String>> {
-    let rows = shop.client.query(sql, &[]).await.with_context(|| sql.to_owned())?;
+    let rows = shop
+        .client
+        .query(sql, &[])
+        .await
+        .with_context(|| sql.to_owned())?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 

@@ -18,7 +18,11 @@ const KINDS: &str = "
 #[tokio::test]
 async fn columns_of_every_kind_are_set() -> Result<()> {
     let shop = with("attach_kinds", KINDS).await?;
-    shop.alter_provider("vendor", r#"captures => '{"pin": {"path": "$.data.transactionId"}}'"#).await?;
+    shop.alter_provider(
+        "vendor",
+        r#"captures => '{"pin": {"path": "$.data.transactionId"}}'"#,
+    )
+    .await?;
     let arguments = r#"'store.orders', 'vendor', track => '{processing}', capture => '{"pin": "many", "state": "plain", "changed_at": "at"}',
         write => '{"succeeded": {"status": "CONFIRMED", "short": "four", "fixed": "four", "bits": "1010", "doc": {"a": [1, "b", null]},
             "day": "2026-02-28", "ok": null, "fee": 1.239, "ratio": 0.1, "tags": "{a,\"b c\"}", "code": "ABC", "raw": "\\x00ff",
@@ -31,10 +35,20 @@ async fn columns_of_every_kind_are_set() -> Result<()> {
     let hand = Hand::new(&shop).await?;
     let claimed = hand.claim(&shop, &["A"]).await?;
     // It says TXN-1, which is no bigint.
-    assert_eq!(hand.report(&claimed, "succeeded").await?, Vec::<String>::new());
+    assert_eq!(
+        hand.report(&claimed, "succeeded").await?,
+        Vec::<String>::new()
+    );
     let problem = "select sqlstate || ' ' || problem from reconcile.failed_effects";
-    assert_eq!(list(&shop, problem).await?, ["22P02 invalid input syntax for type bigint: \"TXN-1\""]);
-    shop.alter_provider("vendor", r#"captures => '{"pin": {"path": "$.data.transactionId.size()"}}'"#).await?;
+    assert_eq!(
+        list(&shop, problem).await?,
+        ["22P02 invalid input syntax for type bigint: \"TXN-1\""]
+    );
+    shop.alter_provider(
+        "vendor",
+        r#"captures => '{"pin": {"path": "$.data.transactionId.size()"}}'"#,
+    )
+    .await?;
     hand.say(&shop, &["A"], "succeeded").await?;
     hand.say(&shop, &["B"], "failed").await?;
     let written = "select concat_ws('|', status, short, fixed, bits, doc, plain, at > now() - interval '1 hour', day, ok, fee, many, ratio, tags,
@@ -61,17 +75,30 @@ async fn what_does_not_fit_is_recorded_and_not_cut() -> Result<()> {
         r#"'store.orders', 'vendor', track => '{processing}', write => '{"succeeded": {"status": "CONFIRMED"}}', capture => '{"transaction_id": "payment"}'"#,
     )
     .await?;
-    app(&shop).await?.batch_execute("insert into store.orders values ('A', 'i', 'processing')").await?;
+    app(&shop)
+        .await?
+        .batch_execute("insert into store.orders values ('A', 'i', 'processing')")
+        .await?;
     let hand = Hand::new(&shop).await?;
     hand.say(&shop, &["A"], "succeeded").await?;
     assert_eq!(row(&shop, "A").await?, "processing");
     assert_eq!(watched(&shop).await?, ["A pending"]);
     let check = shop.check("A", 0).await?;
-    assert_eq!((check.outcome.as_str(), check.to_state.as_str()), ("succeeded", "pending"));
+    assert_eq!(
+        (check.outcome.as_str(), check.to_state.as_str()),
+        ("succeeded", "pending")
+    );
     assert!(check.next_check_s.is_some_and(|s| s > 4.0), "{check:?}");
     let alert = alerts(&shop).await?;
-    assert!(alert[0].contains("22001 value too long for type character varying(3)"), "{alert:?}");
-    crate::store::as_owner(&shop, "alter table store.orders alter payment type varchar(5)").await?;
+    assert!(
+        alert[0].contains("22001 value too long for type character varying(3)"),
+        "{alert:?}"
+    );
+    crate::store::as_owner(
+        &shop,
+        "alter table store.orders alter payment type varchar(5)",
+    )
+    .await?;
     hand.say(&shop, &["A"], "succeeded").await?;
     assert_eq!(row(&shop, "A").await?, "CONFIRMED TXN-1");
     assert_eq!(alerts(&shop).await?, Vec::<String>::new());
@@ -85,10 +112,18 @@ async fn what_is_not_asked_for_is_not_written() -> Result<()> {
     let shop = attached("attach_unwritten").await?;
     app(&shop)
         .await?
-        .batch_execute("insert into store.orders (number, invoice_id, status) values ('A', 'i', 'processing')")
+        .batch_execute(
+            "insert into store.orders (number, invoice_id, status) values ('A', 'i', 'processing')",
+        )
         .await?;
-    Hand::new(&shop).await?.say(&shop, &["A"], "cancelled").await?;
-    assert_eq!((watched(&shop).await?, row(&shop, "A").await?), (vec!["A cancelled".to_owned()], "processing".to_owned()));
+    Hand::new(&shop)
+        .await?
+        .say(&shop, &["A"], "cancelled")
+        .await?;
+    assert_eq!(
+        (watched(&shop).await?, row(&shop, "A").await?),
+        (vec!["A cancelled".to_owned()], "processing".to_owned())
+    );
     // And the schedule does not open it again for that.
     shop.signal().await?;
     assert_eq!(watched(&shop).await?, ["A cancelled"]);
@@ -106,11 +141,17 @@ async fn a_persons_decision_and_a_refund_are_written() -> Result<()> {
         r#"'store.orders', 'vendor', track => '{processing}', write => '{"succeeded": {"status": "CONFIRMED"}, "refunded": {"status": "PAID BACK"}}'"#,
     )
     .await?;
-    shop.alter_provider("vendor", "refund_watch => '1h'").await?;
-    app(&shop).await?.batch_execute("insert into store.orders values ('A', 'i', 'processing')").await?;
-    shop.run("select reconcile.resolve_order('A', 'succeeded', 'they said so')").await?;
+    shop.alter_provider("vendor", "refund_watch => '1h'")
+        .await?;
+    app(&shop)
+        .await?
+        .batch_execute("insert into store.orders values ('A', 'i', 'processing')")
+        .await?;
+    shop.run("select reconcile.resolve_order('A', 'succeeded', 'they said so')")
+        .await?;
     assert_eq!(row(&shop, "A").await?, "CONFIRMED");
-    shop.run("select reconcile.resolve_order('A', 'refunded', 'and so again')").await?;
+    shop.run("select reconcile.resolve_order('A', 'refunded', 'and so again')")
+        .await?;
     assert_eq!(row(&shop, "A").await?, "PAID BACK");
     assert_eq!(watched(&shop).await?, ["A refunded"]);
     shop.is_sound().await

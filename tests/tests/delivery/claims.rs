@@ -188,3 +188,44 @@ async fn a_claim_looks_far_and_makes_little() -> Result<()> {
     );
     Ok(())
 }
+
+/// Proves that a sidecar is told when to come back: at once when there is an event, at the next
+/// attempt's time or the lease's end when there is none, and never when nothing waits.
+#[tokio::test]
+async fn a_sidecar_is_told_when_to_come_back() -> Result<()> {
+    let shop = Shop::open("delivery_next").await?;
+    let receiver = Receiver::start().await?;
+    let next = "select reconcile.sidecar_next_delivery()";
+    assert_eq!(
+        shop.one::<Option<i32>>(next, &[]).await?,
+        None,
+        "no endpoint"
+    );
+    add_endpoint(&shop, "shop", &receiver, "timeout => '10 seconds'").await?;
+    crate::holds(
+        &shop,
+        "no event that waits",
+        "select reconcile.sidecar_next_delivery() is null",
+    )
+    .await?;
+    event(&shop, "A", "succeeded").await?;
+    assert_eq!(shop.one::<Option<i32>>(next, &[]).await?, Some(0));
+    let readable = "select count(*) = 1 from reconcile.read_events()";
+    crate::holds(&shop, "the event to be readable", readable).await?;
+    let held = claim(&shop.client, 1, 1).await?;
+    let lease: i32 = shop.one(next, &[]).await?;
+    assert!(
+        (5_000..=30_000).contains(&lease),
+        "{lease} ms of a lease of 30 s"
+    );
+    report(&shop.client, 1, &held, 500).await?;
+    let retry: i32 = shop.one(next, &[]).await?;
+    assert!(
+        (1..=5_500).contains(&retry),
+        "{retry} ms until the second attempt"
+    );
+    shop.run("select reconcile.pause_endpoint('shop', 'ticket 1')")
+        .await?;
+    assert_eq!(shop.one::<Option<i32>>(next, &[]).await?, None, "paused");
+    Ok(())
+}

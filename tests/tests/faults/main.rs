@@ -2,6 +2,7 @@
 //! triggers, providers. Whatever happens, no order is lost, and each moves once.
 
 mod connections;
+mod during_claims;
 mod late_reports;
 mod limits;
 mod providers;

@@ -35,8 +35,15 @@ async fn a_row_is_read_like_an_answer() -> Result<()> {
         let order = till.order(number).await?;
         assert_eq!(order.state, state, "{number}");
         let checks = till.checks(number).await?;
-        assert_eq!((checks.len(), checks[0].outcome.as_str()), (1, outcome), "{number}");
-        let row = checks[0].response.as_ref().map(|row| row["order_number"].clone());
+        assert_eq!(
+            (checks.len(), checks[0].outcome.as_str()),
+            (1, outcome),
+            "{number}"
+        );
+        let row = checks[0]
+            .response
+            .as_ref()
+            .map(|row| row["order_number"].clone());
         let is_there = number != "MISSING";
         assert_eq!(row.is_some_and(|said| said == number), is_there, "{number}");
         let open = matches!(state, "pending");
@@ -86,8 +93,15 @@ async fn rows_are_found_by_reference_and_by_both() -> Result<()> {
     );
     // What can't be the key of that table is not an absent row, but an answer that could not be had.
     let check = till.check("NO-NUMBER", 0).await?;
-    assert_eq!((check.outcome.as_str(), check.fault.as_deref()), ("provider_error", Some("lookup_failed")));
-    assert!(check.detail.is_some_and(|detail| detail.starts_with("22P02")));
+    assert_eq!(
+        (check.outcome.as_str(), check.fault.as_deref()),
+        ("provider_error", Some("lookup_failed"))
+    );
+    assert!(
+        check
+            .detail
+            .is_some_and(|detail| detail.starts_with("22P02"))
+    );
     assert_eq!(till.check("ABSENT", 0).await?.outcome, "not_found");
     till.is_sound().await
 }
@@ -112,8 +126,15 @@ async fn several_rows_are_one_answer() -> Result<()> {
     )
     .await?;
     assert_eq!(till.settles().await?, 3);
-    assert_eq!(till.states().await?, ["A succeeded", "B failed", "C succeeded"]);
-    let kept = till.check("A", 0).await?.response.context("nothing was kept")?;
+    assert_eq!(
+        till.states().await?,
+        ["A succeeded", "B failed", "C succeeded"]
+    );
+    let kept = till
+        .check("A", 0)
+        .await?
+        .response
+        .context("nothing was kept")?;
     assert_eq!(kept.as_array().map(Vec::len), Some(2), "{kept}");
     till.is_sound().await
 }

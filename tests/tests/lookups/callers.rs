@@ -29,11 +29,16 @@ async fn the_answer_is_part_of_the_callers_transaction() -> Result<()> {
     assert_eq!(till.one::<i64>(left, &[]).await?, 0);
 
     till.sells("paid", &["A"]).await?;
-    till.does("begin; select reconcile_order('A'); rollback").await?;
+    till.does("begin; select reconcile_order('A'); rollback")
+        .await?;
     assert_eq!(till.order("A").await?.state, "pending");
     assert!(till.order("A").await?.next_check_s.is_some());
-    till.does("begin; select reconcile_order('A'); commit").await?;
-    assert_eq!(till.history("A").await?, ["pending -> succeeded by provider"]);
+    till.does("begin; select reconcile_order('A'); commit")
+        .await?;
+    assert_eq!(
+        till.history("A").await?,
+        ["pending -> succeeded by provider"]
+    );
     till.is_sound().await
 }
 
@@ -41,9 +46,17 @@ async fn the_answer_is_part_of_the_callers_transaction() -> Result<()> {
 #[tokio::test]
 async fn a_fixed_snapshot_is_no_hindrance() -> Result<()> {
     let mut till = Till::open("lookups_snapshot").await?;
-    for (number, level) in [("A", IsolationLevel::RepeatableRead), ("B", IsolationLevel::Serializable)] {
+    for (number, level) in [
+        ("A", IsolationLevel::RepeatableRead),
+        ("B", IsolationLevel::Serializable),
+    ] {
         till.sells("paid", &[number]).await?;
-        let transaction = till.owner.build_transaction().isolation_level(level).start().await?;
+        let transaction = till
+            .owner
+            .build_transaction()
+            .isolation_level(level)
+            .start()
+            .await?;
         let ask = format!("select state from reconcile_order('{number}')");
         let state: String = transaction.query_one(&ask, &[]).await?.get(0);
         assert_eq!(state, "succeeded");
@@ -61,10 +74,18 @@ async fn an_order_that_is_being_settled_is_not_waited_for() -> Result<()> {
     till.does("begin; select reconcile_order('A')").await?;
     let row = till.client.query_one(ASK, &[]).await?;
     assert_eq!(row.get::<_, &str>(0), "pending");
-    assert!(row.get::<_, &str>(5).contains("locked by a transaction that has not ended"), "{}", row.get::<_, &str>(5));
+    assert!(
+        row.get::<_, &str>(5)
+            .contains("locked by a transaction that has not ended"),
+        "{}",
+        row.get::<_, &str>(5)
+    );
     till.does("commit").await?;
     let row = till.client.query_one(ASK, &[]).await?;
-    assert_eq!((row.get::<_, &str>(0), row.get::<_, bool>(2)), ("succeeded", false));
+    assert_eq!(
+        (row.get::<_, &str>(0), row.get::<_, bool>(2)),
+        ("succeeded", false)
+    );
     assert_eq!(till.checks("A").await?.len(), 1);
     till.is_sound().await
 }
@@ -76,10 +97,20 @@ async fn what_settles_nothing_is_said() -> Result<()> {
     let till = Till::open("lookups_said").await?;
     till.sells("open", &["A"]).await?;
     let row = till.client.query_one(ASK, &[]).await?;
-    assert_eq!((row.get::<_, &str>(0), row.get::<_, &str>(3), row.get::<_, bool>(2)), ("pending", "pending", false));
+    assert_eq!(
+        (
+            row.get::<_, &str>(0),
+            row.get::<_, &str>(3),
+            row.get::<_, bool>(2)
+        ),
+        ("pending", "pending", false)
+    );
     till.does("drop table shop.payments").await?;
     let row = till.client.query_one(ASK, &[]).await?;
-    assert_eq!((row.get::<_, &str>(0), row.get::<_, &str>(3)), ("pending", "provider_error"));
+    assert_eq!(
+        (row.get::<_, &str>(0), row.get::<_, &str>(3)),
+        ("pending", "provider_error")
+    );
     let details = "select order_details('A') #>> '{order,state}'";
     let state: Option<String> = till.one(details, &[]).await?;
     assert_eq!(state.as_deref(), Some("pending"));

@@ -36,10 +36,21 @@ async fn one_order_that_raises_costs_itself_a_fault() -> Result<()> {
         end",
     )
     .await?;
-    let raise = ["RAISE-P0001", "RAISE-57014", "RAISE-53100", "RAISE-40001", "RAISE-XX000", "ASSERT"];
+    let raise = [
+        "RAISE-P0001",
+        "RAISE-57014",
+        "RAISE-53100",
+        "RAISE-40001",
+        "RAISE-XX000",
+        "ASSERT",
+    ];
     let numbers: Vec<String> = (0..30).map(|place| format!("ORD-{place:02}")).collect();
     let mut all: Vec<&str> = numbers.iter().map(String::as_str).collect();
-    for (place, number) in raise.iter().chain(&["NONE", "TEXT", "NULL", "ARRAY"]).enumerate() {
+    for (place, number) in raise
+        .iter()
+        .chain(&["NONE", "TEXT", "NULL", "ARRAY"])
+        .enumerate()
+    {
         all.insert(place * 3, number);
     }
     track(&till, &all).await?;
@@ -50,12 +61,29 @@ async fn one_order_that_raises_costs_itself_a_fault() -> Result<()> {
     for number in raise {
         let check = till.check(number, 0).await?;
         let (outcome, fault) = (check.outcome.as_str(), check.fault.as_deref());
-        assert_eq!((outcome, fault), ("provider_error", Some("lookup_failed")), "{number}");
-        assert!(check.detail.is_some_and(|detail| detail.ends_with(": not this one")));
+        assert_eq!(
+            (outcome, fault),
+            ("provider_error", Some("lookup_failed")),
+            "{number}"
+        );
+        assert!(
+            check
+                .detail
+                .is_some_and(|detail| detail.ends_with(": not this one"))
+        );
         let order = till.order(number).await?;
-        assert_eq!((order.state.as_str(), order.tries, order.faults), ("pending", 0, 1), "{number}");
+        assert_eq!(
+            (order.state.as_str(), order.tries, order.faults),
+            ("pending", 0, 1),
+            "{number}"
+        );
     }
-    for (number, outcome) in [("NONE", "not_found"), ("TEXT", "provider_error"), ("NULL", "provider_error"), ("ARRAY", "provider_error")] {
+    for (number, outcome) in [
+        ("NONE", "not_found"),
+        ("TEXT", "provider_error"),
+        ("NULL", "provider_error"),
+        ("ARRAY", "provider_error"),
+    ] {
         assert_eq!(till.check(number, 0).await?.outcome, outcome, "{number}");
     }
     till.is_sound().await
@@ -83,10 +111,22 @@ async fn a_function_is_its_owner_whoever_asks() -> Result<()> {
     .await?;
     track(&till, &["A", "B", "READS", "ROLE", "WRITES"]).await?;
     let app = till.app().await?;
-    let state: String = app.query_one("select state from reconcile_order('B')", &[]).await?.get(0);
+    let state: String = app
+        .query_one("select state from reconcile_order('B')", &[])
+        .await?
+        .get(0);
     assert_eq!(state, "succeeded");
     till.settles().await?;
-    assert_eq!(till.states().await?, ["A succeeded", "B succeeded", "READS pending", "ROLE pending", "WRITES pending"]);
+    assert_eq!(
+        till.states().await?,
+        [
+            "A succeeded",
+            "B succeeded",
+            "READS pending",
+            "ROLE pending",
+            "WRITES pending"
+        ]
+    );
     for number in ["READS", "ROLE", "WRITES"] {
         let detail = till.check(number, 0).await?.detail.context("no detail")?;
         assert!(detail.starts_with("42501: "), "{number}: {detail}");
@@ -108,14 +148,20 @@ async fn a_lookup_may_be_dropped_replaced_and_changed() -> Result<()> {
     till.does("drop function shop.payment_of").await?;
     till.settles().await?;
     let detail = till.check("A", 0).await?.detail.context("no detail")?;
-    assert!(detail.starts_with("42883: ") && detail.contains("shop.payment_of"), "{detail}");
+    assert!(
+        detail.starts_with("42883: ") && detail.contains("shop.payment_of"),
+        "{detail}"
+    );
     till.does(
         "create function shop.payment_of(order_number text, reference text) returns jsonb language sql
          as $$ select case when order_number = 'A' then '{\"status\": \"paid\"}'::jsonb else '{\"status\": \"open\"}' end $$",
     )
     .await?;
     till.settles_all().await?;
-    assert_eq!(till.states().await?, ["A succeeded", "B pending", "C pending"]);
+    assert_eq!(
+        till.states().await?,
+        ["A succeeded", "B pending", "C pending"]
+    );
     till.does(
         "create function shop.other(text, text) returns jsonb language sql
          as $$ select case when $1 = 'B' then '{\"status\": \"paid\"}'::jsonb else '{\"status\": \"open\"}' end $$;
@@ -123,13 +169,24 @@ async fn a_lookup_may_be_dropped_replaced_and_changed() -> Result<()> {
     )
     .await?;
     till.settles_all().await?;
-    assert_eq!(till.states().await?, ["A succeeded", "B succeeded", "C pending"]);
+    assert_eq!(
+        till.states().await?,
+        ["A succeeded", "B succeeded", "C pending"]
+    );
     till.does("select reconcile.alter_provider('asks', lookup_table => 'shop.payments')")
         .await?;
     till.pays("paid", &["C"]).await?;
     till.settles_all().await?;
-    assert_eq!(till.states().await?, ["A succeeded", "B succeeded", "C succeeded"]);
-    let left = "select count(*) from pg_proc where pronamespace = 'reconcile_generated'::regnamespace";
-    assert_eq!(till.one::<i64>(left, &[]).await?, 2, "one for each provider");
+    assert_eq!(
+        till.states().await?,
+        ["A succeeded", "B succeeded", "C succeeded"]
+    );
+    let left =
+        "select count(*) from pg_proc where pronamespace = 'reconcile_generated'::regnamespace";
+    assert_eq!(
+        till.one::<i64>(left, &[]).await?,
+        2,
+        "one for each provider"
+    );
     till.is_sound().await
 }

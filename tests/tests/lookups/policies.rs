@@ -24,18 +24,35 @@ async fn deadlines_and_grace_hold_here_too() -> Result<()> {
     till.pays("open", &["LATE"]).await?;
     track(&till, "LATE", "3 hours").await?;
     till.settles().await?;
-    assert_eq!(till.states().await?, ["LATE failed", "OLD cancelled", "YOUNG pending"]);
-    assert_eq!(till.order("LATE").await?.settled_by.as_deref(), Some("giving_up"));
+    assert_eq!(
+        till.states().await?,
+        ["LATE failed", "OLD cancelled", "YOUNG pending"]
+    );
+    assert_eq!(
+        till.order("LATE").await?.settled_by.as_deref(),
+        Some("giving_up")
+    );
     till.pays("paid", &["LATE"]).await?;
     till.settles_all().await?;
-    assert_eq!(till.history("LATE").await?, ["pending -> failed by giving_up", "failed -> succeeded by provider"]);
+    assert_eq!(
+        till.history("LATE").await?,
+        [
+            "pending -> failed by giving_up",
+            "failed -> succeeded by provider"
+        ]
+    );
 
     track(&till, "BROKEN", "3 hours").await?;
-    till.does("alter table shop.payments rename to renamed").await?;
+    till.does("alter table shop.payments rename to renamed")
+        .await?;
     till.settles_all().await?;
     let order = till.order("BROKEN").await?;
-    assert_eq!((order.state.as_str(), order.last_outcome.as_deref()), ("pending", Some("provider_error")));
-    till.does("alter table shop.renamed rename to payments").await?;
+    assert_eq!(
+        (order.state.as_str(), order.last_outcome.as_deref()),
+        ("pending", Some("provider_error"))
+    );
+    till.does("alter table shop.renamed rename to payments")
+        .await?;
     till.settles_all().await?;
     // One last answer, and it is not there.
     assert_eq!(till.order("BROKEN").await?.state, "cancelled");
@@ -55,12 +72,14 @@ async fn refunds_are_watched_here_too() -> Result<()> {
     till.settles().await?;
     let next = till.order("A").await?.next_check_s.unwrap_or_default() / 86_400.0;
     assert!((0.99..=1.11).contains(&next), "{next} days");
-    till.does("update shop.payments set refunded = 0.30").await?;
+    till.does("update shop.payments set refunded = 0.30")
+        .await?;
     till.settles_all().await?;
     let refunded = "select refunded_amount::text from reconcile.orders";
     assert_eq!(till.one::<String>(refunded, &[]).await?, "0.30");
     assert_eq!(till.order("A").await?.state, "succeeded");
-    till.does("update shop.payments set refunded = 0.73").await?;
+    till.does("update shop.payments set refunded = 0.73")
+        .await?;
     till.settles_all().await?;
     assert_eq!(till.order("A").await?.state, "refunded");
     till.is_sound().await
@@ -95,6 +114,10 @@ async fn every_decision_can_be_replayed() -> Result<()> {
             p.not_found_as, p.gives_up_as, p.late_success, p.late_watch, p.refund_watch) as d
         where c.problem is null";
     let row = till.client.query_one(replay, &[]).await?;
-    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (6, 0), "checks, and those that differ");
+    assert_eq!(
+        (row.get::<_, i64>(0), row.get::<_, i64>(1)),
+        (6, 0),
+        "checks, and those that differ"
+    );
     till.is_sound().await
 }

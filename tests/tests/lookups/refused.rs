@@ -26,24 +26,65 @@ async fn what_cant_answer_is_refused_at_once() -> Result<()> {
     let cases = [
         ("lookup => 'shop.one(text)'", "its arguments are (text)"),
         ("lookup => 'shop.json(text, text)'", "it returns json"),
-        ("lookup => 'shop.rows(text, text)'", "it is no plain function"),
-        ("lookup => 'shop.proc(text, text)'", "it is no plain function"),
-        ("lookup => 'public.foreign_one(text, text)'", "shop_operator may not execute it"),
+        (
+            "lookup => 'shop.rows(text, text)'",
+            "it is no plain function",
+        ),
+        (
+            "lookup => 'shop.proc(text, text)'",
+            "it is no plain function",
+        ),
+        (
+            "lookup => 'public.foreign_one(text, text)'",
+            "shop_operator may not execute it",
+        ),
         ("lookup => '4711'", "there is no such function"),
-        ("lookup_table => 'public.foreign_one'", "shop_operator may not read it"),
-        ("lookup_table => 'shop.bare'", "no index begins with its column order_number"),
-        ("lookup_table => 'shop.unusual'", "by which columns its rows are found"),
-        ("lookup_table => 'shop.unusual', lookup_columns => '{\"order_number\": \"number\"}'", "there is no column number"),
-        ("lookup_table => 'shop.unusual', lookup_columns => '{\"number\": \"nr\"}'", "by which columns its rows are found"),
-        ("lookup_table => 'shop.unusual', lookup_columns => '{}'", "by which columns its rows are found"),
-        ("lookup_table => 'shop.unusual', lookup_columns => '[]'", "by which columns its rows are found"),
-        ("lookup_table => 'shop.unusual', lookup_columns => '{\"order_number\": null}'", "there is no column"),
-        ("lookup_table => 'shop.payments', lookup => 'shop.good(text, text)'", "a function or a table"),
+        (
+            "lookup_table => 'public.foreign_one'",
+            "shop_operator may not read it",
+        ),
+        (
+            "lookup_table => 'shop.bare'",
+            "no index begins with its column order_number",
+        ),
+        (
+            "lookup_table => 'shop.unusual'",
+            "by which columns its rows are found",
+        ),
+        (
+            "lookup_table => 'shop.unusual', lookup_columns => '{\"order_number\": \"number\"}'",
+            "there is no column number",
+        ),
+        (
+            "lookup_table => 'shop.unusual', lookup_columns => '{\"number\": \"nr\"}'",
+            "by which columns its rows are found",
+        ),
+        (
+            "lookup_table => 'shop.unusual', lookup_columns => '{}'",
+            "by which columns its rows are found",
+        ),
+        (
+            "lookup_table => 'shop.unusual', lookup_columns => '[]'",
+            "by which columns its rows are found",
+        ),
+        (
+            "lookup_table => 'shop.unusual', lookup_columns => '{\"order_number\": null}'",
+            "there is no column",
+        ),
+        (
+            "lookup_table => 'shop.payments', lookup => 'shop.good(text, text)'",
+            "a function or a table",
+        ),
         ("status_path => '$.status'", "a function or a table"),
-        ("lookup_table => 'shop.payments', url => 'https://a.example/'", "a provider of kind sql has none"),
+        (
+            "lookup_table => 'shop.payments', url => 'https://a.example/'",
+            "a provider of kind sql has none",
+        ),
     ];
     for (fields, says) in cases {
-        let add = format!("select reconcile.add_provider('bad', kind => 'sql', status_map => '{{\"paid\": \"succeeded\"}}', {fields})");
+        let add = format!(
+            "select reconcile.add_provider('bad', kind => 'sql', status_map => '{{\"paid\": \"succeeded\"}}', {fields})"
+        );
         let refused = refusal(&till.owner, &add).await?;
         assert_eq!(refused.code().code(), "RC003", "{fields}: {refused}");
         assert!(refused.message().contains(says), "{fields}: {refused}");
@@ -51,9 +92,16 @@ async fn what_cant_answer_is_refused_at_once() -> Result<()> {
     let http = "select reconcile.add_provider('bad', 'https://a.example/{order_number}', '{\"paid\": \"succeeded\"}', lookup_table => 'shop.payments')";
     assert_eq!(refusal(&till.owner, http).await?.code().code(), "RC003");
     let other_kind = "select reconcile.alter_provider('vendor', lookup_table => 'shop.payments')";
-    assert_eq!(refusal(&till.owner, other_kind).await?.code().code(), "RC003");
+    assert_eq!(
+        refusal(&till.owner, other_kind).await?.code().code(),
+        "RC003"
+    );
     let left = "select (select count(*) from reconcile.lookups) * 100
         + (select count(*) from pg_proc where pronamespace = 'reconcile_generated'::regnamespace)";
-    assert_eq!(till.one::<i64>(left, &[]).await?, 101, "that of ledger alone");
+    assert_eq!(
+        till.one::<i64>(left, &[]).await?,
+        101,
+        "that of ledger alone"
+    );
     Ok(())
 }

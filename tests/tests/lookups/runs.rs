@@ -40,9 +40,18 @@ async fn overlapping_runs_settle_each_order_once() -> Result<()> {
     closed += run(&till.client, "1000").await?.1;
     assert_eq!(closed, 1000);
     let count = async |sql: &str| till.one::<i64>(sql, &[]).await;
-    assert_eq!(count("select count(*) from reconcile.orders where state = 'succeeded'").await?, 1000);
-    assert_eq!(count("select count(*) from reconcile.transitions").await?, 1000);
-    assert_eq!(count("select count(*) from reconcile.recorded_checks").await?, 1000);
+    assert_eq!(
+        count("select count(*) from reconcile.orders where state = 'succeeded'").await?,
+        1000
+    );
+    assert_eq!(
+        count("select count(*) from reconcile.transitions").await?,
+        1000
+    );
+    assert_eq!(
+        count("select count(*) from reconcile.recorded_checks").await?,
+        1000
+    );
     assert_eq!(count("select count(*) from reconcile.due_checks").await?, 0);
     till.is_sound().await
 }
@@ -57,7 +66,10 @@ async fn a_run_passes_by_what_another_holds() -> Result<()> {
     let other = till.database.connect().await?;
     assert_eq!(run(&other, "10").await?.1, 2);
     till.owner.batch_execute("rollback").await?;
-    assert_eq!(till.states().await?, ["A pending", "B succeeded", "C succeeded"]);
+    assert_eq!(
+        till.states().await?,
+        ["A pending", "B succeeded", "C succeeded"]
+    );
     assert_eq!(run(&other, "10").await?, (1, 1));
     till.is_sound().await
 }
@@ -69,25 +81,49 @@ async fn filters_select_what_they_say() -> Result<()> {
     let till = Till::open("lookups_filters").await?;
     till.does("select reconcile.add_provider('other', kind => 'sql', lookup_table => 'shop.payments', status_map => '{\"paid\": \"succeeded\"}')")
         .await?;
-    let ages = [("A", "ledger", "4 hours"), ("B", "ledger", "3 hours"), ("C", "other", "2 hours"), ("D", "ledger", "1 hour"), ("E", "ledger", "0")];
+    let ages = [
+        ("A", "ledger", "4 hours"),
+        ("B", "ledger", "3 hours"),
+        ("C", "other", "2 hours"),
+        ("D", "ledger", "1 hour"),
+        ("E", "ledger", "0"),
+    ];
     for (number, provider, age) in ages {
         till.pays("paid", &[number]).await?;
-        let track = "select reconcile.track_order($1, $2, created_at => now() - $3::text::interval)";
-        till.client.execute(track, &[&number, &provider, &age]).await?;
+        let track =
+            "select reconcile.track_order($1, $2, created_at => now() - $3::text::interval)";
+        till.client
+            .execute(track, &[&number, &provider, &age])
+            .await?;
     }
     let owner = &till.owner;
     assert_eq!(run(owner, "created_before => now() - interval '90 minutes', created_after => now() - interval '150 minutes'").await?, (1, 1));
     assert_eq!(till.order("C").await?.state, "succeeded");
     assert_eq!(run(owner, "provider => 'other'").await?, (0, 0));
-    assert_eq!(run(owner, "older_than => '10 minutes', max_orders => 1").await?, (1, 1));
+    assert_eq!(
+        run(owner, "older_than => '10 minutes', max_orders => 1").await?,
+        (1, 1)
+    );
     assert_eq!(till.order("A").await?.state, "succeeded", "the oldest");
     assert_eq!(run(owner, "older_than => '150 minutes'").await?, (1, 1));
     assert_eq!(till.order("B").await?.state, "succeeded");
     assert_eq!(run(owner, "provider => 'ledger'").await?, (1, 1));
-    assert_eq!(till.states().await?, ["A succeeded", "B succeeded", "C succeeded", "D succeeded", "E pending"]);
+    assert_eq!(
+        till.states().await?,
+        [
+            "A succeeded",
+            "B succeeded",
+            "C succeeded",
+            "D succeeded",
+            "E pending"
+        ]
+    );
     assert_eq!(run(owner, "older_than => '0'").await?, (1, 1));
     let runs = "select string_agg(format('%s/%s', selected, closed), ' ' order by run_id) from reconcile.runs";
-    assert_eq!(till.one::<String>(runs, &[]).await?, "1/1 0/0 1/1 1/1 1/1 1/1");
+    assert_eq!(
+        till.one::<String>(runs, &[]).await?,
+        "1/1 0/0 1/1 1/1 1/1 1/1"
+    );
     till.is_sound().await
 }
 
@@ -96,18 +132,25 @@ async fn filters_select_what_they_say() -> Result<()> {
 #[tokio::test]
 async fn a_paused_one_is_not_asked_and_no_sidecar_asks() -> Result<()> {
     let till = Till::open("lookups_paused").await?;
-    till.does("select reconcile.pause_provider('ledger', 'closing the books')").await?;
+    till.does("select reconcile.pause_provider('ledger', 'closing the books')")
+        .await?;
     till.sells("paid", &["A"]).await?;
     assert_eq!(till.settles().await?, 0);
-    let message: String = till.one("select message from reconcile_order('A', '1 s')", &[]).await?;
-    assert!(message.contains("paused") || message.contains("no sidecar"), "{message}");
+    let message: String = till
+        .one("select message from reconcile_order('A', '1 s')", &[])
+        .await?;
+    assert!(
+        message.contains("paused") || message.contains("no sidecar"),
+        "{message}"
+    );
     let _sidecar = till.sidecar().await?;
     let shop: &Shop<'_> = &till;
     shop.track_aged("WITNESS", "10 minutes").await?;
     shop.signal().await?;
     shop.becomes("WITNESS", "succeeded").await?;
     assert!(till.checks("A").await?.is_empty());
-    till.does("select reconcile.resume_provider('ledger')").await?;
+    till.does("select reconcile.resume_provider('ledger')")
+        .await?;
     shop.track_aged("WITNESS-2", "10 minutes").await?;
     till.run("notify reconcile_due").await?;
     shop.becomes("WITNESS-2", "succeeded").await?;

@@ -249,7 +249,6 @@ async fn no_paid_order_is_lost() -> Result<()> {
     assert_eq!(recipe.stock().await?, "1 10");
     recipe.says("UNKNOWN", "PAYMENT_SUCCESS");
     recipe.shop.next_check("UNKNOWN").await?;
-    recipe.shop.next_check("UNKNOWN").await?;
     recipe.draft_is("UNKNOWN", "CONFIRMED|PAID").await?;
     assert_eq!(recipe.stock().await?, "0 10");
     Ok(())

@@ -99,8 +99,6 @@ async fn which_orders_are_asked_about_and_when() -> Result<()> {
         .run("update vendor.orders set invoice_id = '1', retail_price = 0.73 where order_number = 'WITHOUT-INVOICE'")
         .await?;
     assert_eq!(recipe.ask(watched).await?, "FRESH OLD WITHOUT-INVOICE");
-    // There is no sidecar yet, so the vendor can't be asked.
-    assert!(!recipe.check("FRESH").await?);
     let counted = "select count(*) from vendor.processing_with_invoice";
     assert_eq!(recipe.ask(counted).await?, "3");
     let due = recipe.shop.order("FRESH").await?.next_check_s;
@@ -113,6 +111,8 @@ async fn which_orders_are_asked_about_and_when() -> Result<()> {
         recipe.shop.history("WITHOUT-INVOICE").await?,
         ["pending -> failed by application"]
     );
+    // There is no sidecar yet, so the vendor can't be asked.
+    assert!(!recipe.check("FRESH").await?);
     recipe.shop.vendor.set_default(Fate::status("processing"));
     let _sidecar = recipe.sidecar(SECRET).await?;
     let check = recipe.shop.check("OLD", 0).await?;
@@ -305,6 +305,8 @@ async fn a_shop_that_is_open_already() -> Result<()> {
     recipe
         .run("select reconcile.alter_provider('vendor', clear => '{gap}')")
         .await?;
+    let watched = "select count(*) from vendor.needs_status_check";
+    assert_eq!(recipe.ask(watched).await?, "40");
     let _sidecar = recipe.sidecar(SECRET).await?;
     let open = "select count(*) from vendor.orders where status <> 'succeeded'";
     recipe.comes_to(open, "0").await?;
