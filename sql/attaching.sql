@@ -75,7 +75,7 @@ begin
     v_function := format('_rows_%s(text[])', p_row.attachment_id);
     execute format(
         'create function reconcile_generated._rows_%s(p_order_numbers text[]) returns setof reconcile.application_row '
-        'language plpgsql stable security definer set search_path = pg_catalog, pg_temp set timezone = %L set enable_seqscan = off as %L',
+        'language plpgsql stable security definer set search_path = pg_catalog, pg_temp set timezone = %L set enable_seqscan = off set jit = off as %L',
         p_row.attachment_id, current_setting('TimeZone'),
         format('begin %sreturn query select %s from %s as t where t.%I %s any ($1::%s[]); end', reconcile._owner_check(p_row.relation),
             v_columns, p_row.relation, p_row.order_number, reconcile._operator(p_row.relation, p_row.order_number, 3), v_number_type)
@@ -86,7 +86,7 @@ begin
     execute format(
         'create function reconcile_generated._page_%s(p_status text, p_after text, p_limit integer) returns setof reconcile.application_row '
         'language plpgsql stable security definer set search_path = pg_catalog, pg_temp set timezone = %L '
-        -- A plan for any status would walk the whole table in the order of its numbers.
+        -- Statuses differ in how many rows they have, and a partial index serves only one that the plan knows.
         'set plan_cache_mode = force_custom_plan as %L',
         p_row.attachment_id, current_setting('TimeZone'),
         format(
@@ -161,7 +161,7 @@ begin
     execute format(
         'create function reconcile_generated._write_%s(p_order_numbers text[], p_from_states text[], p_to_states text[], p_found jsonb[], p_ends_here boolean) '
         'returns table (order_number text, verdict text) '
-        'language plpgsql security definer set search_path = pg_catalog, %s pg_temp set timezone = %L set enable_seqscan = off as %L',
+        'language plpgsql security definer set search_path = pg_catalog, %s pg_temp set timezone = %L set enable_seqscan = off set jit = off as %L',
         p_row.attachment_id, v_schema, current_setting('TimeZone'),
         format($body$
 #variable_conflict use_column
@@ -265,7 +265,13 @@ begin
     return null;
 exception
     when others then
-        perform reconcile._rows_changed(%1$s, v_order_numbers, sqlerrm);
+        begin
+            perform reconcile._rows_changed(%1$s, v_order_numbers, sqlerrm);
+        exception
+            -- Such as an owner who has not the rights that the one who attached was given.
+            when others then
+                raise warning 'reconcile: changed rows of an attached table could not be told, and are looked for later: %%', sqlerrm;
+        end;
         return null;
 end
         $body$, p_row.attachment_id, p_row.order_number, v_watched, v_tracked)
@@ -312,6 +318,22 @@ $$;
 
 comment on function reconcile._try_out(reconcile.attachments) is 'Refuses an attachment whose functions fail.';
 
+-- What the triggers call, and nothing else.
+create function reconcile._let_tell(p_owner name) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if not has_schema_privilege(p_owner, 'reconcile', 'usage') then
+        execute format('grant usage on schema reconcile to %I', p_owner);
+    end if;
+    if not has_function_privilege(p_owner, 'reconcile._rows_changed(integer, text[], text)', 'execute') then
+        execute format('grant execute on function reconcile._rows_changed(integer, text[], text) to %I', p_owner);
+    end if;
+end
+$$;
+
+comment on function reconcile._let_tell(name) is 'Lets the owner of an attached table tell which of its rows have changed, if he may not yet.';
+
 create function reconcile._attach(p_row reconcile.attachments, p_with_triggers boolean) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -329,8 +351,7 @@ begin
             using errcode = 'RC009', hint = 'attach_table(…, dry_run => true) shows what would be done.';
     end if;
     insert into reconcile.attachment_sweeps (attachment_id) values (p_row.attachment_id);
-    execute format('grant usage on schema reconcile to %I', v_owner);
-    execute format('grant execute on function reconcile._rows_changed(integer, text[], text) to %I', v_owner);
+    perform reconcile._let_tell(v_owner);
     perform reconcile._make_row_functions(p_row, v_owner);
     perform reconcile._make_write_function(p_row, v_owner);
     perform reconcile._try_out(p_row);
@@ -361,6 +382,7 @@ begin
     v_row.currency := reconcile._usual_column(v_row.relation, v_row.currency, '{currency,currency_code}');
     v_row.created_at := reconcile._usual_column(v_row.relation, v_row.created_at, '{created_at,created,inserted_at}');
     v_row.attachment_id := nextval('reconcile.attachment_ids');
+    v_row.relation_name := v_row.relation::text;
     v_row.provider_id := (reconcile._provider(v_given ->> 'provider')).provider_id;
     v_row.attached_by := p_declaration.declared_by;
     v_row.attached_at := clock_timestamp();
@@ -494,6 +516,7 @@ create function reconcile.detach_table(relation regclass) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 -- As when it was attached: writers of the table wait behind who waits for it.
 set lock_timeout = '5s'
+set client_min_messages = warning
 as $$
 #variable_conflict use_column
 declare
@@ -510,6 +533,8 @@ begin
         select r.rolname from pg_proc as p join pg_roles as r on r.oid = p.proowner
         where p.oid = to_regprocedure(format('reconcile_generated._rows_%s(text[])', v_row.attachment_id))
     );
+    -- First what takes long, while the application goes on; then what locks its table, and what came in between.
+    perform reconcile._let_go_all(v_row.attachment_id);
     -- The triggers go with their function. A column's new name or a dropped table is no hindrance.
     for v_function in
         select p.oid from pg_proc as p

@@ -13,6 +13,7 @@ create sequence reconcile.attachment_ids as integer;
 create table reconcile.attachments (
     attachment_id integer primary key default nextval('reconcile.attachment_ids'),
     relation regclass not null unique,
+    relation_name text not null,
     provider_id integer not null references reconcile.providers,
     order_number text not null,
     reference text,
@@ -33,6 +34,8 @@ comment on table reconcile.attachments is
     'Tables of applications whose rows are watched.';
 comment on column reconcile.attachments.attachment_id is 'The attachment; its functions end with this number.';
 comment on column reconcile.attachments.relation is 'The table.';
+comment on column reconcile.attachments.relation_name is
+    'Its name when it was attached, by which the generated functions know it: another table that takes the name is not this one.';
 comment on column reconcile.attachments.provider_id is 'Who is asked about its rows.';
 comment on column reconcile.attachments.order_number is 'The column with the order number.';
 comment on column reconcile.attachments.reference is 'The column with the provider''s own id.';

@@ -241,7 +241,8 @@ begin
     queued as (
         insert into reconcile.due_checks (order_id, provider_id, due_at, urgent)
         select freed.order_id, freed.provider_id, clock_timestamp(), freed.awaited from freed
-        on conflict (order_id) do update set urgent = due_checks.urgent or excluded.urgent, due_at = least(due_checks.due_at, excluded.due_at)
+        on conflict (order_id) do update
+        set urgent = due_checks.urgent or excluded.urgent, due_at = least(due_checks.due_at, excluded.due_at)
     )
     select array_agg(freed.provider_id) into v_provider_ids from freed;
     if v_provider_ids is not null then

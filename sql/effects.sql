@@ -32,14 +32,15 @@ language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 begin
     return split_part(p_context, E'\n', 1) !~ '\m(RAISE|ASSERT)$' and (
-        left(p_sqlstate, 2) in ('53', '57', '58')
+        left(p_sqlstate, 2) = '57'
         or left(p_sqlstate, 2) = '40' and p_sqlstate <> '40P01' and current_setting('transaction_isolation') <> 'read committed'
     );
 end
 $$;
 
 comment on function reconcile._is_own_trouble(text, text) is
-    'Whether a SQLSTATE means the server (resources, shutdown, cancellation) and not the order that was being worked on.';
+    'Whether a SQLSTATE means the server (shutdown, cancellation) and not the order that was being worked on. Want of room or memory may be '
+    'one order''s; if it is the server''s, recording that fails too.';
 
 create function reconcile._facts(p_order reconcile.tracked_orders, p_transition reconcile.transitions, p_provider text) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp
@@ -94,10 +95,14 @@ begin
         join reconcile.tracked_orders as o on o.order_id = t.order_id
         join reconcile.attachments as a on a.attachment_id = o.attachment_id
         where t.transition_id = any (p_transition_ids) and t.cause <> 'application'
-          and (a.write ? t.to_state or t.to_state = 'succeeded' and a.capture <> '{}')
+          and (a.write -> t.to_state <> '{}' or t.to_state = 'succeeded' and a.capture <> '{}')
         group by a.attachment_id, a.relation
         order by a.attachment_id
     loop
+        v_changed := (select reconcile._renamed(a) from reconcile.attachments as a where a.attachment_id = v_part.attachment_id);
+        if v_changed is not null then
+            raise exception '%', v_changed using errcode = 'RC011';
+        end if;
         v_level := reconcile._hold_settings();
         begin
             execute format(

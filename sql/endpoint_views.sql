@@ -3,7 +3,7 @@
 
 create view reconcile.endpoints as
 select
-    e.name, e.url, e.secret, e.on_states,
+    e.name, e.url, e.secret, e.on_states, (select p.name from reconcile.providers as p where p.provider_id = e.provider_id) as provider,
     case
         when e.disabled_at is not null then 'disabled'
         when e.paused_at is not null then 'paused'
@@ -37,6 +37,7 @@ comment on column reconcile.endpoints.name is 'The endpoint.';
 comment on column reconcile.endpoints.url is 'Where events are posted.';
 comment on column reconcile.endpoints.secret is 'Name of the secret that they are signed with.';
 comment on column reconcile.endpoints.on_states is 'Only transitions to these states are sent; NULL for all.';
+comment on column reconcile.endpoints.provider is 'Only events of this provider''s orders are sent; NULL for all.';
 comment on column reconcile.endpoints.health is 'ok; failing: five attempts in a row failed; paused; disabled: it answered 410.';
 comment on column reconcile.endpoints.unread_up_to_10000 is 'Events past its cursor, counted up to 10000.';
 comment on column reconcile.endpoints.lag is 'Age of the oldest of these; NULL when there is none.';

@@ -12,6 +12,7 @@ create table reconcile.event_endpoints (
     url text not null,
     secret text not null,
     on_states text[],
+    provider_id integer references reconcile.providers,
     timeout interval not null,
     max_attempts integer not null,
     concurrency integer not null,
@@ -37,6 +38,7 @@ comment on column reconcile.event_endpoints.name is 'Its name, used in every cal
 comment on column reconcile.event_endpoints.url is 'Where events are posted.';
 comment on column reconcile.event_endpoints.secret is 'Name of the secret that they are signed with; the sidecar has it.';
 comment on column reconcile.event_endpoints.on_states is 'Only transitions to these states are sent; NULL for all.';
+comment on column reconcile.event_endpoints.provider_id is 'Only events of this provider''s orders are sent; NULL for all.';
 comment on column reconcile.event_endpoints.timeout is 'For a whole call.';
 comment on column reconcile.event_endpoints.max_attempts is 'After so many a delivery is parked.';
 comment on column reconcile.event_endpoints.concurrency is 'Calls at the same time, of all sidecars together.';
@@ -124,7 +126,8 @@ create function reconcile.add_endpoint(
     timeout interval default '10 seconds',
     max_attempts integer default 10,
     concurrency integer default 8,
-    since_event bigint default null
+    since_event bigint default null,
+    provider text default null
 ) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -175,9 +178,10 @@ begin
             using errcode = 'RC005', hint = 'Give the last event that is not to be sent, 0 for all, or nothing to begin with the next one.';
     end if;
     insert into reconcile.event_endpoints as e
-        (name, url, secret, on_states, timeout, max_attempts, concurrency, read_written_in, read_transition_id)
+        (name, url, secret, on_states, provider_id, timeout, max_attempts, concurrency, read_written_in, read_transition_id)
     values (
-        add_endpoint.name, add_endpoint.url, add_endpoint.secret, add_endpoint.on_states, add_endpoint.timeout,
+        add_endpoint.name, add_endpoint.url, add_endpoint.secret, add_endpoint.on_states,
+        case when add_endpoint.provider is not null then (reconcile._provider(add_endpoint.provider)).provider_id end, add_endpoint.timeout,
         add_endpoint.max_attempts, add_endpoint.concurrency, v_written_in, coalesce(since_event, 0)
     )
     on conflict (name) do nothing;
@@ -189,7 +193,7 @@ begin
 end
 $$;
 
-comment on function reconcile.add_endpoint(text, text, text, text[], interval, integer, integer, bigint) is
+comment on function reconcile.add_endpoint(text, text, text, text[], interval, integer, integer, bigint, text) is
     'Has events posted to a URL from the next one on, or from the one after since_event (0: all). secret names a secret.';
 
 create function reconcile.pause_endpoint(name text, reason text) returns void

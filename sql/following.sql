@@ -55,13 +55,33 @@ $$;
 comment on function reconcile._state_of_status(reconcile.attachments, text) is
     'The state for which a status is written to an attached table; NULL when it is none of these.';
 
+-- By another name the generated functions would look at another table, or at none.
+create function reconcile._renamed(p_row reconcile.attachments) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return case when p_row.relation::text <> p_row.relation_name
+        then format('%s was attached and is %s now: rename it back, or detach %2$s and attach what takes its place', p_row.relation_name, p_row.relation)
+    end;
+end
+$$;
+
+comment on function reconcile._renamed(reconcile.attachments) is 'What an attached table is called now, if not as it was; NULL when all is well.';
+
 create function reconcile._rows_of(p_attachment_id integer, p_order_numbers text[]) returns reconcile.application_row[]
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_rows reconcile.application_row[];
-    v_level integer := reconcile._hold_settings();
+    v_renamed text := (
+        select reconcile._renamed(a) from reconcile.attachments as a where a.attachment_id = p_attachment_id
+    );
+    v_level integer;
 begin
+    if v_renamed is not null then
+        raise exception '%', v_renamed using errcode = 'RC011';
+    end if;
+    v_level := reconcile._hold_settings();
     execute format('select array_agg(r) from reconcile_generated._rows_%s($1) as r', p_attachment_id) into v_rows using p_order_numbers;
     perform reconcile._give_back_settings(v_level);
     return coalesce(v_rows, '{}');
@@ -250,6 +270,8 @@ begin
         select w.order_number, v_provider.provider_id, nullif(w.reference, ''), w.amount, w.currency, w.created_at, p_row.attachment_id
         from wanted as w
         where w.problem is null
+        -- In one order, whoever takes them in: two of them wait for each other's numbers otherwise.
+        order by w.order_number
         on conflict (order_number) do nothing
         returning o.order_id, o.order_number, o.provider_id, o.created_at
     ),
@@ -282,6 +304,10 @@ comment on function reconcile._follow_new(reconcile.attachments, reconcile.appli
 
 create function reconcile._follow(p_attachment_id integer, p_order_numbers text[], p_by_trigger boolean default false) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
+-- By index, whatever the statistics say, and planned once a session: planning for one row costs more than following it.
+set enable_seqscan = off
+set jit = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_row reconcile.attachments;

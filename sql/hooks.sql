@@ -42,6 +42,26 @@ $$;
 
 comment on function reconcile._lent_rights(name, oid) is 'Why a superuser does not register what belongs to somebody else; NULL when he may.';
 
+-- The owner of its schema can drop it and make another of its name, after it was registered.
+create function reconcile._still_lent_check(p_call regprocedure, p_relation regclass) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return format(
+        'if (select r.rolsuper from pg_roles as r where r.rolname = current_user) '
+        'and exists (select from pg_roles as o where not o.rolsuper and o.oid in ('
+        '(select p.proowner from pg_proc as p where p.oid = to_regprocedure(%L)), '
+        '(select c.relowner from pg_class as c where c.oid = to_regclass(%L)))) then '
+        'raise exception using errcode = ''RC010'', message = %L; end if; ',
+        p_call, p_relation,
+        format('%s has another owner than when it was registered, who would get a superuser''s rights',
+            coalesce(p_call::text, p_relation::text)));
+end
+$$;
+
+comment on function reconcile._still_lent_check(regprocedure, regclass) is
+    'What the function of a superuser''s hook or lookup begins with.';
+
 create function reconcile._make_hook(p_hook reconcile.registered_hooks) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -68,8 +88,9 @@ begin
         'create function reconcile_generated._hook_%s(p_order_number text, p_facts jsonb, p_ends_here boolean) returns void '
         'language plpgsql security definer set search_path = pg_catalog, %s, pg_temp as %L',
         p_hook.hook_id, (select p.pronamespace::regnamespace::text from pg_proc as p where p.oid = v_call),
-        format('begin perform %s(p_order_number, p_facts); '
-            'if p_ends_here then set constraints all immediate; set constraints all deferred; end if; end', v_call::regproc)
+        format('begin %sperform %s(p_order_number, p_facts); '
+            'if p_ends_here then set constraints all immediate; set constraints all deferred; end if; end',
+            reconcile._still_lent_check(v_call, null), v_call::regproc)
     );
     perform reconcile._hand_over(format('_hook_%s(text, jsonb, boolean)', p_hook.hook_id), p_hook.registered_by,
         format('Calls the hook %s with the rights of %s.', p_hook.name, p_hook.registered_by));

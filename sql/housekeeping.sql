@@ -75,9 +75,15 @@ create function reconcile._fold_here() returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_provider_ids integer[] := array(select p.provider_id from reconcile.providers as p where p.kind = 'sql');
+    -- Another run may hold them to the end of a long transaction: then the next one counts.
+    v_provider_ids integer[] := array(
+        select t.provider_id
+        from reconcile.provider_traffic as t
+        join reconcile.providers as p on p.provider_id = t.provider_id and p.kind = 'sql'
+        order by t.provider_id
+        for update of t skip locked
+    );
 begin
-    perform from reconcile.provider_traffic as t where t.provider_id = any (v_provider_ids) order by t.provider_id for update;
     perform reconcile._fold_ended_calls(v_provider_ids);
 end
 $$;
@@ -93,12 +99,12 @@ begin
         select o.order_id
         from reconcile.received_webhooks as w
         join reconcile.tracked_orders as o on o.provider_id = w.provider_id and o.order_number = w.order_number
-        where w.order_id is null
+        where w.order_id is null and w.received_at > clock_timestamp() - interval '1 hour'
         union
         select o.order_id
         from reconcile.received_webhooks as w
         join reconcile.tracked_orders as o on o.provider_id = w.provider_id and o.reference = w.reference
-        where w.order_id is null and w.order_number is null
+        where w.order_id is null and w.order_number is null and w.received_at > clock_timestamp() - interval '1 hour'
     ));
 end
 $$;
@@ -142,6 +148,7 @@ begin
     perform reconcile._put_back_expired();
     perform reconcile._take_in_all('5 seconds', true);
     perform reconcile._match_webhooks();
+    perform reconcile._take_kept_evidence();
     v_given_up := reconcile._give_up_unasked(reconcile_stale_orders.max_orders);
 
     if reconcile_stale_orders.older_than is null and reconcile_stale_orders.created_after is null
@@ -300,7 +307,9 @@ begin
     select 'tests forgotten', count(*) into task, done from old;
     return next;
     with old as (
-        delete from reconcile.received_webhooks as w using reconcile.settings as s where w.received_at < clock_timestamp() - s.checks_kept returning 1
+        delete from reconcile.received_webhooks as w using reconcile.settings as s
+        where w.received_at < clock_timestamp() - case when w.order_id is null then s.runs_kept else s.checks_kept end
+        returning 1
     )
     select 'webhooks forgotten', count(*) into task, done from old;
     return next;

@@ -47,13 +47,14 @@ begin
     return case
         when not has_table_privilege(p_lookup.registered_by, p_lookup.relation, 'select')
             then format('%s may not read it', p_lookup.registered_by)
+        when jsonb_typeof(p_lookup.columns) <> 'object' then 'lookup_columns is not an object such as {"order_number": "order_no"}'
         when (select c.relpersistence = 't' from pg_class as c where c.oid = p_lookup.relation) then 'it is a temporary table'
         when reconcile._lent_rights(p_lookup.registered_by, (select c.relowner from pg_class as c where c.oid = p_lookup.relation)) is not null
             then reconcile._lent_rights(p_lookup.registered_by, (select c.relowner from pg_class as c where c.oid = p_lookup.relation))
         when p_lookup.columns = '{}' or exists (select from jsonb_object_keys(p_lookup.columns) as k where k not in ('order_number', 'reference'))
             then 'lookup_columns has to say by which columns its rows are found, as in {"order_number": "order_no"}'
         else coalesce((
-            select format('there is no column %I', named.value)
+            select format('there is no column %s', coalesce(quote_ident(named.value), 'NULL'))
             from jsonb_each_text(p_lookup.columns) as named
             where reconcile._column_type(p_lookup.relation, named.value) is null
             limit 1
@@ -95,7 +96,8 @@ begin
         v_answer := format(
             '(select case when count(*) = 1 then (jsonb_agg(to_jsonb(t)))->0 else jsonb_agg(to_jsonb(t)) end from %s as t where %s)',
             v_lookup.relation, (
-                select string_agg(format('t.%I = asked.%s::%s', named.value, named.key, reconcile._column_type(v_lookup.relation, named.value)), ' and ')
+                select string_agg(format('t.%I %s asked.%s::%s', named.value, reconcile._operator(v_lookup.relation, named.value, 3), named.key,
+                    reconcile._column_type(v_lookup.relation, named.value)), ' and ')
                 from jsonb_each_text(v_lookup.columns) as named
             ));
         v_schema := 'pg_catalog';
@@ -104,8 +106,9 @@ begin
         'create function reconcile_generated._lookup_%s(p_order_numbers text[], p_references text[]) returns table (place bigint, answer jsonb) '
         'language plpgsql security definer set search_path = pg_catalog, %s, pg_temp as %L',
         v_lookup.lookup_id, v_schema, format(
-            'begin return query select asked.place, %s from unnest(p_order_numbers, p_references) with ordinality '
-            'as asked (order_number, reference, place); end', v_answer)
+            'begin %sreturn query select asked.place, %s from unnest(p_order_numbers, p_references) with ordinality '
+            'as asked (order_number, reference, place); end',
+            reconcile._still_lent_check(to_regprocedure(v_lookup.call), v_lookup.relation), v_answer)
     );
     perform reconcile._hand_over(format('_lookup_%s(text[], text[])', v_lookup.lookup_id), v_lookup.registered_by,
         format('Answers for provider %s with the rights of %s.', v_lookup.provider, v_lookup.registered_by));
@@ -213,6 +216,10 @@ declare
     v_began_at timestamptz;
     v_closed integer := 0;
     v_settled bigint[];
+    -- What another run has settled since it was selected is in the queue no longer, or not where it was.
+    v_order_ids bigint[] := case when p_ends_here
+        then array(select d.order_id from reconcile.due_checks as d where d.order_id = any (p_order_ids) order by d.order_id for update skip locked)
+        else p_order_ids end;
 begin
     for v_part in
         with held as materialized (
@@ -220,7 +227,7 @@ begin
             from reconcile.tracked_orders as o
             join reconcile.providers as p on p.provider_id = o.provider_id and p.kind = 'sql' and p.paused_at is null
             join reconcile.registered_lookups as k on k.provider = p.name
-            where o.order_id = any (p_order_ids)
+            where o.order_id = any (v_order_ids)
               and not exists (select from reconcile.leases as l where l.order_id = o.order_id)
             order by o.order_id
             for no key update of o skip locked

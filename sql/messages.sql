@@ -66,11 +66,14 @@ begin
             from (select from reconcile.deliveries as d where d.endpoint_id = e.endpoint_id and d.attempts = 0 limit v_untried) as untried
         ) as room
         cross join lateral (
-            select t as transition, e.on_states is null or t.to_state = any (e.on_states) as is_wanted
+            select t as transition,
+                (e.on_states is null or t.to_state = any (e.on_states)) and (e.provider_id is null or exists (
+                    select from reconcile.tracked_orders as o where o.order_id = t.order_id and o.provider_id = e.provider_id
+                )) as is_wanted
             from reconcile.transitions as t
             where (t.written_in, t.transition_id) > (e.read_written_in, e.read_transition_id) and t.written_in < v_below
             order by t.written_in, t.transition_id
-            limit case when e.on_states is null then room.deliveries else v_looked_at end
+            limit case when e.on_states is null and e.provider_id is null then room.deliveries else v_looked_at end
         ) as event
         where e.endpoint_id = any (p_endpoint_ids)
     ),

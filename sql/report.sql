@@ -295,7 +295,10 @@ begin
             delete from reconcile.recorded_failures as f where f.order_id = any (v_applied);
         end if;
         perform reconcile._carry_out(v_transition_ids, p_ends_here);
-        perform reconcile._tell_listeners();
+        -- Not from a transaction of the application.
+        if p_ends_here then
+            perform reconcile._tell_listeners();
+        end if;
     end if;
     return v_applied;
 end

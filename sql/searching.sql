@@ -2,6 +2,31 @@
 -- were off. Taken in by the page, in the order of an index; what is known already is compared without a lock.
 -- Requires: following.
 
+-- An order that a transaction of the application has just taken in, and that has not ended, is not waited for: it is found by halves and
+-- noted for later.
+create function reconcile._follow_or_note(p_attachment_id integer, p_order_numbers text[]) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '50ms'
+as $$
+declare
+    v_half integer := cardinality(p_order_numbers) / 2;
+begin
+    begin
+        return reconcile._follow(p_attachment_id, p_order_numbers);
+    exception
+        when lock_not_available or deadlock_detected then
+            if cardinality(p_order_numbers) <= 1 then
+                insert into reconcile.arrivals (attachment_id, order_numbers) values (p_attachment_id, p_order_numbers);
+                return 0;
+            end if;
+    end;
+    return reconcile._follow_or_note(p_attachment_id, p_order_numbers[:v_half])
+        + reconcile._follow_or_note(p_attachment_id, p_order_numbers[v_half + 1:]);
+end
+$$;
+
+comment on function reconcile._follow_or_note(integer, text[]) is
+    'Follows rows as _follow does, and notes those that can''t be followed without waiting; answers how many orders have changed.';
+
 -- One attachment's arrivals, a note at a time, until they are done or the time is over. Only those that were there at the beginning:
 -- an order that is busy is noted anew.
 create function reconcile._take_arrivals(
@@ -12,6 +37,7 @@ as $$
 declare
     v_last bigint := (select max(a.arrival_id) from reconcile.arrivals as a where a.attachment_id = p_row.attachment_id);
     v_note reconcile.arrivals;
+    v_sweep reconcile.attachment_sweeps;
 begin
     followed := 0;
     -- Nor while another transaction takes in the table: what that has brought in is not to be seen yet.
@@ -28,23 +54,19 @@ begin
         for update skip locked;
         exit when not found;
         begin
-            delete from reconcile.arrivals as a where a.arrival_id = v_note.arrival_id;
             if v_note.order_numbers is null then
-                -- Anything may have changed: known orders are looked at by these notes, unknown rows by a search from the beginning.
-                perform reconcile._rows_of(p_row.attachment_id, '{}');
-                insert into reconcile.arrivals (attachment_id, order_numbers)
-                select p_row.attachment_id, array_agg(open.order_number)
-                from (
-                    select o.order_number, (row_number() over (order by o.order_id) - 1) / 500 as page
-                    from reconcile.tracked_orders as o
-                    where o.attachment_id = p_row.attachment_id and o.state in ('pending', 'processing', 'review')
-                ) as open
-                group by open.page;
+                -- Anything may have changed, so all is searched, by as much as there is time for; until then the note stays.
                 update reconcile.attachment_sweeps as s
                 set phase = 1, after = null, began_at = clock_timestamp(), rows_seen = 0, rows_followed = 0
-                where s.attachment_id = p_row.attachment_id;
+                where s.attachment_id = p_row.attachment_id and s.began_at < v_note.noted_at;
+                v_sweep := reconcile._search(p_row, p_until);
+                followed := followed + v_sweep.rows_followed::integer;
+                delete from reconcile.arrivals as a
+                where a.attachment_id = p_row.attachment_id and a.order_numbers is null and a.noted_at < v_sweep.began_at
+                  and v_sweep.phase > cardinality(p_row.track) + 1;
             else
-                followed := followed + reconcile._follow(p_row.attachment_id, v_note.order_numbers);
+                delete from reconcile.arrivals as a where a.arrival_id = v_note.arrival_id;
+                followed := followed + reconcile._follow_or_note(p_row.attachment_id, v_note.order_numbers);
             end if;
         exception
             when data_exception then
@@ -67,7 +89,7 @@ comment on function reconcile._take_arrivals(reconcile.attachments, timestamptz)
     'Follows the noted rows of an attached table until a time; answers how many orders have changed, and what was in the way.';
 
 -- One page of the search. The phases are the tracked statuses, one after the other, and then the open orders.
-create function reconcile._search_page(p_row reconcile.attachments, p_most integer) returns reconcile.attachment_sweeps
+create function reconcile._search_page(p_row reconcile.attachments, p_most integer, p_has_index boolean) returns reconcile.attachment_sweeps
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -81,6 +103,12 @@ begin
     select s.* into v_sweep from reconcile.attachment_sweeps as s where s.attachment_id = p_row.attachment_id for update skip locked;
     if not found then
         return null;
+    end if;
+    if v_sweep.phase <= cardinality(p_row.track) and not p_has_index then
+        v_sweep.phase := cardinality(p_row.track) + 1;
+    end if;
+    if reconcile._renamed(p_row) is not null then
+        raise exception '%', reconcile._renamed(p_row) using errcode = 'RC011';
     end if;
     if v_sweep.phase <= cardinality(p_row.track) then
         v_level := reconcile._hold_settings();
@@ -123,13 +151,16 @@ begin
     end if;
     v_sweep.rows_seen := v_sweep.rows_seen + v_seen;
     if v_order_numbers <> '{}' then
-        v_sweep.rows_followed := v_sweep.rows_followed + reconcile._follow(p_row.attachment_id, v_order_numbers);
+        v_sweep.rows_followed := v_sweep.rows_followed + reconcile._follow_or_note(p_row.attachment_id, v_order_numbers);
     end if;
     if v_seen < p_most then
         v_sweep.phase := v_sweep.phase + 1;
         v_sweep.after := null;
-        if v_sweep.phase > cardinality(p_row.track) + 1 then
+        if v_sweep.phase > cardinality(p_row.track) + 1 and p_has_index then
             v_sweep.finished_at := clock_timestamp();
+            -- Which row had no order number can't be told, so neither whether it has one now.
+            delete from reconcile.refused_rows as u
+            where u.attachment_id = p_row.attachment_id and u.order_number = '' and u.noted_at < clock_timestamp() - interval '1 day';
         end if;
     end if;
     update reconcile.attachment_sweeps as s
@@ -141,21 +172,23 @@ begin
 end
 $$;
 
-comment on function reconcile._search_page(reconcile.attachments, integer) is
-    'Looks at the next rows of an attached table, or at the next of its open orders; answers how far the search has come.';
+comment on function reconcile._search_page(reconcile.attachments, integer, boolean) is
+    'Looks at the next rows of an attached table, if it has an index for that, or at the next of its open orders; answers how far the '
+    'search has come.';
 
 create function reconcile._search(p_row reconcile.attachments, p_until timestamptz) returns reconcile.attachment_sweeps
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_page constant integer := 2000;
+    v_has_index boolean := reconcile._missing_index(p_row) is null;
     v_sweep reconcile.attachment_sweeps;
 begin
     update reconcile.attachment_sweeps as s
     set began_at = clock_timestamp(), rows_seen = 0, rows_followed = 0
     where s.attachment_id = p_row.attachment_id and s.phase = 1 and s.after is null;
     loop
-        v_sweep := reconcile._search_page(p_row, v_page);
+        v_sweep := reconcile._search_page(p_row, v_page, v_has_index);
         exit when v_sweep is null or v_sweep.phase > cardinality(p_row.track) + 1 or clock_timestamp() > p_until;
     end loop;
     return v_sweep;
@@ -175,19 +208,30 @@ declare
     v_sweep reconcile.attachment_sweeps;
     v_problem text;
     v_looked boolean;
+    v_until timestamptz := clock_timestamp() + p_time;
     v_followed integer := 0;
 begin
-    for v_row in select a.* from reconcile.attachments as a order by a.attachment_id loop
+    -- The one that was searched longest ago first, since the time is for all of them; each gets a page at least.
+    for v_row in
+        select a.* from reconcile.attachments as a
+        join reconcile.attachment_sweeps as s on s.attachment_id = a.attachment_id
+        order by s.finished_at nulls first, a.attachment_id
+    loop
         begin
             v_problem := null;
             v_looked := exists (select from reconcile.arrivals as n where n.attachment_id = v_row.attachment_id);
             if v_looked then
                 select v_followed + taken.followed, taken.problem into v_followed, v_problem
-                from reconcile._take_arrivals(v_row, clock_timestamp() + p_time) as taken;
+                from reconcile._take_arrivals(v_row, v_until) as taken;
             end if;
-            if p_with_search and reconcile._missing_index(v_row) is null then
+            if p_with_search then
+                -- The table and its functions may have been given to somebody else, who may not tell yet.
+                perform reconcile._let_tell(r.rolname)
+                from pg_proc as p
+                join pg_roles as r on r.oid = p.proowner
+                where p.oid = to_regprocedure(format('reconcile_generated._tell_%s()', v_row.attachment_id));
                 v_before := (select s.rows_followed from reconcile.attachment_sweeps as s where s.attachment_id = v_row.attachment_id);
-                v_sweep := reconcile._search(v_row, clock_timestamp() + p_time);
+                v_sweep := reconcile._search(v_row, v_until);
                 v_followed := v_followed + coalesce(greatest(0, v_sweep.rows_followed - v_before), 0)::integer;
             end if;
         exception
@@ -209,7 +253,7 @@ end
 $$;
 
 comment on function reconcile._take_in_all(interval, boolean) is
-    'Follows what was noted of all attached tables and, if asked to, searches them, each for so long; answers how many orders changed.';
+    'Follows what was noted of all attached tables and, if asked to, searches them, for so long in all; answers how many orders changed.';
 
 create function reconcile.take_in(relation regclass, max_seconds integer default 5)
 returns table (rows_seen bigint, rows_followed bigint, arrivals_waiting bigint, finished boolean)

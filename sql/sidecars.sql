@@ -68,6 +68,9 @@ begin
     if exists (select from reconcile.arrivals) then
         perform reconcile._take_in_all('300 milliseconds', false);
     end if;
+    if exists (select from reconcile.received_webhooks as w where w.effect = 'kept' and w.order_id is not null) then
+        perform reconcile._take_kept_evidence();
+    end if;
     -- Without claims nobody else would count what has ended.
     if exists (select from reconcile.ended_calls) then
         perform from reconcile.provider_traffic as t order by t.provider_id for update;

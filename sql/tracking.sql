@@ -108,6 +108,7 @@ begin
             )
         );
         perform reconcile._answer_early_webhooks(array[v_order.order_id]);
+        perform reconcile._take_kept_evidence(v_order.order_id);
         return true;
     end if;
     v_order := reconcile._order(track_order.order_number);

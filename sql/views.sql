@@ -323,6 +323,11 @@ cross join lateral (
     where named.column_name is not null and reconcile._column_type(a.relation, named.column_name) is null
 ) as gone
 union all
+select 'attached_table_renamed', 'critical', a.relation_name, null, reconcile._renamed(a)
+from reconcile.attachments as a
+join pg_class as c on c.oid = a.relation
+where reconcile._renamed(a) is not null
+union all
 select 'attached_table_unreadable', 'critical', a.relation::text, s.problem_at, format('its rows can''t be looked at: %s', s.problem)
 from reconcile.attachments as a
 join reconcile.attachment_sweeps as s on s.attachment_id = a.attachment_id

@@ -10,7 +10,7 @@ create table reconcile.received_webhooks (
     provider_id integer not null references reconcile.providers,
     event_id text collate "C" not null check (length(event_id) between 1 and 500),
     received_at timestamptz not null default clock_timestamp(),
-    order_number text,
+    order_number text collate "C",
     reference text,
     payload jsonb not null,
     order_id bigint,
@@ -21,6 +21,7 @@ create table reconcile.received_webhooks (
 
 create index received_webhooks_early on reconcile.received_webhooks (order_number) where order_id is null;
 create index received_webhooks_early_reference on reconcile.received_webhooks (reference) where order_id is null;
+create index received_webhooks_linked on reconcile.received_webhooks (order_id) where effect = 'kept' and order_id is not null;
 create index received_webhooks_received_at on reconcile.received_webhooks (received_at);
 
 comment on table reconcile.received_webhooks is 'Events that handlers of webhooks have handed over.';
@@ -48,14 +49,13 @@ begin
     where o.order_id = any (p_order_ids) and o.state <> 'refunded'
       and not exists (select from reconcile.leases as l where l.order_id = o.order_id)
     on conflict (order_id) do update set due_at = least(d.due_at, excluded.due_at);
-    perform pg_notify('reconcile_due', '');
 end
 $$;
 
 comment on function reconcile._ring(bigint[]) is 'Makes the checks of orders due now, because the provider said that something has changed.';
 
 -- The payload is read as if the provider had answered it just now.
-create function reconcile._take_as_evidence(p_order_id bigint, p_payload text, p_event_id text) returns text
+create function reconcile._take_as_evidence(p_order_id bigint, p_payload text, p_event_id text, p_ends_here boolean) returns text
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -81,7 +81,7 @@ begin
     where p.provider_id = v_order.provider_id
     returning l.token into v_token;
     perform reconcile._settle(
-        0, array[p_order_id], array[v_token], null, null, array[p_payload], array[left('webhook ' || p_event_id, 200)], null, null, false
+        0, array[p_order_id], array[v_token], null, null, array[p_payload], array[left('webhook ' || p_event_id, 200)], null, null, p_ends_here
     );
     -- A watch that was running goes on where the evidence has not set another.
     if v_due_at is not null then
@@ -98,44 +98,83 @@ begin
 end
 $$;
 
-comment on function reconcile._take_as_evidence(bigint, text, text) is
+comment on function reconcile._take_as_evidence(bigint, text, text, boolean) is
     'Settles an order by a webhook''s payload; answers applied when it moved the order, and ignored when it did not.';
 
+-- Says which events are about these orders, and rings. Done in the application's transaction, which is no place for a provider's evidence
+-- to be settled in, nor for NOTIFY: evidence waits for _take_kept_evidence, and what was rung is found by the next heartbeat.
 create function reconcile._answer_early_webhooks(p_order_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_webhook record;
+    v_rung bigint[];
 begin
     if not exists (select from reconcile.received_webhooks as w where w.order_id is null) then
         return;
     end if;
-    for v_webhook in
-        select w.provider_id, w.event_id, w.payload, o.order_id,
-            -- A payload is kept without its secrets: where one of them is wanted, the provider is asked.
-            coalesce((p.webhook ->> 'evidence')::boolean, false) and not exists (
-                select from jsonb_each(p.captures || coalesce(p.webhook -> 'captures', '{}')) as c where (c.value ->> 'sensitive')::boolean
-            ) as is_evidence
-        from reconcile.tracked_orders as o
-        join reconcile.received_webhooks as w
-            on w.order_id is null and w.provider_id = o.provider_id
-            and (w.order_number = o.order_number or w.order_number is null and w.reference = o.reference)
-        join reconcile.providers as p on p.provider_id = o.provider_id
-        where o.order_id = any (p_order_ids)
-        order by w.received_at
-    loop
+    with linked as (
         update reconcile.received_webhooks as w
-        set order_id = v_webhook.order_id, effect = case when v_webhook.is_evidence
-            then reconcile._take_as_evidence(v_webhook.order_id, v_webhook.payload::text, v_webhook.event_id) else 'asked' end
-        where w.provider_id = v_webhook.provider_id and w.event_id = v_webhook.event_id;
-        if not v_webhook.is_evidence then
-            perform reconcile._ring(array[v_webhook.order_id]);
-        end if;
-    end loop;
+        set order_id = early.order_id, effect = case when early.is_evidence then 'kept' else 'asked' end
+        from (
+            select found.provider_id, found.event_id, o.order_id,
+                -- A payload is kept without its secrets: where one of them is wanted, the provider is asked.
+                coalesce((p.webhook ->> 'evidence')::boolean, false) and not exists (
+                    select from jsonb_each(p.captures || coalesce(p.webhook -> 'captures', '{}')) as c where (c.value ->> 'sensitive')::boolean
+                ) as is_evidence
+            from reconcile.tracked_orders as o
+            -- Each by its index: a handler may keep events of many orders that are never known here.
+            cross join lateral (
+                select early.provider_id, early.event_id from reconcile.received_webhooks as early
+                where early.order_id is null and early.order_number = o.order_number
+                union all
+                select early.provider_id, early.event_id from reconcile.received_webhooks as early
+                where early.order_id is null and early.order_number is null and early.reference = o.reference
+            ) as found
+            join reconcile.providers as p on p.provider_id = o.provider_id
+            where o.order_id = any (p_order_ids) and found.provider_id = o.provider_id
+        ) as early
+        where w.provider_id = early.provider_id and w.event_id = early.event_id and w.order_id is null
+        returning early.order_id, early.is_evidence
+    )
+    select array_agg(distinct l.order_id) filter (where not l.is_evidence) into v_rung from linked as l;
+    if v_rung is not null then
+        perform reconcile._ring(v_rung);
+    end if;
 end
 $$;
 
 comment on function reconcile._answer_early_webhooks(bigint[]) is 'Gives orders that are known now the events that came before them.';
+
+-- One order at a time, and who finds one locked leaves it to the next run.
+create function reconcile._take_kept_evidence(p_order_id bigint default null) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_webhook record;
+    v_effect text;
+    v_taken integer := 0;
+begin
+    for v_webhook in
+        select w.provider_id, w.event_id, w.payload, w.order_id
+        from reconcile.received_webhooks as w
+        join reconcile.tracked_orders as o on o.order_id = w.order_id
+        where w.effect = 'kept' and w.order_id is not null and (p_order_id is null or w.order_id = p_order_id)
+        order by w.received_at
+        limit 500
+        for update of w, o skip locked
+    loop
+        v_effect := reconcile._take_as_evidence(v_webhook.order_id, v_webhook.payload::text, v_webhook.event_id, p_order_id is null);
+        update reconcile.received_webhooks as w
+        set effect = v_effect
+        where w.provider_id = v_webhook.provider_id and w.event_id = v_webhook.event_id;
+        v_taken := v_taken + 1;
+    end loop;
+    return v_taken;
+end
+$$;
+
+comment on function reconcile._take_kept_evidence(bigint) is
+    'Settles one order, or all, by events that came before them; answers how many events were taken.';
 
 create function reconcile.record_webhook(
     provider text,
@@ -197,11 +236,19 @@ begin
         return 'kept';
     end if;
     if coalesce((v_provider.webhook ->> 'evidence')::boolean, false) then
-        v_effect := reconcile._take_as_evidence(v_order_id, v_payload::text, record_webhook.event_id);
+        v_effect := reconcile._take_as_evidence(v_order_id, v_payload::text, record_webhook.event_id, false);
         update reconcile.received_webhooks as w set effect = v_effect
         where w.provider_id = v_provider.provider_id and w.event_id = record_webhook.event_id;
+        if v_effect = 'applied' then
+            perform reconcile._tell_listeners();
+        end if;
     else
         perform reconcile._ring(array[v_order_id]);
+        if v_provider.kind = 'sql' then
+            -- This database knows, and no sidecar will ask it.
+            perform reconcile._settle_here(array(select d.order_id from reconcile.due_checks as d where d.order_id = v_order_id), false);
+        end if;
+        perform pg_notify('reconcile_due', '');
     end if;
     return v_effect;
 end

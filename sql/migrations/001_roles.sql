@@ -76,7 +76,7 @@ to reconcile_sidecar;
 -- Events: whoever follows orders may read them; where they are sent is the operator's to say.
 grant execute on function reconcile.read_events(bigint, integer) to reconcile_app, reconcile_operator, reconcile_reader;
 grant execute on function
-    reconcile.add_endpoint(text, text, text, text[], interval, integer, integer, bigint),
+    reconcile.add_endpoint(text, text, text, text[], interval, integer, integer, bigint, text),
     reconcile.pause_endpoint(text, text),
     reconcile.resume_endpoint(text),
     reconcile.remove_endpoint(text),
@@ -111,7 +111,7 @@ declare
 begin
     for v_preset in
         select p.oid from pg_catalog.pg_proc as p
-        where p.pronamespace = 'reconcile'::regnamespace and p.proname ~ '^add_' and p.proname not in ('add_provider', 'add_endpoint')
+        where p.pronamespace = 'reconcile'::regnamespace and p.proname ~ '^add_' and p.proname not in ('add_provider', 'add_hook', 'add_endpoint')
     loop
         execute format('grant execute on function %s to reconcile_operator', v_preset);
     end loop;
@@ -127,7 +127,7 @@ to reconcile_reader, reconcile_operator;
 -- A view reads tables as its owner, and calls functions as its reader.
 grant execute on function
     reconcile._sidecar_alive_within(), reconcile._vacuum_holders(), reconcile._column_type(regclass, text),
-    reconcile._missing_index(reconcile.attachments)
+    reconcile._missing_index(reconcile.attachments), reconcile._renamed(reconcile.attachments)
 to reconcile_reader, reconcile_operator;
 -- Good for trying a schedule, and for replaying a decision.
 grant execute on function reconcile.schedule_error(text), reconcile.schedule_delay_ms(text, integer, text), reconcile.decide

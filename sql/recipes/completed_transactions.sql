@@ -84,8 +84,10 @@ select reconcile.add_hook('subscription', on_state => 'succeeded', call => 'acad
     provider => 'transactions');
 
 -- Consumers outside: signed, repeated until they take it (after 5 s, 5 min … a day), parked after 10 attempts, sent again on demand.
-select reconcile.add_endpoint('notifications', :'notifications_url', secret => 'NOTIFICATIONS_KEY', on_states => '{succeeded}');
-select reconcile.add_endpoint('third_party', :'third_party_url', secret => 'THIRD_PARTY_KEY', on_states => '{succeeded}', concurrency => 1);
+select reconcile.add_endpoint('notifications', :'notifications_url', secret => 'NOTIFICATIONS_KEY',
+    on_states => '{succeeded}', provider => 'transactions');
+select reconcile.add_endpoint('third_party', :'third_party_url', secret => 'THIRD_PARTY_KEY',
+    on_states => '{succeeded}', provider => 'transactions', concurrency => 1);
 
 -- Status update, and from here on every pending order is watched.
 select * from reconcile.attach_table('academy.orders', provider => 'transactions', order_number => 'id', reference => '',

@@ -35,7 +35,7 @@ select reconcile.add_provider('pins',
     status_path => '$.data.status', reference_path => '$.data.referans',
     status_map => '{"completed": "succeeded", "rejected": "failed", "cancelled": "failed", "pending": "pending", "processing": "pending"}',
     captures => '{"pin_code": {"path": "$.data.pin", "sensitive": true}}',
-    schedule => '60s, then 40s growing by 2 up to 2h', max_tries => 20, deadline => '24 hours', gives_up_as => 'review',
+    schedule => '60s, then 30s growing by 2 up to 2h', max_tries => 20, deadline => '24 hours', gives_up_as => 'review',
     concurrency => 64);
 
 -- Automatic PIN code updates: with the state, in one transaction.

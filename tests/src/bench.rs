@@ -8,10 +8,12 @@
 //! - [`claims`]: a claim with ever more orders waiting; [`old_snapshot`]: with an old snapshot held
 //! - [`footprint`]: the sidecar's memory, and its statements when there is nothing to do
 //! - [`waiting_calls`]: what `reconcile_order` adds to the provider's time
+//! - [`attach`]: what an attached table's triggers cost its writers
 //! - [`server`], [`ledger`], [`vendor`], [`hand`]: what they measure with
 //! - [`usage`], [`samples`], [`machine`]: numbers of the system, of many measurements, of the machine
 //! - [`table`], [`progress`]: what is shown
 
+mod attach;
 mod bare_loop;
 mod claims;
 mod footprint;
@@ -76,6 +78,7 @@ async fn measure(
             Part::OldSnapshot => old_snapshot::measure(plan, server, progress, table).await?,
             Part::Footprint => footprint::measure(plan, server, progress, table).await?,
             Part::WaitingCalls => waiting_calls::measure(plan, server, progress, table).await?,
+            Part::Attach => attach::measure(plan, server, progress, table).await?,
         }
         progress.part_done();
     }

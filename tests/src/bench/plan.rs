@@ -16,6 +16,8 @@ pub enum Part {
     Footprint,
     /// What `reconcile_order` adds to the provider's time
     WaitingCalls,
+    /// What an attached table's triggers cost its writers
+    Attach,
 }
 
 /// What is measured and how often.
@@ -42,15 +44,18 @@ pub struct Plan {
     pub(crate) calls_of_one: usize,
     pub(crate) callers: usize,
     pub(crate) calls_of_many: usize,
+    pub(crate) load: i64,
+    pub(crate) one_by_one: i64,
 }
 
 impl Plan {
-    const PARTS: [Part; 5] = [
+    const PARTS: [Part; 6] = [
         Part::Throughput,
         Part::Claims,
         Part::OldSnapshot,
         Part::Footprint,
         Part::WaitingCalls,
+        Part::Attach,
     ];
 
     /// All parts, at the sizes that the aims are meant for.
@@ -75,6 +80,8 @@ impl Plan {
             calls_of_one: 200,
             callers: 32,
             calls_of_many: 1000,
+            load: 100_000,
+            one_by_one: 1000,
         }
     }
 
@@ -97,6 +104,8 @@ impl Plan {
             calls_of_one: 4,
             callers: 4,
             calls_of_many: 12,
+            load: 500,
+            one_by_one: 20,
             ..Self::full()
         }
     }

@@ -130,6 +130,30 @@ async fn what_is_not_asked_for_is_not_written() -> Result<()> {
     shop.is_sound().await
 }
 
+/// Proves that a state for which an empty object is to be written is a state for which nothing is.
+#[tokio::test]
+async fn nothing_to_write_is_nothing_to_wait_for() -> Result<()> {
+    let shop = with("attach_empty_write", "create table store.orders (number text primary key, invoice_id text, status text, payment text)").await?;
+    attach(
+        &shop,
+        r#"'store.orders', 'vendor', track => '{processing}', write => '{"succeeded": {}}'"#,
+    )
+    .await?;
+    app(&shop)
+        .await?
+        .batch_execute("insert into store.orders values ('A', 'i', 'processing')")
+        .await?;
+    Hand::new(&shop)
+        .await?
+        .say(&shop, &["A"], "succeeded")
+        .await?;
+    assert_eq!(
+        (watched(&shop).await?, row(&shop, "A").await?),
+        (vec!["A succeeded".to_owned()], "processing".to_owned())
+    );
+    shop.is_sound().await
+}
+
 /// Proves that a person's decision is written back too, and that a refund after it finds the row where
 /// it was left.
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use anyhow::Result;
 
 /// One row or more of each part, by its beginning.
-const ROWS: [&str; 20] = [
+const ROWS: [&str; 24] = [
     "settled, bare loop",
     "settled, pg_reconcile ",
     "pg_reconcile of the bare loop",
@@ -27,6 +27,10 @@ const ROWS: [&str; 20] = [
     "idle load",
     "reconcile_order adds, 1 caller ",
     "reconcile_order adds, 4 callers",
+    "bulk load of 500 rows, attached to plain",
+    "taken in after bulk loads",
+    "one-row inserts, plain",
+    "one-row inserts, attached",
 ];
 
 fn bench(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Output> {

@@ -244,3 +244,32 @@ async fn only_operators_say_where_events_go() -> Result<()> {
     }
     Ok(())
 }
+
+/// Proves that an endpoint of one provider gets the events of that provider's orders, and goes past
+/// those of others.
+#[tokio::test]
+async fn an_endpoint_may_be_for_one_providers_orders() -> Result<()> {
+    let shop = Shop::open("delivery_of_a_provider").await?;
+    let (receiver, all) = (Receiver::start().await?, Receiver::start().await?);
+    shop.add_provider("other", &shop.vendor, "").await?;
+    add_endpoint(&shop, "ours", &receiver, "provider => 'other'").await?;
+    add_endpoint(&shop, "all", &all, "").await?;
+    for (order_number, provider) in [("A", "vendor"), ("B", "other"), ("C", "vendor")] {
+        shop.track_at(provider, order_number, "0").await?;
+        shop.run(&format!(
+            "select reconcile.resolve_order('{order_number}', 'failed', 'ticket 2')"
+        ))
+        .await?;
+    }
+    let _sidecar = sidecar(&shop, &[&receiver, &all]).await?;
+    all.received(3).await?;
+    all_delivered(&shop).await?;
+    let messages = receiver.received(1).await?;
+    assert_eq!(messages.len(), 1);
+    assert_eq!(messages[0].json()?["data"]["order_number"], "B");
+    let refused = shop
+        .run("select reconcile.add_endpoint('x', 'https://x.example/', 'X', provider => 'nobody')")
+        .await;
+    assert!(format!("{:#}", refused.expect_err("no such provider")).contains("nobody"));
+    Ok(())
+}

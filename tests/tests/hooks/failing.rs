@@ -2,7 +2,6 @@
 
 use anyhow::{Context, Result};
 use reconcile_tests::shop::Till;
-use reconcile_tests::simulator::Fate;
 
 /// Raises what `shop.broken` says about the order.
 const MAY_FAIL: &str = "
@@ -20,7 +19,7 @@ const MAY_FAIL: &str = "
         insert into shop.told values (order_number, facts ->> 'state');
     end";
 
-async fn open(name: &'static str) -> Result<Till> {
+pub(crate) async fn open(name: &'static str) -> Result<Till> {
     let till = Till::open(name).await?;
     till.does("create table shop.broken (number text primary key, code text, message text)")
         .await?;
@@ -146,79 +145,5 @@ async fn delays_grow_and_the_end_is_review() -> Result<()> {
         .await?;
     assert_eq!(till.told().await?, ["A succeeded"]);
     assert_eq!(till.failure("A").await?, None);
-    till.is_sound().await
-}
-
-/// Proves that with a real sidecar a hook that fails for some orders of a batch stops none of the others: all are settled, and the
-/// failing ones end in review, with nothing lost.
-#[tokio::test]
-async fn a_sidecars_batch_goes_on_without_the_failing_ones() -> Result<()> {
-    let till = open("hooks_batch").await?;
-    till.run("update reconcile.settings set effect_tries = 1")
-        .await?;
-    for (place, code) in ["P0001", "P0004", "57014", "53100", "XX000"]
-        .iter()
-        .enumerate()
-    {
-        till.owner
-            .execute(
-                "insert into shop.broken values ($1, $2, 'no')",
-                &[&format!("ORD-{:02}", place * 9), code],
-            )
-            .await?;
-    }
-    till.vendor.set_default(Fate::status("succeeded"));
-    for place in 0..45 {
-        till.track_aged(&format!("ORD-{place:02}"), "10 minutes")
-            .await?;
-    }
-    let _sidecar = till.sidecar().await?;
-    till.signal().await?;
-    for place in 0..45 {
-        let state = if place % 9 == 0 {
-            "review"
-        } else {
-            "succeeded"
-        };
-        till.becomes(&format!("ORD-{place:02}"), state).await?;
-    }
-    assert_eq!(till.told().await?.len(), 40);
-    till.is_sound().await
-}
-
-/// Proves that a hook that takes longer than the server lets a statement run is a failure of its order, and that the others of the
-/// report are settled.
-#[tokio::test]
-async fn a_hook_that_takes_too_long_is_a_failing_one() -> Result<()> {
-    let till = Till::open("hooks_slow").await?;
-    till.run("alter role shop_sidecar in database hooks_slow set statement_timeout = '700ms'")
-        .await?;
-    till.hook(
-        "slow",
-        "succeeded",
-        "begin if order_number = 'SLOW' then perform pg_sleep(3600); end if; end",
-    )
-    .await?;
-    for number in ["A", "B", "SLOW", "C"] {
-        till.track_aged(number, "10 minutes").await?;
-    }
-    let _sidecar = till.sidecar().await?;
-    till.signal().await?;
-    for number in ["A", "B", "C"] {
-        till.becomes(number, "succeeded").await?;
-    }
-    let check = till.check("SLOW", 0).await?;
-    assert_eq!(
-        (check.outcome.as_str(), check.to_state.as_str()),
-        ("succeeded", "pending")
-    );
-    let (failures, _, code, _) = till
-        .failure("SLOW")
-        .await?
-        .context("nothing was recorded")?;
-    assert_eq!((failures, code.as_str()), (1, "57014"));
-    till.run("select reconcile.remove_hook('slow')").await?;
-    till.make_due("SLOW").await?;
-    till.becomes("SLOW", "succeeded").await?;
     till.is_sound().await
 }

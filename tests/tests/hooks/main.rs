@@ -1,8 +1,10 @@
 //! Functions of the application that are called with a transition: in its transaction, with their role's rights, and at nobody else's
 //! expense when they fail.
 
+mod batches;
 mod failing;
 mod own_code;
+mod registering;
 mod rights;
 mod settings;
 mod stock;

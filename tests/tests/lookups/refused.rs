@@ -65,7 +65,7 @@ async fn what_cant_answer_is_refused_at_once() -> Result<()> {
         ),
         (
             "lookup_table => 'shop.unusual', lookup_columns => '[]'",
-            "by which columns its rows are found",
+            "is not an object",
         ),
         (
             "lookup_table => 'shop.unusual', lookup_columns => '{\"order_number\": null}'",
