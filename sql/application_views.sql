@@ -1,5 +1,5 @@
 -- What people read of attached tables, hooks, lookups and webhooks.
--- Requires: webhooks.
+-- Requires: views.
 
 create view reconcile.attached_tables as
 select

@@ -1,5 +1,5 @@
 -- An order's story in plain text, for whoever asks why.
--- Requires: views.
+-- Requires: alerts.
 
 create function reconcile.explain_order(order_number text) returns text
 language plpgsql security definer set search_path = pg_catalog, pg_temp

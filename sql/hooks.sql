@@ -86,7 +86,9 @@ begin
     end if;
     execute format(
         'create function reconcile_generated._hook_%s(p_order_number text, p_facts jsonb, p_ends_here boolean) returns void '
-        'language plpgsql security definer set search_path = pg_catalog, %s, pg_temp as %L',
+        'language plpgsql security definer set search_path = pg_catalog, %s, pg_temp '
+        -- Planned as anywhere else, and not as the report that it is called from.
+        'set enable_seqscan = on set plan_cache_mode = auto as %L',
         p_hook.hook_id, (select p.pronamespace::regnamespace::text from pg_proc as p where p.oid = v_call),
         format('begin %sperform %s(p_order_number, p_facts); '
             'if p_ends_here then set constraints all immediate; set constraints all deferred; end if; end',

@@ -1,6 +1,6 @@
 -- Rows of attached tables that no trigger told of at once: noted arrivals, rows that were there before, rows that came in while triggers
 -- were off. Taken in by the page, in the order of an index; what is known already is compared without a lock.
--- Requires: following.
+-- Requires: telling.
 
 -- An order that a transaction of the application has just taken in, and that has not ended, is not waited for: it is found by halves and
 -- noted for later.

@@ -124,6 +124,26 @@ $$;
 
 comment on function reconcile._request_test(bigint, integer, text, text) is 'Puts a question of test_provider where a sidecar finds it.';
 
+-- This database is asked here and now.
+create function reconcile._test_lookup(
+    p_provider reconcile.providers, p_order_number text, p_reference text, p_amount numeric, p_currency text
+) returns reconcile.previewed_answer
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_answers record := reconcile._look_up(
+        (select l.lookup_id from reconcile.registered_lookups as l where l.provider = p_provider.name), array[p_order_number], array[p_reference]);
+begin
+    return reconcile._preview(
+        p_provider, p_order_number, p_reference, p_amount, p_currency, v_answers.faults[1], null, v_answers.bodies[1],
+        v_answers.details[1], p_provider.lookup
+    );
+end
+$$;
+
+comment on function reconcile._test_lookup(reconcile.providers, text, text, numeric, text) is
+    'Asks a provider of kind sql once, and shows what it answers and what that would mean.';
+
 create function reconcile.test_provider(
     provider text,
     reference text default null,
@@ -136,13 +156,17 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_provider reconcile.providers := reconcile._provider(test_provider.provider);
-    v_request text := reconcile._shown_request(v_provider, test_provider.order_number, test_provider.reference);
+    v_request text := case when v_provider.kind = 'http'
+        then reconcile._shown_request(v_provider, test_provider.order_number, test_provider.reference) end;
     v_test_id bigint := nextval('reconcile.test_ids');
     v_until timestamptz := clock_timestamp() + least(test_provider.wait, interval '60 s');
     -- Of no provider: a test is counted, but never held back, and works while its provider is paused.
     v_obstacle text := reconcile._obstacle(null);
     v_test reconcile.provider_tests;
 begin
+    if v_provider.kind = 'sql' then
+        return reconcile._test_lookup(v_provider, test_provider.order_number, test_provider.reference, test_provider.amount, test_provider.currency);
+    end if;
     if v_obstacle is not null then
         return (v_request, null, null, null, null, null, null, replace(v_obstacle, '; the check is queued', ''))::reconcile.previewed_answer;
     end if;

@@ -79,7 +79,7 @@ begin
     if not exists (
         select from reconcile.registered_sidecars as s
         where s.stopped_at is null and s.heartbeat_at > clock_timestamp() - reconcile._sidecar_alive_within()
-    ) and exists (select from reconcile.providers as p where p.provider_id = p_provider_id and p.kind = 'http') then
+    ) and not exists (select from reconcile.providers as p where p.provider_id = p_provider_id and p.kind = 'sql') then
         return 'no sidecar is running, so nobody can ask the provider; the check is queued';
     end if;
     return (

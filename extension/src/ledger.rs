@@ -48,9 +48,14 @@ extension_sql_file!(
     requires = ["attachments"]
 );
 extension_sql_file!(
+    "../../sql/telling.sql",
+    name = "telling",
+    requires = ["following"]
+);
+extension_sql_file!(
     "../../sql/searching.sql",
     name = "searching",
-    requires = ["following"]
+    requires = ["telling"]
 );
 extension_sql_file!(
     "../../sql/hooks.sql",
@@ -63,9 +68,14 @@ extension_sql_file!(
     requires = ["hooks"]
 );
 extension_sql_file!(
+    "../../sql/generating.sql",
+    name = "generating",
+    requires = ["effects"]
+);
+extension_sql_file!(
     "../../sql/attaching.sql",
     name = "attaching",
-    requires = ["effects"]
+    requires = ["generating"]
 );
 extension_sql_file!(
     "../../sql/claim.sql",
@@ -98,9 +108,19 @@ extension_sql_file!(
     requires = ["deliveries"]
 );
 extension_sql_file!(
+    "../../sql/reading.sql",
+    name = "reading",
+    requires = ["claim"]
+);
+extension_sql_file!(
+    "../../sql/settling.sql",
+    name = "settling",
+    requires = ["reading"]
+);
+extension_sql_file!(
     "../../sql/report.sql",
     name = "report",
-    requires = ["claim"]
+    requires = ["settling"]
 );
 extension_sql_file!(
     "../../sql/lookups.sql",
@@ -143,9 +163,14 @@ extension_sql_file!(
     requires = ["views"]
 );
 extension_sql_file!(
+    "../../sql/alerts.sql",
+    name = "alerts",
+    requires = ["application_views"]
+);
+extension_sql_file!(
     "../../sql/explain.sql",
     name = "explain",
-    requires = ["application_views"]
+    requires = ["alerts"]
 );
 
 // The presets: one provider, one file, one function. None needs another.

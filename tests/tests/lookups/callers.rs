@@ -116,3 +116,49 @@ async fn what_settles_nothing_is_said() -> Result<()> {
     assert_eq!(state.as_deref(), Some("pending"));
     till.is_sound().await
 }
+
+/// Proves that test_provider asks a provider of kind sql without a sidecar, shows what answers, the answer and what it would mean, and
+/// changes no order.
+#[tokio::test]
+async fn test_provider_asks_here() -> Result<()> {
+    let till = Till::open("lookups_tested").await?;
+    till.pays("paid", &["A"]).await?;
+    let test = async |arguments: &str| -> Result<[Option<String>; 5]> {
+        let test = format!(
+            "select request, response ->> 'status', outcome, decision, message from reconcile.test_provider('ledger', {arguments})"
+        );
+        let row = till.owner.query_one(&test, &[]).await?;
+        Ok([0, 1, 2, 3, 4].map(|place| row.get(place)))
+    };
+    let expected = [
+        "shop.payments {\"order_number\": \"order_number\"}",
+        "paid",
+        "succeeded",
+        "pending -> succeeded",
+    ];
+    let tested = test("order_number => 'A'").await?;
+    assert_eq!(tested[..4], expected.map(|text| Some(text.to_owned())));
+    let mismatch = test("order_number => 'A', amount => 1").await?;
+    assert_eq!(
+        mismatch[3].as_deref(),
+        Some("pending -> review"),
+        "{mismatch:?}"
+    );
+    let missing = test("order_number => 'B'").await?;
+    assert_eq!(
+        (missing[1].as_deref(), missing[2].as_deref()),
+        (None, Some("not_found")),
+        "{missing:?}"
+    );
+    till.does("drop table shop.payments").await?;
+    let broken = test("order_number => 'A'").await?;
+    assert_eq!(broken[2].as_deref(), Some("provider_error"));
+    assert!(
+        broken[4]
+            .as_deref()
+            .is_some_and(|message| message.contains("42P01")),
+        "{broken:?}"
+    );
+    assert!(till.states().await?.is_empty());
+    till.is_sound().await
+}

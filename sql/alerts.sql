@@ -1,0 +1,158 @@
+-- What a person on call has to know, in one view: each branch is one kind of trouble, and says what would do.
+-- Requires: application_views.
+
+-- Readers see only their own sessions in pg_stat_activity, so this looks for them, and shows no query.
+create function reconcile._vacuum_holders() returns table (subject text, since timestamptz, message text)
+language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+    select format('pid %s', a.pid), a.xact_start,
+        format('a transaction of %s holds back vacuum', coalesce(nullif(a.application_name, ''), a.usename::text, 'an unnamed client'))
+    from pg_stat_activity as a
+    where a.datname = current_database() and a.backend_xmin is not null and a.xact_start < clock_timestamp() - interval '30 minutes'
+    union all
+    select t.gid, t.prepared, 'a prepared transaction holds back vacuum: commit it or roll it back'
+    from pg_prepared_xacts as t
+    where t.prepared < clock_timestamp() - interval '30 minutes'
+    union all
+    select r.slot_name, null, 'a replication slot that nobody reads holds back vacuum'
+    from pg_replication_slots as r
+    where not r.active and coalesce(r.xmin, r.catalog_xmin) is not null
+$$;
+
+comment on function reconcile._vacuum_holders() is 'Transactions and replication slots that have held back vacuum for half an hour.';
+
+create view reconcile.alerts as
+select 'no_sidecar' as alert, 'critical' as severity, null::text as subject, max(s.heartbeat_at) as since,
+    'no sidecar is running: no provider is asked. Start reconcile-sidecar.' as message
+from reconcile.registered_sidecars as s
+having coalesce(bool_and(s.stopped_at is not null or s.heartbeat_at <= (select clock_timestamp()) - reconcile._sidecar_alive_within()), true)
+   and exists (select from reconcile.providers as p where p.kind = 'http')
+union all
+select 'provider_' || h.health, case h.health when 'paused' then 'warning' else 'critical' end, h.name,
+    coalesce(h.paused_at, h.last_fault_at),
+    case h.health
+        when 'paused' then format('paused by %s: %s', h.paused_by, h.paused_reason)
+        when 'refused' then format('refuses every call: look at auth, the secret and the URL. The latest: %s', coalesce(h.last_fault_detail, h.last_fault))
+        else format('%s checks in a row had no answer. The latest: %s', h.faults, coalesce(h.last_fault_detail, h.last_fault))
+    end
+from reconcile.provider_health as h
+where h.health in ('paused', 'refused', 'failing')
+union all
+select 'unknown_status', 'warning', h.name, h.unknown_status_at,
+    format('answers %L, which its status map does not have: see reconcile.checks, and alter_provider', h.unknown_status)
+from reconcile.provider_health as h
+where h.unknown_status_at > (select clock_timestamp()) - interval '1 day'
+union all
+select 'stuck_orders', 'warning', p.name, min(o.created_at),
+    format('%s%s orders are open for longer than settings.stuck_after: see reconcile.stuck_orders', count(*), case when count(*) = 1000 then ' or more' end)
+from reconcile.providers as p
+cross join lateral (
+    select o.created_at
+    from reconcile.tracked_orders as o
+    where o.state in ('pending', 'processing') and o.provider_id = p.provider_id
+      and o.created_at < (select clock_timestamp()) - (select s.stuck_after from reconcile.settings as s)
+    order by o.created_at
+    limit 1000
+) as o
+group by p.name
+union all
+select 'orders_in_review', 'warning', p.name, min(o.state_changed_at),
+    format('%s orders wait for a decision: see reconcile.stuck_orders, decide with reconcile.resolve_order', count(*))
+from reconcile.tracked_orders as o
+join reconcile.providers as p on p.provider_id = o.provider_id
+where o.state = 'review'
+group by p.name
+union all
+select 'notification_queue', 'warning', null, null,
+    format('the notification queue is %s %% full: a listening session does not read', round((pg_notification_queue_usage() * 100)::numeric))
+where pg_notification_queue_usage() > 0.25
+union all
+select 'checks_without_partition', 'warning', null, null, 'this month''s checks have no partition of their own: run reconcile.housekeep()'
+where exists (
+    select from reconcile.recorded_checks_otherwise as c where c.answered_at > (select clock_timestamp()) - interval '1 day'
+)
+union all
+select 'attached_table_gone', 'critical', a.relation::text, null,
+    'the attached table is gone: its orders can''t be written back; select reconcile.detach_table(' || a.relation::oid || ')'
+from reconcile.attachments as a
+where not exists (select from pg_class as c where c.oid = a.relation)
+union all
+select 'attached_column_missing', 'critical', format('%s.%I', a.relation, gone.column_name), s.problem_at,
+    format('the column is gone, renamed or dropped; no order is lost meanwhile. Rename it back, or detach %s and attach it with its new columns', a.relation)
+from reconcile.attachments as a
+join reconcile.attachment_sweeps as s on s.attachment_id = a.attachment_id
+join pg_class as c on c.oid = a.relation
+cross join lateral (
+    select named.column_name
+    from (
+        values (a.order_number), (a.reference), (a.status), (a.amount), (a.currency), (a.created_at)
+        union
+        select assigned.key from jsonb_each(a.write) as written, jsonb_each(written.value) as assigned
+        union
+        select captured.value #>> '{}' from jsonb_each(a.capture) as captured
+    ) as named (column_name)
+    where named.column_name is not null and reconcile._column_type(a.relation, named.column_name) is null
+) as gone
+union all
+select 'attached_table_renamed', 'critical', a.relation_name, null, reconcile._renamed(a)
+from reconcile.attachments as a
+join pg_class as c on c.oid = a.relation
+where reconcile._renamed(a) is not null
+union all
+select 'attached_table_unreadable', 'critical', a.relation::text, s.problem_at, format('its rows can''t be looked at: %s', s.problem)
+from reconcile.attachments as a
+join reconcile.attachment_sweeps as s on s.attachment_id = a.attachment_id
+where s.problem is not null
+union all
+select 'attached_index_missing', 'warning', a.relation::text, null,
+    format('rows that no trigger told of are not looked for without an index: %s', missing.index)
+from reconcile.attachments as a
+cross join lateral reconcile._missing_index(a) as missing (index)
+where missing.index is not null
+union all
+select 'rows_not_watched', 'warning', a.relation::text, min(u.noted_at),
+    format('%s rows can''t be watched, %s for one: %s; see reconcile.unwatched_rows', count(*), quote_literal(min(u.order_number)),
+        (array_agg(u.problem order by u.order_number))[1])
+from reconcile.refused_rows as u
+join reconcile.attachments as a on a.attachment_id = u.attachment_id
+group by a.relation
+union all
+select 'effects_failing', 'warning', p.name, min(f.first_failed_at),
+    format('hooks or write-backs of %s orders fail, the latest: %s %s; see reconcile.failed_effects', count(*),
+        (array_agg(f.sqlstate order by f.failed_at desc))[1], (array_agg(f.problem order by f.failed_at desc))[1])
+from reconcile.recorded_failures as f
+join reconcile.tracked_orders as o on o.order_id = f.order_id
+join reconcile.providers as p on p.provider_id = o.provider_id
+group by p.name
+union all
+select 'webhooks_without_order', 'warning', p.name, min(w.received_at),
+    format('%s events are about orders that are not known: see reconcile.webhooks', count(*))
+from reconcile.received_webhooks as w
+join reconcile.providers as p on p.provider_id = w.provider_id
+where w.order_id is null and w.received_at < (select clock_timestamp()) - interval '1 day'
+group by p.name
+union all
+select 'endpoint_disabled', 'critical', e.name, e.disabled_at,
+    'answered 410 (gone), so nothing is sent to it any more: remove it, or resume it with reconcile.resume_endpoint'
+from reconcile.event_endpoints as e
+where e.disabled_at is not null
+union all
+select 'endpoint_failing', 'critical', e.name, coalesce(e.last_success_at, e.added_at),
+    format('%s attempts in a row failed. The latest: %s', e.faults, e.last_problem)
+from reconcile.event_endpoints as e
+where e.faults >= 5 and e.disabled_at is null and e.paused_at is null
+union all
+select 'deliveries_parked', 'warning', d.endpoint, min(d.parked_at),
+    format('%s events were not taken: see reconcile.parked_deliveries, send them again with reconcile.replay_events', count(*))
+from reconcile.parked_deliveries as d
+group by d.endpoint
+union all
+select 'old_snapshot', 'warning', holder.subject, holder.since, holder.message
+from reconcile._vacuum_holders() as holder;
+
+comment on view reconcile.alerts is 'What a person on call has to know; empty when all is well.';
+comment on column reconcile.alerts.alert is 'What kind.';
+comment on column reconcile.alerts.severity is 'critical or warning.';
+comment on column reconcile.alerts.subject is 'Which provider, endpoint, process or transaction.';
+comment on column reconcile.alerts.since is 'Since when.';
+comment on column reconcile.alerts.message is 'What is wrong, and what would do.';

@@ -1,0 +1,42 @@
+-- What the triggers of attached tables tell: a few rows are followed at once, many are noted, and nothing is believed.
+--
+-- In the application's own transaction, so nothing here waits for long, and nothing fails it.
+-- Requires: following.
+
+-- What the triggers call, by the rights of a table's owner. Nothing that is given here is believed: the rows are read.
+create function reconcile._rows_changed(p_attachment_id integer, p_order_numbers text[], p_problem text default null) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+-- The application waits for nobody: an order that another transaction is just taking in is noted after this.
+set lock_timeout = '50ms'
+as $$
+declare
+    v_is_fixed constant boolean := current_setting('transaction_isolation') <> 'read committed';
+begin
+    if p_order_numbers is null then
+        -- One note to look at everything is enough, and who can't say which rows changed may say so very often. With a fixed
+        -- snapshot it is not looked for: what a serializable transaction reads here could be why it fails.
+        if v_is_fixed or not exists (
+            select from reconcile.arrivals as a where a.attachment_id = p_attachment_id and a.order_numbers is null
+        ) then
+            insert into reconcile.arrivals (attachment_id, order_numbers) values (p_attachment_id, null);
+        end if;
+        if p_problem is not null then
+            raise warning 'reconcile: changed rows of an attached table could not be read and are looked for later: %', p_problem;
+        end if;
+    elsif p_order_numbers = '{}' then
+        return;
+    -- Rows without a number have one note in common, which only one transaction can write at a time.
+    elsif cardinality(p_order_numbers) > 100 or v_is_fixed or p_problem is not null
+        or array_position(p_order_numbers, null) is not null or array_position(p_order_numbers, '') is not null
+    then
+        insert into reconcile.arrivals (attachment_id, order_numbers)
+        select p_attachment_id, p_order_numbers[first : first + 499]
+        from generate_series(1, cardinality(p_order_numbers), 500) as first;
+    else
+        perform reconcile._follow(p_attachment_id, p_order_numbers, true);
+    end if;
+end
+$$;
+
+comment on function reconcile._rows_changed(integer, text[], text) is
+    'Told by the triggers of an attached table: a few rows are followed at once, many are noted. NULL for rows that are not known.';
