@@ -78,7 +78,8 @@ from reconcile.attachments as a
 where not exists (select from pg_class as c where c.oid = a.relation)
 union all
 select 'attached_column_missing', 'critical', format('%s.%I', a.relation, gone.column_name), s.problem_at,
-    format('the column is gone, renamed or dropped; no order is lost meanwhile. Rename it back, or detach %s and attach it with its new columns', a.relation)
+    format('the column is gone, renamed or dropped; no order is lost meanwhile. Rename it back, or detach %s and attach it with its '
+        'new columns', a.relation)
 from reconcile.attachments as a
 join reconcile.attachment_sweeps as s on s.attachment_id = a.attachment_id
 join pg_class as c on c.oid = a.relation

@@ -11,7 +11,8 @@ declare
     v_level integer := reconcile._hold_settings();
 begin
     execute format('select from reconcile_generated._rows_%s(%L)', p_row.attachment_id, '{}');
-    execute format('select from unnest(%L::text[]) as tracked, lateral reconcile_generated._page_%s(tracked, null, 1)', p_row.track, p_row.attachment_id);
+    execute format('select from unnest(%L::text[]) as tracked, lateral reconcile_generated._page_%s(tracked, null, 1)',
+        p_row.track, p_row.attachment_id);
     if to_regprocedure(format('reconcile_generated._write_%s(text[], text[], text[], jsonb[], boolean)', p_row.attachment_id)) is not null then
         execute format('select from reconcile_generated._write_%s(%2$L, %2$L, %2$L, %2$L, false)', p_row.attachment_id, '{}');
     end if;

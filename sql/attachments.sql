@@ -195,7 +195,8 @@ begin
         return 'neither temporary tables nor pg_reconcile''s own can be attached';
     end if;
     if p_row.order_number is null or p_row.status is null then
-        return format('it has no column with a usual name for %s: name it', case when p_row.order_number is null then 'order_number' else 'status' end);
+        return format('it has no column with a usual name for %s: name it',
+            case when p_row.order_number is null then 'order_number' else 'status' end);
     end if;
     v_problem := (
         select format('there is no column %I (%s)', named.column_name, named.argument)
@@ -208,7 +209,8 @@ begin
     );
     v_problem := coalesce(v_problem, case
         when not exists (
-            select from pg_index as i where i.indrelid = p_row.relation and i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
+            select from pg_index as i
+            where i.indrelid = p_row.relation and i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
         ) then 'it has no key: add a primary key or a unique constraint'
         when not exists (
             select from pg_index as i
@@ -230,10 +232,12 @@ begin
     end if;
     v_problem := (
         select case
-                when written.state <> all (v_states) then format('write: %L is not a state: use %s', left(written.state, 40), array_to_string(v_states, ', '))
+                when written.state <> all (v_states) then format('write: %L is not a state: use %s',
+                    left(written.state, 40), array_to_string(v_states, ', '))
                 when jsonb_typeof(written.columns) <> 'object' then format('write: %s is not an object of columns', written.state)
                 when written.columns ->> p_row.status = any (p_row.track)
-                    then format('write: %s sets the status %L, which is tracked: the order would never leave', written.state, written.columns ->> p_row.status)
+                    then format('write: %s sets the status %L, which is tracked: the order would never leave',
+                        written.state, written.columns ->> p_row.status)
             end
         from jsonb_each(p_row.write) as written (state, columns)
         where written.state <> all (v_states) or jsonb_typeof(written.columns) <> 'object'
@@ -248,7 +252,8 @@ begin
                 when a.attname is null then format('%s: there is no column %I', set.argument, set.column_name)
                 when a.attgenerated <> '' then format('%s: column %I is generated and can''t be written', set.argument, set.column_name)
                 when a.attidentity = 'a' then format('%s: column %I is an identity and can''t be written', set.argument, set.column_name)
-                when set.column_name = p_row.order_number then format('%s: column %I is the order number and can''t be written', set.argument, set.column_name)
+                when set.column_name = p_row.order_number
+                    then format('%s: column %I is the order number and can''t be written', set.argument, set.column_name)
                 when jsonb_typeof(set.value) in ('object', 'array') and format_type(a.atttypid, null) not in ('json', 'jsonb')
                     then format('%s: column %I takes no %s', set.argument, set.column_name, jsonb_typeof(set.value))
             end

@@ -160,7 +160,9 @@ begin
         order by h.hook_id
     loop
         v_level := reconcile._hold_settings();
-        execute format('select reconcile_generated._hook_%s(g.order_number, g.facts, $3) from unnest($1, $2) as g (order_number, facts)', v_part.hook_id)
+        execute format(
+            'select reconcile_generated._hook_%s(g.order_number, g.facts, $3) from unnest($1, $2) as g (order_number, facts)', v_part.hook_id
+        )
         using v_part.order_numbers, v_part.facts, p_ends_here;
         perform reconcile._give_back_settings(v_level);
     end loop;

@@ -61,7 +61,8 @@ language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 begin
     return case when p_row.relation::text <> p_row.relation_name
-        then format('%s was attached and is %s now: rename it back, or detach %2$s and attach what takes its place', p_row.relation_name, p_row.relation)
+        then format('%s was attached and is %s now: rename it back, or detach %2$s and attach what takes its place',
+            p_row.relation_name, p_row.relation)
     end;
 end
 $$;
@@ -113,8 +114,8 @@ begin
         where o.order_id = gone.order_id
     ),
     told as (
-        insert into reconcile.transitions (order_id, from_state, to_state, cause, reason)
-        select gone.order_id, gone.from_state, gone.to_state, 'application', gone.reason from gone
+        insert into reconcile.transitions (order_id, from_state, to_state, cause, reason, written_in)
+        select gone.order_id, gone.from_state, gone.to_state, 'application', gone.reason, (select reconcile._write_position()) from gone
     ),
     unqueued as (
         delete from reconcile.due_checks as d using gone where d.order_id = gone.order_id
@@ -181,7 +182,8 @@ begin
       and (
           r.order_number is null and reconcile._sees_all_rows(p_row.relation)
           -- What was written for the state it is in is no decision of the application.
-          or r.order_number is not null and coalesce(r.status <> all (p_row.track), true) and r.status is distinct from p_row.write -> o.state ->> p_row.status
+          or r.order_number is not null and coalesce(r.status <> all (p_row.track), true)
+              and r.status is distinct from p_row.write -> o.state ->> p_row.status
       );
     if v_left_ids is not null then
         perform reconcile._let_go(v_left_ids, v_left_states, v_left_reasons);

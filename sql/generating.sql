@@ -65,7 +65,8 @@ declare
     v_function text;
 begin
     v_columns := (
-        select string_agg(case when named.column_name is null then 'null::' || named.type else format('t.%I::%s', named.column_name, named.type) end, ', '
+        select string_agg(case when named.column_name is null then 'null::' || named.type
+            else format('t.%I::%s', named.column_name, named.type) end, ', '
             order by named.place)
         from (
             values (1, p_row.order_number, 'text'), (2, p_row.reference, 'text'), (3, p_row.amount, 'text'), (4, p_row.currency, 'text'),
@@ -76,7 +77,8 @@ begin
     v_function := format('_rows_%s(text[])', p_row.attachment_id);
     execute format(
         'create function reconcile_generated._rows_%s(p_order_numbers text[]) returns setof reconcile.application_row '
-        'language plpgsql stable security definer set search_path = pg_catalog, pg_temp set timezone = %L set enable_seqscan = off set jit = off as %L',
+        'language plpgsql stable security definer set search_path = pg_catalog, pg_temp set timezone = %L '
+        'set enable_seqscan = off set jit = off as %L',
         p_row.attachment_id, current_setting('TimeZone'),
         format('begin %sreturn query select %s from %s as t where t.%I %s any ($1::%s[]); end', reconcile._owner_check(p_row.relation),
             v_columns, p_row.relation, p_row.order_number, reconcile._operator(p_row.relation, p_row.order_number, 3), v_number_type)
@@ -160,9 +162,12 @@ begin
         where written.value ? p_row.status
     ), 'when '''' then null');
     execute format(
-        'create function reconcile_generated._write_%s(p_order_numbers text[], p_from_states text[], p_to_states text[], p_found jsonb[], p_ends_here boolean) '
+        'create function reconcile_generated._write_%s(
+            p_order_numbers text[], p_from_states text[], p_to_states text[], p_found jsonb[], p_ends_here boolean
+        ) '
         'returns table (order_number text, verdict text) '
-        'language plpgsql security definer set search_path = pg_catalog, %s pg_temp set timezone = %L set enable_seqscan = off set jit = off as %L',
+        'language plpgsql security definer set search_path = pg_catalog, %s pg_temp set timezone = %L '
+        'set enable_seqscan = off set jit = off as %L',
         p_row.attachment_id, v_schema, current_setting('TimeZone'),
         format($body$
 #variable_conflict use_column
@@ -229,7 +234,8 @@ as $$
 declare
     v_watched text := (
         select string_agg(format('r.%I::text as watched_%s', named.column_name, named.place), ', ' order by named.place)
-        from unnest(array[p_row.order_number, p_row.status, p_row.reference, p_row.amount, p_row.currency]) with ordinality as named (column_name, place)
+        from unnest(array[p_row.order_number, p_row.status, p_row.reference, p_row.amount, p_row.currency])
+            with ordinality as named (column_name, place)
         where named.column_name is not null
     );
     v_tracked text := format('r.%I::text = any (%L::text[])', p_row.status, p_row.track);
@@ -237,7 +243,8 @@ declare
 begin
     -- Never in the application's way: what can't be told now is looked for later.
     execute format(
-        'create function reconcile_generated._tell_%s() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as %L',
+        'create function reconcile_generated._tell_%s() returns trigger language plpgsql security definer '
+        'set search_path = pg_catalog, pg_temp as %L',
         p_row.attachment_id,
         format($body$
 declare

@@ -115,7 +115,8 @@ begin
 end
 $$;
 
-comment on function reconcile._make_lookup(reconcile.registered_lookups) is 'Makes the function that answers for a provider; it belongs to the role that wrote the provider.';
+comment on function reconcile._make_lookup(reconcile.registered_lookups) is
+    'Makes the function that answers for a provider; it belongs to the role that wrote the provider.';
 
 create function reconcile._forget_lookup(p_provider text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -165,7 +166,9 @@ comment on function reconcile._register_lookup(text, reconcile.declarations) is
     'Writes what answers for a provider of kind sql; answers how the provider''s row names it.';
 
 -- Answers of one provider. What raises an error is found by halves, and costs itself a fault.
-create function reconcile._look_up(p_lookup_id integer, p_order_numbers text[], p_references text[], out bodies text[], out faults text[], out details text[])
+create function reconcile._look_up(
+    p_lookup_id integer, p_order_numbers text[], p_references text[], out bodies text[], out faults text[], out details text[]
+)
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '900ms'
 as $$
 declare
@@ -258,7 +261,10 @@ begin
         v_answers := reconcile._look_up(v_part.lookup_id, v_part.order_numbers, v_part.refs);
         v_settled := reconcile._settle(
             0, v_part.order_ids, v_part.tokens, v_answers.faults, null, v_answers.bodies, v_answers.details,
-            array_fill((extract(epoch from clock_timestamp() - v_began_at) * 1000 / cardinality(v_part.order_ids))::integer, array[cardinality(v_part.order_ids)]),
+            array_fill(
+                (extract(epoch from clock_timestamp() - v_began_at) * 1000 / cardinality(v_part.order_ids))::integer,
+                array[cardinality(v_part.order_ids)]
+            ),
             null, p_ends_here
         );
         v_closed := v_closed + (

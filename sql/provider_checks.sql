@@ -82,7 +82,8 @@ begin
 end
 $$;
 
-comment on function reconcile._webhook_problem(reconcile.providers) is 'What is wrong with how a provider''s webhooks are read; NULL when it will do.';
+comment on function reconcile._webhook_problem(reconcile.providers) is
+    'What is wrong with how a provider''s webhooks are read; NULL when it will do.';
 
 create function reconcile._refuse_unsound(p_row reconcile.providers) returns void
 language plpgsql set search_path = pg_catalog, pg_temp

@@ -63,7 +63,8 @@ begin
         where a.attrelid = 'reconcile.providers'::regclass and a.attnotnull and p_fields -> a.attname::text = 'null'
     );
     if p_name is null or v_unknown is not null or (p_new and p_fields ->> 'url' is null and p_fields ->> 'kind' is distinct from 'sql') then
-        raise exception 'provider %: % is NULL', coalesce(left(p_name, 80), 'NULL'), case when p_name is null then 'name' else coalesce(v_unknown, 'url') end
+        raise exception 'provider %: % is NULL', coalesce(left(p_name, 80), 'NULL'),
+            case when p_name is null then 'name' else coalesce(v_unknown, 'url') end
             using errcode = 'RC003', hint = 'Give it a value, or leave it out for its default.';
     end if;
     v_sound := reconcile._refuse_unsound(

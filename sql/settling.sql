@@ -209,8 +209,8 @@ begin
         from judged as j
     ),
     told as (
-        insert into reconcile.transitions (order_id, changed_at, from_state, to_state, cause, check_id, reason)
-        select j.order_id, j.answered_at, j.state, j.to_state, j.settled_as, j.check_id, j.reason
+        insert into reconcile.transitions (order_id, changed_at, from_state, to_state, cause, check_id, reason, written_in)
+        select j.order_id, j.answered_at, j.state, j.to_state, j.settled_as, j.check_id, j.reason, (select reconcile._write_position())
         from judged as j
         where j.to_state <> j.state
         returning transition_id
@@ -228,7 +228,8 @@ begin
     )
     select
         array_agg(j.order_id), array_agg(j.provider_id) filter (where p_sidecar_id <> 0 or (j.provider).kind = 'sql'), array_agg(j.outcome),
-        array_agg(left(coalesce(j.remark, j.reason), 500)), array_agg(j.retry_after_ms), array_agg(j.word), (select array_agg(told.transition_id) from told)
+        array_agg(left(coalesce(j.remark, j.reason), 500)), array_agg(j.retry_after_ms), array_agg(j.word),
+        (select array_agg(told.transition_id) from told)
     into v_applied, v_provider_ids, v_outcomes, v_details, v_retry_after_ms, v_words, v_transition_ids
     from judged as j;
     -- A webhook is no call.

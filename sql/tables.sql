@@ -121,7 +121,8 @@ comment on column reconcile.providers.rules is
     'Predicates on the answer and what they mean, [{"when": jsonpath, "means": outcome}]; the first that holds decides, '
     'before the status map.';
 comment on column reconcile.providers.http_outcomes is 'What HTTP statuses mean where it is not the usual: {"404": "pending", "5xx": "body"}.';
-comment on column reconcile.providers.captures is 'Values of the answer that are kept on the order: {"name": {"path": jsonpath, "sensitive": boolean}}.';
+comment on column reconcile.providers.captures is
+    'Values of the answer that are kept on the order: {"name": {"path": jsonpath, "sensitive": boolean}}.';
 comment on column reconcile.providers.transaction_id_path is 'Where the answer says its transaction id, which is kept on the order.';
 comment on column reconcile.providers.amount_path is 'Where the answer says the amount; a success must agree with the order.';
 comment on column reconcile.providers.amount_unit is 'major (12.34) or minor (1234, by the currency''s exponent in ISO 4217).';

@@ -83,7 +83,8 @@ left join reconcile.recorded_failures as f on f.order_id = o.order_id
 where (o.state in ('pending', 'processing') and o.created_at < (select clock_timestamp()) - (select s.stuck_after from reconcile.settings as s))
    or o.state = 'review';
 
-comment on view reconcile.stuck_orders is 'Orders open for longer than settings.stuck_after, and orders in review: what is stuck, why, and since when.';
+comment on view reconcile.stuck_orders is
+    'Orders open for longer than settings.stuck_after, and orders in review: what is stuck, why, and since when.';
 comment on column reconcile.stuck_orders.order_number is 'The order.';
 comment on column reconcile.stuck_orders.state is 'Where it stands.';
 comment on column reconcile.stuck_orders.provider is 'Who is asked about it.';

@@ -3,9 +3,11 @@
 
 mod batches;
 mod failing;
+mod lent;
 mod own_code;
 mod registering;
 mod rights;
+mod server_errors;
 mod settings;
 mod stock;
 mod transaction;

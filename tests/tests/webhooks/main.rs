@@ -6,8 +6,10 @@ mod doorbell;
 mod early;
 mod evidence;
 mod hostile;
+mod overlapping;
 mod races;
 mod rights;
+mod two_phase;
 
 use anyhow::Result;
 use reconcile_tests::shop::Shop;
