@@ -13,7 +13,8 @@ create table reconcile.declarations (
     arguments jsonb not null,
     declared_by name not null default current_user,
     declared_at timestamptz not null default clock_timestamp(),
-    declared_in xid8 not null default pg_current_xact_id()
+    declared_in xid8 not null default pg_current_xact_id(),
+    done_at timestamptz
 );
 
 comment on table reconcile.declarations is 'Calls of add_provider, alter_provider, attach_table and add_hook, and the roles that made them.';
@@ -23,6 +24,7 @@ comment on column reconcile.declarations.arguments is 'With what.';
 comment on column reconcile.declarations.declared_by is 'The role that called it, and whose rights what comes of it will have.';
 comment on column reconcile.declarations.declared_at is 'When.';
 comment on column reconcile.declarations.declared_in is 'The transaction for which it is good.';
+comment on column reconcile.declarations.done_at is 'When it was done: it is good for once.';
 
 -- Run with the rights of the caller.
 create function reconcile._declare(p_what text, p_arguments jsonb) returns bigint
@@ -42,14 +44,15 @@ $$;
 comment on function reconcile._declare(text, jsonb) is 'Writes what the caller asks for, with his role; answers its id.';
 
 create function reconcile._declaration(p_id bigint, p_what text) returns reconcile.declarations
-language plpgsql stable set search_path = pg_catalog, pg_temp
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_declaration reconcile.declarations;
 begin
-    select d.* into v_declaration
-    from reconcile.declarations as d
-    where d.declaration_id = p_id and d.what = p_what and d.declared_in = pg_current_xact_id_if_assigned();
+    update reconcile.declarations as d
+    set done_at = clock_timestamp()
+    where d.declaration_id = p_id and d.what = p_what and d.declared_in = pg_current_xact_id_if_assigned() and d.done_at is null
+    returning d.* into v_declaration;
     if not found then
         raise exception 'nobody has asked for this %', p_what using errcode = 'RC005', hint = format('Call reconcile.%s.', p_what);
     end if;
@@ -57,7 +60,7 @@ begin
 end
 $$;
 
-comment on function reconcile._declaration(bigint, text) is 'What was asked for in this transaction, or an error.';
+comment on function reconcile._declaration(bigint, text) is 'What was asked for in this transaction and is not done yet, or an error.';
 
 select pg_catalog.pg_extension_config_dump('reconcile.declaration_ids', '');
 select pg_catalog.pg_extension_config_dump('reconcile.declarations', '');

@@ -43,8 +43,7 @@ async fn one_row_by_citext_is_found_by_its_index() -> Result<()> {
     let shop = citext("attach_citext_row").await?;
     take_in(&shop).await?;
     shop.run("begin").await?;
-    let rows =
-        "select cardinality(reconcile._rows_of(attachment_id, '{b-0007}')) from reconcile.attachments";
+    let rows = "select cardinality(reconcile._rows_of(attachment_id, '{b-0007}')) from reconcile.attachments";
     assert_eq!(shop.one::<i32>(rows, &[]).await?, 1);
     shop.run("select reconcile.resolve_order('b-0007', 'succeeded', 'seen')")
         .await?;

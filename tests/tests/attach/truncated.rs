@@ -44,7 +44,8 @@ async fn a_truncate_is_taken_in_by_slices() -> Result<()> {
         assert!(slices < 100, "{open} orders are open still");
     }
     assert_eq!(open, 0);
-    let ways = "select distinct concat_ws(' ', to_state, cause, reason) from reconcile.order_history";
+    let ways =
+        "select distinct concat_ws(' ', to_state, cause, reason) from reconcile.order_history";
     assert_eq!(
         list(&shop, ways).await?,
         ["cancelled application the application deleted its row"]

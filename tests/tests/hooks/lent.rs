@@ -1,0 +1,76 @@
+//! A superuser's hook: nobody but a superuser may put code into it, neither when it is added nor afterwards.
+
+use anyhow::{Context, Result};
+use reconcile_tests::shop::{Till, refusal};
+
+/// Says by whose rights it runs.
+const TELLS: &str = "(order_number text, facts jsonb) returns void language plpgsql as $$
+    begin insert into shop.told values (order_number, 'called'); end $$";
+
+/// Proves that a superuser can't add a hook on a function that belongs to somebody else, nor on one of a session's own, and that the owner
+/// himself can, and then it runs as him.
+#[tokio::test]
+async fn a_superuser_lends_his_rights_to_nobody() -> Result<()> {
+    let till = Till::open("hooks_lent").await?;
+    till.does(&format!("create function shop.tells{TELLS}"))
+        .await?;
+    till.run(&format!("create function pg_temp.tells{TELLS}"))
+        .await?;
+    for (call, says) in [
+        ("shop.tells(text, jsonb)", "belongs to shop_operator"),
+        ("pg_temp.tells(text, jsonb)", "temporary schema"),
+    ] {
+        let add = format!("select reconcile.add_hook('h', 'succeeded', '{call}')");
+        let refused = refusal(&till.client, &add).await?;
+        assert_eq!(refused.code().code(), "RC010", "{call}: {refused}");
+        assert!(refused.message().contains(says), "{call}: {refused}");
+    }
+    till.run("set role shop_operator; select reconcile.add_hook('h', 'succeeded', 'shop.tells(text, jsonb)'); reset role")
+        .await?;
+    till.sells("paid", &["A"]).await?;
+    assert_eq!(till.settles().await?, 1);
+    let by = "select by from shop.told";
+    assert_eq!(till.one::<String>(by, &[]).await?, "shop_operator");
+    till.is_sound().await
+}
+
+/// Proves that when a superuser's function is replaced by another of its name, or given away, after it was registered, what is there now
+/// is not called, and the order's failure says why.
+#[tokio::test]
+async fn what_takes_the_place_of_a_superusers_function_is_not_called() -> Result<()> {
+    let till = Till::open("hooks_replaced").await?;
+    for name in ["dropped", "given"] {
+        till.run(&format!(
+            "create function shop.{name}{TELLS}; select reconcile.add_hook('{name}', 'succeeded', 'shop.{name}(text, jsonb)')"
+        ))
+        .await?;
+        till.sells("paid", &[name]).await?;
+        assert_eq!(till.settles().await?, 1, "as it was registered");
+        till.does("delete from shop.told").await?;
+
+        let number = format!("{name}-2");
+        if name == "dropped" {
+            // The schema is his, so he may.
+            till.does(&format!(
+                "drop function shop.dropped; create function shop.dropped{TELLS}"
+            ))
+            .await?;
+        } else {
+            till.run("alter function shop.given(text, jsonb) owner to shop_operator")
+                .await?;
+        }
+        till.sells("paid", &[&number]).await?;
+        assert_eq!(till.settles().await?, 0, "{name}");
+        let failure = till
+            .failure(&number)
+            .await?
+            .context("nothing was recorded")?;
+        assert_eq!(failure.2, "RC010", "{name}: {}", failure.3);
+        assert!(failure.3.contains("another owner"), "{}", failure.3);
+        assert!(till.told().await?.is_empty(), "{name}");
+        till.run(&format!("select reconcile.remove_hook('{name}')"))
+            .await?;
+        assert_eq!(till.settles_all().await?, 1, "without the hook");
+    }
+    till.is_sound().await
+}

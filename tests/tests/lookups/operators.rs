@@ -1,0 +1,27 @@
+//! How the rows of a table that answers are found: by the operator of their column's own type.
+
+use anyhow::Result;
+use reconcile_tests::shop::Till;
+
+/// Proves that a table whose order numbers are citext is read by its index, one row for one order, and compared as citext compares.
+#[tokio::test]
+async fn a_citext_key_is_found_by_its_index() -> Result<()> {
+    let till = Till::open("lookups_citext").await?;
+    till.run("create extension citext").await?;
+    till.does(
+        "create table shop.receipts (number public.citext primary key, status text);
+         insert into shop.receipts select 'ord-' || n, 'paid' from generate_series(1, 5000) as n;
+         analyze shop.receipts;
+         select reconcile.add_provider('receipts', kind => 'sql', lookup_table => 'shop.receipts', status_map => '{\"paid\": \"succeeded\"}');
+         select reconcile.track_order('ORD-7', 'receipts')",
+    )
+    .await?;
+    till.run("begin").await?;
+    let asked = "select state from reconcile_order('ORD-7')";
+    assert_eq!(till.one::<String>(asked, &[]).await?, "succeeded");
+    let read = "select seq_tup_read + idx_tup_fetch from pg_stat_xact_user_tables where relid = 'shop.receipts'::regclass";
+    let read: i64 = till.one(read, &[]).await?;
+    till.run("commit").await?;
+    assert!(read < 10, "{read} rows were read");
+    till.is_sound().await
+}
