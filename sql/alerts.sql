@@ -72,7 +72,7 @@ where exists (
     select from reconcile.recorded_checks_otherwise as c where c.answered_at > (select clock_timestamp()) - interval '1 day'
 )
 union all
-select 'attached_table_gone', 'critical', a.relation::text, null,
+select 'attached_table_gone', 'critical', a.relation_name, null,
     'the attached table is gone: its orders can''t be written back; select reconcile.detach_table(' || a.relation::oid || ')'
 from reconcile.attachments as a
 where not exists (select from pg_class as c where c.oid = a.relation)
@@ -109,7 +109,7 @@ select 'attached_index_missing', 'warning', a.relation::text, null,
     format('rows that no trigger told of are not looked for without an index: %s', missing.index)
 from reconcile.attachments as a
 cross join lateral reconcile._missing_index(a) as missing (index)
-where missing.index is not null
+where missing.index is not null and exists (select from pg_class as c where c.oid = a.relation)
 union all
 select 'rows_not_watched', 'warning', a.relation::text, min(u.noted_at),
     format('%s rows can''t be watched, %s for one: %s; see reconcile.unwatched_rows', count(*), quote_literal(min(u.order_number)),
@@ -119,7 +119,8 @@ join reconcile.attachments as a on a.attachment_id = u.attachment_id
 group by a.relation
 union all
 select 'effects_failing', 'warning', p.name, min(f.first_failed_at),
-    format('hooks or write-backs of %s orders fail, the latest: %s %s; see reconcile.failed_effects', count(*),
+    format('what follows from %s orders fails, the latest in %s: %s %s; see reconcile.failed_effects', count(*),
+        coalesce((array_agg(f.effect order by f.failed_at desc))[1], 'the ledger'),
         (array_agg(f.sqlstate order by f.failed_at desc))[1], (array_agg(f.problem order by f.failed_at desc))[1])
 from reconcile.recorded_failures as f
 join reconcile.tracked_orders as o on o.order_id = f.order_id

@@ -75,7 +75,7 @@ comment on column reconcile.lookups.registered_by is 'The role whose rights it i
 comment on column reconcile.lookups.registered_at is 'Since when.';
 
 create view reconcile.failed_effects as
-select o.order_number, p.name as provider, f.failures, f.waits, f.sqlstate, f.problem, f.first_failed_at, f.failed_at, o.state
+select o.order_number, p.name as provider, f.effect, f.failures, f.waits, f.sqlstate, f.problem, f.first_failed_at, f.failed_at, o.state
 from reconcile.recorded_failures as f
 join reconcile.tracked_orders as o on o.order_id = f.order_id
 join reconcile.providers as p on p.provider_id = o.provider_id;
@@ -83,6 +83,7 @@ join reconcile.providers as p on p.provider_id = o.provider_id;
 comment on view reconcile.failed_effects is 'Orders whose hook or write-back fails: why, how often, and since when.';
 comment on column reconcile.failed_effects.order_number is 'The order.';
 comment on column reconcile.failed_effects.provider is 'Its provider.';
+comment on column reconcile.failed_effects.effect is 'What fails: a hook, by its name, or the write-back.';
 comment on column reconcile.failed_effects.failures is 'How often it failed; after settings.effect_tries the order goes to review.';
 comment on column reconcile.failed_effects.waits is 'How often a row was locked by somebody else, which is not counted.';
 comment on column reconcile.failed_effects.sqlstate is 'The latest error''s SQLSTATE.';

@@ -89,7 +89,9 @@ begin
     v_row.amount := reconcile._usual_column(v_row.relation, v_row.amount, '{amount,total,total_amount,price}');
     v_row.currency := reconcile._usual_column(v_row.relation, v_row.currency, '{currency,currency_code}');
     v_row.created_at := reconcile._usual_column(v_row.relation, v_row.created_at, '{created_at,created,inserted_at}');
-    v_row.attachment_id := nextval('reconcile.attachment_ids');
+    v_row.attachment_id := coalesce(
+        (select d.attachment_id from reconcile.detached_tables as d where d.relation = v_row.relation), nextval('reconcile.attachment_ids')
+    );
     v_row.relation_name := v_row.relation::text;
     v_row.provider_id := (reconcile._provider(v_given ->> 'provider')).provider_id;
     v_row.attached_by := p_declaration.declared_by;
@@ -115,6 +117,7 @@ begin
     -- A dry run does what the real one would, up to the triggers, and takes it back.
     begin
         insert into reconcile.attachments select v_row.*;
+        delete from reconcile.detached_tables as d where d.relation = v_row.relation;
         perform reconcile._attach(v_row, not v_dry_run);
         return query
         select done.what, done.detail from reconcile._what_attaching_does(v_row) as done
@@ -128,7 +131,7 @@ begin
         when sqlstate 'RCDRY' then null;
         when unique_violation then
             raise exception 'attach %: it is attached already', v_row.relation
-                using errcode = 'RC009', hint = 'Detach it first: select reconcile.detach_table(…). Nothing is lost between the two.';
+                using errcode = 'RC009', hint = 'To change how, detach it and attach it again: its orders go on being asked about between the two.';
         when not_null_violation then
             raise exception 'attach %: %', v_row.relation, coalesce(reconcile._attachment_problem(v_row), sqlerrm)
                 using errcode = 'RC009', hint = 'attach_table(…, dry_run => true) shows what would be done.';
@@ -185,14 +188,14 @@ returns table (what text, detail text)
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_variable
-begin
-    return query
-    select done.what, done.detail
-    from reconcile._attach_table(reconcile._declare('attach_table', jsonb_build_object(
+declare
+    v_id bigint := reconcile._declare('attach_table', jsonb_build_object(
         'relation', relation::text, 'provider', provider, 'order_number', order_number, 'reference', reference, 'status', status,
         'track', to_jsonb(track), 'write', write, 'capture', capture, 'amount', amount, 'currency', currency, 'created_at', created_at,
         'amount_unit', amount_unit, 'created_after', created_after, 'dry_run', dry_run
-    ))) as done;
+    ));
+begin
+    return query select done.what, done.detail from reconcile._attach_table(v_id) as done;
 end
 $$;
 
@@ -220,25 +223,30 @@ $$;
 
 comment on function reconcile._count_rows(integer) is 'Rows of an attached table in a tracked status, a million at most.';
 
-create function reconcile.detach_table(relation regclass) returns void
+create function reconcile._detach_table(p_declaration_id bigint) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 -- As when it was attached: writers of the table wait behind who waits for it.
 set lock_timeout = '5s'
 set client_min_messages = warning
 as $$
-#variable_conflict use_column
 declare
+    v_declaration reconcile.declarations := reconcile._declaration(p_declaration_id, 'detach_table');
+    -- By its number: it may be gone.
+    v_relation regclass := (v_declaration.arguments ->> 'oid')::oid;
     v_row reconcile.attachments;
     v_owner name;
     v_function regprocedure;
 begin
-    select a.* into v_row from reconcile.attachments as a where a.relation = detach_table.relation for update;
+    select a.* into v_row from reconcile.attachments as a where a.relation = v_relation for update;
     if not found then
-        raise exception 'detach %: it is not attached', detach_table.relation
+        raise exception 'detach %: it is not attached', v_relation
             using errcode = 'RC009', hint = 'The attached tables are in reconcile.attached_tables.';
     end if;
-    -- First what takes long, while the application goes on; then what locks its table, and what came in between.
-    perform reconcile._let_go_all(v_row.attachment_id);
+    v_owner := (select r.rolname from pg_class as c join pg_roles as r on r.oid = c.relowner where c.oid = v_relation);
+    if v_owner is not null and not pg_has_role(v_declaration.declared_by, v_owner, 'USAGE') then
+        raise exception 'detach %: it belongs to %, and % has not that role', v_relation, v_owner, v_declaration.declared_by
+            using errcode = 'RC009', hint = 'A table is detached by its owner, as it is attached.';
+    end if;
     -- The triggers go with their function. A column's new name or a dropped table is no hindrance.
     for v_function in
         select p.oid from pg_proc as p
@@ -246,10 +254,13 @@ begin
     loop
         execute format('drop function %s cascade', v_function);
     end loop;
-    perform reconcile._let_go_all(v_row.attachment_id);
     delete from reconcile.arrivals as a where a.attachment_id = v_row.attachment_id;
     delete from reconcile.refused_rows as u where u.attachment_id = v_row.attachment_id;
+    delete from reconcile.recorded_failures as f using reconcile.tracked_orders as o
+    where f.effect = 'write-back' and o.order_id = f.order_id and o.attachment_id = v_row.attachment_id;
     delete from reconcile.attachments as a where a.attachment_id = v_row.attachment_id;
+    insert into reconcile.detached_tables (relation, attachment_id)
+    select v_row.relation, v_row.attachment_id where exists (select from pg_class as c where c.oid = v_row.relation);
     -- Who may tell and has no table to tell of any more, this owner and those before him.
     for v_owner in
         select r.rolname
@@ -270,10 +281,27 @@ begin
     end loop;
 exception
     when lock_not_available then
-        raise exception 'detach %: the table is in use by a transaction that has not ended for 5 s', detach_table.relation
+        raise exception 'detach %: the table is in use by a transaction that has not ended for 5 s', v_relation
             using errcode = 'RC009', hint = 'Nothing was changed. Look for it in pg_stat_activity, or try again at a quieter moment.';
 end
 $$;
 
+comment on function reconcile._detach_table(bigint) is 'Does what detach_table was called for.';
+
+create function reconcile.detach_table(relation regclass) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_id bigint := reconcile._declare('detach_table', jsonb_build_object(
+        'relation', detach_table.relation::text, 'oid', detach_table.relation::oid
+    ));
+    -- Assigned, not performed: an error's context then is short.
+    v_done text;
+begin
+    v_done := reconcile._detach_table(v_id);
+end
+$$;
+
 comment on function reconcile.detach_table(regclass) is
-    'Takes the triggers and functions from a table again. Its open orders are let go; attached again, they are watched again.';
+    'Takes the triggers and functions from a table again. Its open orders go on being asked about, and are written back when it is attached '
+    'again. For the table''s owner.';

@@ -51,6 +51,16 @@ comment on column reconcile.attachments.created_after is 'Rows that are older ar
 comment on column reconcile.attachments.attached_by is 'The role that attached it.';
 comment on column reconcile.attachments.attached_at is 'When.';
 
+-- A table that is attached again has the number that its orders know it by.
+create table reconcile.detached_tables (
+    relation regclass primary key,
+    attachment_id integer not null
+);
+
+comment on table reconcile.detached_tables is 'Tables that were attached once, and the numbers that they had.';
+comment on column reconcile.detached_tables.relation is 'The table.';
+comment on column reconcile.detached_tables.attachment_id is 'Its number then, which its orders keep.';
+
 -- Where the scheduled search stands, apart from what a person wrote.
 create table reconcile.attachment_sweeps (
     attachment_id integer primary key references reconcile.attachments on delete cascade,
@@ -276,6 +286,14 @@ begin
         where paid.key = 'succeeded' and other.key <> 'succeeded' and paid.value ->> p_row.status = other.value ->> p_row.status
         limit 1
     ), (
+        select format('capture: provider %s captures no %L, and it is not one of transaction_id, provider_status, reference, '
+            'refunded_amount, state, changed_at', p.name, left(captured.key, 40))
+        from jsonb_object_keys(p_row.capture) as captured (key)
+        join reconcile.providers as p on p.provider_id = p_row.provider_id
+        where not p.captures ? captured.key
+          and captured.key not in ('transaction_id', 'provider_status', 'reference', 'refunded_amount', 'state', 'changed_at')
+        limit 1
+    ), (
         select format('write and capture both set the column %I', captured.value #>> '{}')
         from jsonb_each(p_row.capture) as captured
         where exists (select from jsonb_each(p_row.write) as written where written.value ? (captured.value #>> '{}'))
@@ -294,3 +312,4 @@ comment on function reconcile._attachment_problem(reconcile.attachments) is
 select pg_catalog.pg_extension_config_dump('reconcile.attachment_ids', '');
 select pg_catalog.pg_extension_config_dump('reconcile.attachments', '');
 select pg_catalog.pg_extension_config_dump('reconcile.attachment_sweeps', '');
+select pg_catalog.pg_extension_config_dump('reconcile.detached_tables', '');

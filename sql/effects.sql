@@ -10,6 +10,7 @@ create table reconcile.recorded_failures (
     order_id bigint primary key,
     failures integer not null default 0,
     waits integer not null default 0,
+    effect text,
     sqlstate text not null,
     problem text not null,
     first_failed_at timestamptz not null default clock_timestamp(),
@@ -20,6 +21,7 @@ comment on table reconcile.recorded_failures is 'Orders whose hook or write-back
 comment on column reconcile.recorded_failures.order_id is 'The order.';
 comment on column reconcile.recorded_failures.failures is 'How often it failed; settings.effect_tries is the end.';
 comment on column reconcile.recorded_failures.waits is 'How often a row was locked by somebody else, which is not counted.';
+comment on column reconcile.recorded_failures.effect is 'What failed: a hook, by its name, or the write-back.';
 comment on column reconcile.recorded_failures.sqlstate is 'The latest error''s SQLSTATE.';
 comment on column reconcile.recorded_failures.problem is 'The latest error''s message.';
 comment on column reconcile.recorded_failures.first_failed_at is 'Since when.';
@@ -42,6 +44,22 @@ comment on function reconcile._is_own_trouble(text, text) is
     'Whether a SQLSTATE means the server (shutdown, cancellation) and not the order that was being worked on. Want of room or memory may be '
     'one order''s; if it is the server''s, recording that fails too.';
 
+create function reconcile._effect_of(p_context text) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return coalesce(
+        (
+            select 'hook ' || h.name from reconcile.registered_hooks as h
+            where h.hook_id = substring(p_context from 'reconcile_generated\._hook_([0-9]+)\(')::integer
+        ),
+        case when p_context ~ 'reconcile\._write_back\(' then 'write-back' end
+    );
+end
+$$;
+
+comment on function reconcile._effect_of(text) is 'Which effect an error came from, by its context; NULL when it was none.';
+
 create function reconcile._facts(p_order reconcile.tracked_orders, p_transition reconcile.transitions, p_provider text) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
@@ -51,7 +69,8 @@ begin
         'cause', p_transition.cause, 'reason', p_transition.reason, 'changed_at', p_transition.changed_at,
         'transition_id', p_transition.transition_id, 'provider', p_provider, 'reference', p_order.reference,
         'transaction_id', p_order.transaction_id, 'provider_status', p_order.provider_status, 'amount', p_order.amount,
-        'refunded_amount', p_order.refunded_amount, 'currency', p_order.currency, 'details', p_order.details, 'captured', p_order.captured
+        'refunded_amount', p_order.refunded_amount, 'currency', p_order.currency,
+        'relation', (select a.relation_name from reconcile.attachments as a where a.attachment_id = p_order.attachment_id), 'details', p_order.details, 'captured', p_order.captured
     );
 end
 $$;
@@ -203,10 +222,10 @@ begin
                 if reconcile._is_own_trouble(sqlstate, v_context) then
                     raise;
                 end if;
-                insert into reconcile.recorded_failures as f (order_id, failures, sqlstate, problem)
-                select t.order_id, 1, sqlstate, left(sqlerrm, 1000) from reconcile.transitions as t where t.transition_id = v_id
+                insert into reconcile.recorded_failures as f (order_id, failures, effect, sqlstate, problem)
+                select t.order_id, 1, reconcile._effect_of(v_context), sqlstate, left(sqlerrm, 1000) from reconcile.transitions as t where t.transition_id = v_id
                 on conflict (order_id) do update
-                set failures = f.failures + 1, sqlstate = excluded.sqlstate, problem = excluded.problem, failed_at = excluded.failed_at;
+                set failures = f.failures + 1, effect = excluded.effect, sqlstate = excluded.sqlstate, problem = excluded.problem, failed_at = excluded.failed_at;
         end;
     end loop;
 end

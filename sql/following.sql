@@ -319,6 +319,7 @@ declare
     v_rows reconcile.application_row[];
     v_new reconcile.application_row[];
     v_left text[];
+    v_twice text[];
     v_followed integer := 0;
 begin
     select a.* into v_row from reconcile.attachments as a where a.attachment_id = p_attachment_id;
@@ -343,6 +344,19 @@ begin
     v_rows := reconcile._rows_of(p_attachment_id, array(
         select given.order_number from unnest(p_order_numbers) as given (order_number) where given.order_number <> all (v_busy)
     ));
+    v_twice := array(
+        select r.order_number from unnest(v_rows) as r where r.order_number <> '' group by r.order_number having count(*) > 1
+    );
+    if v_twice <> '{}' then
+        -- Which of the rows is the order's can't be told, so neither is followed.
+        insert into reconcile.refused_rows as u (attachment_id, order_number, problem)
+        select p_attachment_id, left(twice.order_number, 500), 'two rows have this order number' from unnest(v_twice) as twice (order_number)
+        on conflict (attachment_id, order_number) do update set problem = excluded.problem where u.problem <> excluded.problem;
+        v_order_ids := array(
+            select o.order_id from reconcile.tracked_orders as o where o.order_id = any (v_order_ids) and o.order_number <> all (v_twice)
+        );
+        v_rows := array(select r from unnest(v_rows) as r where r.order_number <> all (v_twice));
+    end if;
     if array_position(p_order_numbers, null) is not null or array_position(p_order_numbers, '') is not null then
         insert into reconcile.refused_rows (attachment_id, order_number, problem)
         values (p_attachment_id, '', 'it has no order number')
@@ -367,7 +381,7 @@ begin
         end if;
     end if;
     delete from reconcile.refused_rows as u
-    where u.attachment_id = p_attachment_id and u.order_number <> ''
+    where u.attachment_id = p_attachment_id and u.order_number <> '' and u.order_number <> all (v_twice)
       and u.order_number = any (array(select left(given.order_number, 500) from unnest(p_order_numbers) as given (order_number)))
       and (exists (select from reconcile.tracked_orders as o where o.order_number = u.order_number and o.attachment_id = p_attachment_id)
           or not exists (select from unnest(v_rows) as r where left(r.order_number, 500) = u.order_number and r.status = any (v_row.track)));
@@ -407,26 +421,6 @@ $$;
 
 comment on function reconcile._adopt(reconcile.attachments, bigint[], reconcile.application_row[]) is
     'Makes orders that no attached table has those of this one, and notes the rows whose order belongs to another.';
-
-create function reconcile._let_go_all(p_attachment_id integer) returns void
-language plpgsql set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_order_ids bigint[] := array(
-        select o.order_id from reconcile.tracked_orders as o
-        where o.attachment_id = p_attachment_id and o.state in ('pending', 'processing', 'review')
-        order by o.order_id
-        for update
-    );
-begin
-    if v_order_ids <> '{}' then
-        perform reconcile._let_go(v_order_ids, array_fill('cancelled'::text, array[cardinality(v_order_ids)]),
-            array_fill('its table was detached'::text, array[cardinality(v_order_ids)]));
-    end if;
-end
-$$;
-
-comment on function reconcile._let_go_all(integer) is 'Lets go all open orders of an attached table that is being detached.';
 
 select pg_catalog.pg_extension_config_dump('reconcile.arrival_ids', '');
 select pg_catalog.pg_extension_config_dump('reconcile.arrivals', '');

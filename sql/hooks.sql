@@ -140,28 +140,53 @@ comment on function reconcile._add_hook(bigint) is 'Does what add_hook was calle
 create function reconcile.add_hook(name text, on_state text, call regprocedure, provider text default null) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
-begin
-    perform reconcile._add_hook(reconcile._declare('add_hook', jsonb_build_object(
+declare
+    v_id bigint := reconcile._declare('add_hook', jsonb_build_object(
         'name', name, 'on_state', on_state, 'call', call::text, 'provider', provider
-    )));
+    ));
+    v_done text;
+begin
+    v_done := reconcile._add_hook(v_id);
 end
 $$;
 
 comment on function reconcile.add_hook(text, text, regprocedure, text) is
     'Calls a function (order_number text, facts jsonb) in the transaction of every transition to a state, with the rights of who adds it.';
 
-create function reconcile.remove_hook(name text) returns void
+create function reconcile._remove_hook(p_declaration_id bigint) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_hook_id integer;
+    v_declaration reconcile.declarations := reconcile._declaration(p_declaration_id, 'remove_hook');
+    v_name text := v_declaration.arguments ->> 'name';
+    v_hook reconcile.registered_hooks;
 begin
-    delete from reconcile.registered_hooks as h where h.name = remove_hook.name returning h.hook_id into v_hook_id;
+    select h.* into v_hook from reconcile.registered_hooks as h where h.name = v_name for update;
     if not found then
-        raise exception 'there is no hook %', coalesce(quote_literal(left(remove_hook.name, 80)), 'NULL')
+        raise exception 'there is no hook %', coalesce(quote_literal(left(v_name, 80)), 'NULL')
             using errcode = 'RC010', hint = 'The hooks are in reconcile.hooks.';
     end if;
-    execute format('drop function if exists reconcile_generated._hook_%s(text, jsonb, boolean)', v_hook_id);
+    if exists (select from pg_roles as r where r.rolname = v_hook.registered_by)
+        and not pg_has_role(v_declaration.declared_by, v_hook.registered_by, 'USAGE')
+    then
+        raise exception 'hook %: it was added by %, and % has not that role', v_name, v_hook.registered_by, v_declaration.declared_by
+            using errcode = 'RC010', hint = 'A hook is removed by the role that added it.';
+    end if;
+    delete from reconcile.registered_hooks as h where h.hook_id = v_hook.hook_id;
+    execute format('drop function if exists reconcile_generated._hook_%s(text, jsonb, boolean)', v_hook.hook_id);
+end
+$$;
+
+comment on function reconcile._remove_hook(bigint) is 'Does what remove_hook was called for.';
+
+create function reconcile.remove_hook(name text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_id bigint := reconcile._declare('remove_hook', jsonb_build_object('name', name));
+    v_done text;
+begin
+    v_done := reconcile._remove_hook(v_id);
 end
 $$;
 

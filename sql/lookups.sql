@@ -210,12 +210,37 @@ $$;
 
 comment on function reconcile._look_up(integer, text[], text[]) is 'Asks the function or table of a provider about orders; answers in their order.';
 
+-- Of several rows the one that means most comes first, for every path: who was declined and then paid has paid. Equals by their text.
+create function reconcile._best_first(p_provider_id integer, p_body text) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_path jsonpath;
+    v_map jsonb;
+begin
+    if left(p_body, 1) <> '[' then
+        return p_body;
+    end if;
+    select p.status_path, p.status_map into v_path, v_map from reconcile.providers as p where p.provider_id = p_provider_id;
+    return coalesce((
+        select jsonb_agg(each.row order by array_position(
+            '{succeeded,refunded,pending}', v_map ->> (jsonb_path_query_first(each.row, v_path, '{}', true) #>> '{}')
+        ), each.row::text)::text
+        from jsonb_array_elements(p_body::jsonb) as each (row)
+    ), p_body);
+end
+$$;
+
+comment on function reconcile._best_first(integer, text) is
+    'An answer of several rows, those first that mean succeeded, then refunded, then pending; any other answer as it is.';
+
 create function reconcile._settle_here(p_order_ids bigint[], p_ends_here boolean) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_part record;
     v_answers record;
+    v_bodies text[];
     v_began_at timestamptz;
     v_closed integer := 0;
     v_settled bigint[];
@@ -259,8 +284,12 @@ begin
         values (v_part.provider_id, -cardinality(v_part.order_ids), 0, false);
         v_began_at := clock_timestamp();
         v_answers := reconcile._look_up(v_part.lookup_id, v_part.order_numbers, v_part.refs);
+        v_bodies := array(
+            select reconcile._best_first(v_part.provider_id, answer.body) from unnest(v_answers.bodies) with ordinality as answer (body, place)
+            order by answer.place
+        );
         v_settled := reconcile._settle(
-            0, v_part.order_ids, v_part.tokens, v_answers.faults, null, v_answers.bodies, v_answers.details,
+            0, v_part.order_ids, v_part.tokens, v_answers.faults, null, v_bodies, v_answers.details,
             array_fill(
                 (extract(epoch from clock_timestamp() - v_began_at) * 1000 / cardinality(v_part.order_ids))::integer,
                 array[cardinality(v_part.order_ids)]

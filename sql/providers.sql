@@ -171,7 +171,7 @@ declare
     v_written text;
 begin
     if v_name is null or not v_fields ?| '{status_map,rules}' or v_kind = 'http' and not v_fields ? 'url' then
-        raise exception 'a provider needs a name, a url, and a status_map or rules'
+        raise exception 'a provider needs a name, a url (or, of kind sql, a lookup), and a status_map or rules'
             using errcode = 'RC003',
                 hint = 'A minimal one: select reconcile.add_provider(''vendor'', ''https://api.vendor.example/{order_number}'', ''{"paid": "succeeded"}'').';
     end if;
@@ -236,8 +236,8 @@ create function reconcile.add_provider(
 ) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
-begin
-    perform reconcile._add_provider(reconcile._declare('add_provider', jsonb_build_object(
+declare
+    v_id bigint := reconcile._declare('add_provider', jsonb_build_object(
         'name', name, 'url', url, 'status_map', status_map, 'status_path', status_path::text, 'method', method, 'auth', auth,
         'headers', headers, 'body', body, 'variables', variables, 'rules', rules, 'http_outcomes', http_outcomes,
         'captures', captures, 'transaction_id_path', transaction_id_path::text, 'amount_path', amount_path::text,
@@ -249,7 +249,10 @@ begin
         rate_interval, 'burst', burst, 'gap', gap, 'concurrency', concurrency, 'breaker_after', breaker_after,
         'timeout', timeout, 'webhook', webhook, 'kind', kind, 'lookup_call', lookup::text, 'lookup_table', lookup_table::text,
         'lookup_columns', lookup_columns, 'clear', to_jsonb(clear)
-    )));
+    ));
+    v_done text;
+begin
+    v_done := reconcile._add_provider(v_id);
 end
 $$;
 
@@ -326,8 +329,8 @@ create function reconcile.alter_provider(
 ) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
-begin
-    perform reconcile._alter_provider(reconcile._declare('alter_provider', jsonb_build_object(
+declare
+    v_id bigint := reconcile._declare('alter_provider', jsonb_build_object(
         'name', name, 'url', url, 'status_map', status_map, 'status_path', status_path::text, 'method', method, 'auth', auth,
         'headers', headers, 'body', body, 'variables', variables, 'rules', rules, 'http_outcomes', http_outcomes,
         'captures', captures, 'transaction_id_path', transaction_id_path::text, 'amount_path', amount_path::text,
@@ -339,7 +342,10 @@ begin
         rate_interval, 'burst', burst, 'gap', gap, 'concurrency', concurrency, 'breaker_after', breaker_after,
         'timeout', timeout, 'webhook', webhook, 'lookup_call', lookup::text, 'lookup_table', lookup_table::text,
         'lookup_columns', lookup_columns, 'clear', to_jsonb(clear)
-    )));
+    ));
+    v_done text;
+begin
+    v_done := reconcile._alter_provider(v_id);
 end
 $$;
 

@@ -186,7 +186,11 @@ declare
 begin
     update reconcile.attachment_sweeps as s
     set began_at = clock_timestamp(), rows_seen = 0, rows_followed = 0
-    where s.attachment_id = p_row.attachment_id and s.phase = 1 and s.after is null;
+    where s.attachment_id in (
+        select free.attachment_id from reconcile.attachment_sweeps as free
+        where free.attachment_id = p_row.attachment_id and free.phase = 1 and free.after is null
+        for update skip locked
+    );
     loop
         v_sweep := reconcile._search_page(p_row, v_page, v_has_index);
         exit when v_sweep is null or v_sweep.phase > cardinality(p_row.track) + 1 or clock_timestamp() > p_until;
@@ -269,6 +273,10 @@ begin
     if not found then
         raise exception 'take_in %: it is not attached', take_in.relation
             using errcode = 'RC009', hint = 'The attached tables are in reconcile.attached_tables.';
+    end if;
+    if reconcile._missing_index(v_row) is not null then
+        raise exception 'take_in %: its rows can''t be looked for without an index', take_in.relation
+            using errcode = 'RC009', hint = reconcile._missing_index(v_row) || ';';
     end if;
     perform reconcile._take_arrivals(v_row, v_until);
     v_sweep := reconcile._search(v_row, v_until);

@@ -301,7 +301,7 @@ comment on function reconcile._postpone(bigint, bigint, bigint, text) is
 -- One order whose answer could not be applied, or whose effects failed.
 create function reconcile._put_off(
     p_sidecar_id bigint, p_order_id bigint, p_token bigint, p_fault text, p_http_status integer, p_body text, p_detail text,
-    p_duration_ms integer, p_retry_after_s integer, p_ends_here boolean, p_sqlstate text, p_problem text
+    p_duration_ms integer, p_retry_after_s integer, p_ends_here boolean, p_sqlstate text, p_problem text, p_effect text
 ) returns bigint[]
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -322,10 +322,10 @@ begin
     if not found then
         return '{}';
     end if;
-    insert into reconcile.recorded_failures as f (order_id, failures, waits, sqlstate, problem)
-    values (p_order_id, 1 - v_waits::integer, v_waits::integer, p_sqlstate, left(p_problem, 1000))
+    insert into reconcile.recorded_failures as f (order_id, failures, waits, effect, sqlstate, problem)
+    values (p_order_id, 1 - v_waits::integer, v_waits::integer, p_effect, p_sqlstate, left(p_problem, 1000))
     on conflict (order_id) do update
-    set failures = f.failures + excluded.failures, waits = f.waits + excluded.waits, sqlstate = excluded.sqlstate,
+    set failures = f.failures + excluded.failures, waits = f.waits + excluded.waits, effect = excluded.effect, sqlstate = excluded.sqlstate,
         problem = excluded.problem, failed_at = excluded.failed_at
     returning f.* into v_failed;
     begin
@@ -360,7 +360,7 @@ begin
 end
 $$;
 
-comment on function reconcile._put_off(bigint, bigint, bigint, text, integer, text, text, integer, integer, boolean, text, text) is
+comment on function reconcile._put_off(bigint, bigint, bigint, text, integer, text, text, integer, integer, boolean, text, text, text) is
     'Records that an answer could not be carried out, and when its order is asked about again; answers the order, if its lease was there.';
 
 -- A batch as one, or in halves until what can't be applied stands alone: it costs itself a retry and the others nothing.
@@ -394,7 +394,7 @@ begin
             if v_count <= 1 then
                 return reconcile._put_off(
                     p_sidecar_id, p_order_ids[1], p_tokens[1], p_faults[1], p_http_statuses[1], p_bodies[1], p_details[1],
-                    p_durations_ms[1], p_retry_after_s[1], p_ends_here, sqlstate, sqlerrm
+                    p_durations_ms[1], p_retry_after_s[1], p_ends_here, sqlstate, sqlerrm, reconcile._effect_of(v_context)
                 );
             end if;
     end;

@@ -135,7 +135,8 @@ declare
         (select l.lookup_id from reconcile.registered_lookups as l where l.provider = p_provider.name), array[p_order_number], array[p_reference]);
 begin
     return reconcile._preview(
-        p_provider, p_order_number, p_reference, p_amount, p_currency, v_answers.faults[1], null, v_answers.bodies[1],
+        p_provider, p_order_number, p_reference, p_amount, p_currency, v_answers.faults[1], null,
+        reconcile._best_first(p_provider.provider_id, v_answers.bodies[1]),
         v_answers.details[1], p_provider.lookup
     );
 end

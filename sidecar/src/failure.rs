@@ -59,7 +59,7 @@ impl Failure {
                 "pg_reconcile is missing in this database or older than this sidecar: install it with CREATE EXTENSION pg_reconcile, or bring it up to date with ALTER EXTENSION"
             }
             "42501" => {
-                "this login lacks the rights of the sidecar's role: GRANT reconcile_sidecar TO it"
+                "this login lacks the rights of the sidecar's role: apply sql/migrations/001_roles.sql, and GRANT reconcile_sidecar TO it"
             }
             "28000" | "28P01" => "check the user, the password and pg_hba.conf",
             "3D000" => "check the database's name in DATABASE_URL",

@@ -96,7 +96,7 @@ grant execute on function
 to reconcile_operator;
 -- What is done later with the rights of who asked for it is declared first, in a row that knows the role.
 grant execute on function
-    reconcile._declare(text, jsonb), reconcile._add_provider(bigint), reconcile._alter_provider(bigint), reconcile._attach_table(bigint),
+    reconcile._declare(text, jsonb), reconcile._add_provider(bigint), reconcile._alter_provider(bigint), reconcile._attach_table(bigint), reconcile._detach_table(bigint), reconcile._remove_hook(bigint),
     reconcile._add_hook(bigint)
 to reconcile_operator;
 grant insert (declaration_id, what, arguments) on reconcile.declarations to reconcile_operator;

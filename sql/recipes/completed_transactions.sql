@@ -20,7 +20,7 @@
 
 begin;
 
-create schema if not exists academy;
+do $$ begin if to_regnamespace('academy') is null then create schema academy; end if; end $$;
 -- Order::STATUS_PENDING, STATUS_COMPLETED, STATUS_FAILED; Transaction::STATUS_ likewise.
 create table if not exists academy.orders (
     id bigint generated always as identity primary key,

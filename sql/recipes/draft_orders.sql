@@ -22,7 +22,7 @@
 
 begin;
 
-create schema if not exists store;
+do $$ begin if to_regnamespace('store') is null then create schema store; end if; end $$;
 
 create table if not exists store.products (id bigint primary key, name text not null, stock integer not null check (stock >= 0));
 create table if not exists store.orders (

@@ -13,7 +13,7 @@
 
 begin;
 
-create schema if not exists watan;
+do $$ begin if to_regnamespace('watan') is null then create schema watan; end if; end $$;
 
 create table if not exists watan.product_orders (
     id uuid primary key default gen_random_uuid(),

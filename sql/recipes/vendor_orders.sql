@@ -17,7 +17,7 @@ from pg_extension as e join pg_namespace as n on n.oid = e.extnamespace where e.
 
 begin;
 
-create schema if not exists vendor;
+do $$ begin if to_regnamespace('vendor') is null then create schema vendor; end if; end $$;
 
 create table if not exists vendor.orders (
     id bigint generated always as identity primary key,

@@ -11,6 +11,7 @@ mod in_the_way;
 mod isolation;
 mod keys;
 mod moving;
+mod names;
 mod numbers;
 mod operators;
 mod races;

@@ -220,7 +220,9 @@ fn may_declare(attempt: &str) -> bool {
         "select reconcile._add_provider(",
         "select reconcile._alter_provider(",
         "select reconcile._attach_table(",
+        "select reconcile._detach_table(",
         "select reconcile._add_hook(",
+        "select reconcile._remove_hook(",
     ]
     .iter()
     .any(|allowed| attempt.starts_with(allowed))

@@ -16,12 +16,15 @@ async fn a_citext_key_is_found_by_its_index() -> Result<()> {
          select reconcile.track_order('ORD-7', 'receipts')",
     )
     .await?;
-    till.run("begin").await?;
+    // A session of its own, whose counters have nothing else in them.
+    let asks = till.database.connect().await?;
+    asks.batch_execute("begin").await?;
     let asked = "select state from reconcile_order('ORD-7')";
-    assert_eq!(till.one::<String>(asked, &[]).await?, "succeeded");
+    let state: String = asks.query_one(asked, &[]).await?.get(0);
+    assert_eq!(state, "succeeded");
     let read = "select seq_tup_read + idx_tup_fetch from pg_stat_xact_user_tables where relid = 'shop.receipts'::regclass";
-    let read: i64 = till.one(read, &[]).await?;
-    till.run("commit").await?;
-    assert!(read < 10, "{read} rows were read");
+    let read: i64 = asks.query_one(read, &[]).await?.get(0);
+    asks.batch_execute("commit").await?;
+    assert!((1..10).contains(&read), "{read} rows were read");
     till.is_sound().await
 }
