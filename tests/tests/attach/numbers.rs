@@ -180,6 +180,37 @@ async fn amounts_that_are_none() -> Result<()> {
     shop.is_sound().await
 }
 
+/// Proves that a second row of a closed order's number, in a tracked status, moves that order neither back nor forth, however often the
+/// table is searched: the row is told of, and no transition is made of it.
+#[tokio::test]
+async fn a_second_row_does_not_open_a_closed_order() -> Result<()> {
+    let shop = loose("attach_second_row").await?;
+    as_owner(&shop, "create index on store.orders (status)").await?;
+    let (app, hand) = (app(&shop).await?, Hand::new(&shop).await?);
+    app.batch_execute(
+        "insert into store.orders (number, invoice_id, status) values ('A', 'i-1', 'processing')",
+    )
+    .await?;
+    hand.say(&shop, &["A"], "succeeded").await?;
+    let history = shop.history("A").await?;
+    app.batch_execute(
+        "insert into store.orders (number, invoice_id, status) values ('A', 'i-2', 'processing')",
+    )
+    .await?;
+    for _ in 0..3 {
+        shop.signal().await?;
+        hand.beat().await?;
+    }
+    assert_eq!(shop.history("A").await?, history);
+    assert_eq!(
+        refused(&shop).await?,
+        ["A: two rows have this order number"]
+    );
+    let reference = "select reference from reconcile.orders";
+    assert_eq!(list(&shop, reference).await?, ["i-1"]);
+    shop.is_sound().await
+}
+
 /// Proves that two sessions whose rows can't be watched for the same reason don't wait for each other,
 /// nor two that write rows without a number.
 #[tokio::test]

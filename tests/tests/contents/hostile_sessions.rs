@@ -257,3 +257,26 @@ async fn what_was_declared_by_another_role_or_before_is_not_done_again() -> Resu
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn an_operator_takes_away_nothing_of_others() -> Result<()> {
+    // Proves that a table is detached and a hook removed by the roles that they belong to, and by no other operator.
+    let database = database("not_his").await?;
+    let owner = database.connect().await?;
+    owner
+        .batch_execute(
+            "create table public.his (number text primary key, status text);
+             create function public.told(text, jsonb) returns void language sql as '';
+             select reconcile.add_provider('vendor', 'https://v.example/{order_number}', '{\"paid\": \"succeeded\"}');
+             select from reconcile.attach_table('public.his', 'vendor');
+             select reconcile.add_hook('his', 'succeeded', 'public.told(text, jsonb)')",
+        )
+        .await?;
+    let dba = database.connect_as("dba").await?;
+    let detach = "select reconcile.detach_table('public.his')";
+    let remove = "select reconcile.remove_hook('his')";
+    assert_eq!(sqlstate(&dba, detach).await?, "RC009");
+    assert_eq!(sqlstate(&dba, remove).await?, "RC010");
+    owner.batch_execute(&format!("{detach}; {remove}")).await?;
+    Ok(())
+}

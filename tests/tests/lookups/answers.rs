@@ -138,3 +138,36 @@ async fn several_rows_are_one_answer() -> Result<()> {
     assert_eq!(kept.as_array().map(Vec::len), Some(2), "{kept}");
     till.is_sound().await
 }
+
+/// Proves that of several rows the one that means most decides, in whatever order they stand in the table: who was declined and then
+/// paid has paid, what is open is not closed by an earlier failure, and the amount that is compared is that of the row that decides.
+#[tokio::test]
+async fn of_several_rows_the_one_that_means_most_decides() -> Result<()> {
+    let till = Till::open("lookups_best_first").await?;
+    till.does(
+        "create table shop.attempts (order_number text, status text, amount numeric);
+         create index on shop.attempts (order_number);
+         insert into shop.attempts values ('A', 'declined', 9), ('A', 'paid', 0.73), ('B', 'paid', 0.73), ('B', 'declined', 9),
+            ('C', 'declined', 9), ('C', 'open', 9), ('D', 'declined', 9), ('D', 'declined', 9), ('E', 'paid', 9), ('E', 'declined', 0.73);
+         select reconcile.add_provider('attempts', kind => 'sql', lookup_table => 'shop.attempts', amount_path => '$.amount',
+            status_map => '{\"paid\": \"succeeded\", \"open\": \"pending\", \"declined\": \"failed\"}')",
+    )
+    .await?;
+    till.run(
+        "select reconcile.track_order(n, 'attempts', amount => 0.73, currency => 'USD', created_at => now() - interval '10 minutes')
+         from unnest('{A,B,C,D,E}'::text[]) as n",
+    )
+    .await?;
+    till.settles().await?;
+    assert_eq!(
+        till.states().await?,
+        [
+            "A succeeded",
+            "B succeeded",
+            "C pending",
+            "D failed",
+            "E review"
+        ]
+    );
+    till.is_sound().await
+}

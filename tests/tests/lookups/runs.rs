@@ -56,14 +56,22 @@ async fn overlapping_runs_settle_each_order_once() -> Result<()> {
     till.is_sound().await
 }
 
-/// Proves that a run that holds its orders in an open transaction is passed by another one, which settles the rest and waits for nobody.
+/// Proves that a run that holds its orders in an open transaction is passed by another one, which settles the rest and waits for nobody,
+/// nor for the search of an attached table that the first is in.
 #[tokio::test]
 async fn a_run_passes_by_what_another_holds() -> Result<()> {
     let till = Till::open("lookups_held").await?;
+    till.does(
+        "create table shop.orders (order_number text primary key, status text);
+         select reconcile.attach_table('shop.orders', 'ledger')",
+    )
+    .await?;
     till.sells("paid", &["A", "B", "C"]).await?;
     till.owner.batch_execute("begin").await?;
     assert_eq!(run(&till.owner, "1").await?, (1, 1));
     let other = till.database.connect().await?;
+    // It would be cancelled if it waited.
+    other.batch_execute("set statement_timeout = '30s'").await?;
     assert_eq!(run(&other, "10").await?.1, 2);
     till.owner.batch_execute("rollback").await?;
     assert_eq!(
