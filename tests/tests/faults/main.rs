@@ -3,6 +3,7 @@
 
 mod connections;
 mod during_claims;
+mod effects;
 mod late_reports;
 mod limits;
 mod providers;
