@@ -7,6 +7,8 @@
 
 begin;
 
+set local search_path = pg_catalog, pg_temp;
+
 do $$
 declare
     v_role text;
