@@ -123,7 +123,7 @@ async fn schedules_are_made_once_for_each_database_and_run_by_pg_cron() -> Resul
         let done = cron
             .query_one(
                 "select count(distinct jobid) filter (where status = 'succeeded'), count(*) filter (where status = 'failed')
-                 from cron.job_run_details where jobid <> 0",
+                 from cron.job_run_details where jobid <> 0 and database <> 'another'",
                 &[],
             )
             .await;
@@ -131,7 +131,11 @@ async fn schedules_are_made_once_for_each_database_and_run_by_pg_cron() -> Resul
     })
     .await?;
     let failed = cron
-        .query("select command || ': ' || return_message from cron.job_run_details where status = 'failed'", &[])
+        // In the database without the extension one may have run before it was switched off.
+        .query(
+            "select command || ': ' || return_message from cron.job_run_details where status = 'failed' and database <> 'another'",
+            &[],
+        )
         .await?;
     assert_eq!(
         failed.iter().map(|row| row.get(0)).collect::<Vec<String>>(),
