@@ -196,6 +196,21 @@ as 'MODULE_PATHNAME', 'redact_wrapper';
 comment on function reconcile.redact(text, text[]) is
     'An answer with secrets and card numbers masked, and the members named in also; NULL when nothing had to be.';
 
+create function reconcile.redact_text(body text, also text[]) returns text
+language c immutable parallel safe strict
+as 'MODULE_PATHNAME', 'redact_text_wrapper';
+
+comment on function reconcile.redact_text(text, text[]) is
+    'A text for people, such as a message that quotes a provider, with secrets and card numbers in it masked, and values of the names '
+    'in also; NULL when nothing had to be.';
+
+create function reconcile.is_sensitive(name text) returns boolean
+language c immutable parallel safe strict
+as 'MODULE_PATHNAME', 'is_sensitive_wrapper';
+
+comment on function reconcile.is_sensitive(text) is
+    'Whether members of this name are masked in every answer: by its words, voucher_pin is, pin_status is not.';
+
 create function reconcile._wake(order_id bigint, since_us bigint) returns boolean
 language c volatile strict
 as 'MODULE_PATHNAME', '_wake_wrapper';

@@ -1,0 +1,120 @@
+//! Looks through JSON: values by their names, texts and numbers by what they are, names that hold what is sensitive. Keeps
+//! shape and numbers; never looks at what stands behind a masked name.
+
+use super::names::{Also, says_secret};
+use super::{MASK, cards, numbers, text};
+use serde_json::{Map, Value};
+
+/// Why a text could not be read: by its depth alone, or since it is not JSON.
+#[derive(Debug)]
+pub(super) enum TooDeep {
+    Yes,
+    No,
+}
+
+pub(super) fn parsed(body: &str) -> Result<Value, TooDeep> {
+    serde_json::from_str(body).map_err(|error| {
+        // The parser stops at 128 levels, and says so in words only.
+        match error.to_string().starts_with("recursion limit") {
+            true => TooDeep::Yes,
+            false => TooDeep::No,
+        }
+    })
+}
+
+/// A parsed body, masked and written again; `None` when nothing had to be.
+pub(super) fn masked(body: &str, mut value: Value, also: &Also, depth: usize) -> Option<String> {
+    let mut look = Look {
+        also,
+        depth,
+        members: 0,
+        masked: false,
+    };
+    look.through(&mut value);
+    // Of a member that is named twice only the last was read: what the others say may not stay in the text.
+    let repeats = !look.masked && numbers::members_written(body) != look.members;
+    (look.masked || repeats).then(|| value.to_string())
+}
+
+struct Look<'a> {
+    also: &'a Also,
+    depth: usize,
+    members: usize,
+    masked: bool,
+}
+
+impl Look<'_> {
+    fn through(&mut self, value: &mut Value) {
+        match value {
+            Value::Object(members) => self.through_members(members),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.through(item)),
+            Value::String(content) => {
+                if let Some(masked) = text::redacted(content, self.also, self.depth) {
+                    *content = masked;
+                    self.masked = true;
+                }
+            }
+            Value::Number(number) => {
+                // A number of few characters needs no look.
+                if cards::is_number_of_card(number.as_str()) {
+                    self.mask(value);
+                }
+            }
+            Value::Null | Value::Bool(_) => {}
+        }
+    }
+
+    fn mask(&mut self, value: &mut Value) {
+        *value = MASK.into();
+        self.masked = true;
+    }
+
+    /// NULL hides nothing; a truth value does where the provider's row says so.
+    fn hides(&self, name: &str, value: &Value) -> bool {
+        match value {
+            Value::Null => false,
+            Value::Bool(_) => self.also.holds(name),
+            _ => self.also.holds(name) || says_secret(name),
+        }
+    }
+
+    fn through_members(&mut self, members: &mut Map<String, Value>) {
+        let mut renamed = Vec::new();
+        for (name, value) in members.iter_mut() {
+            self.members += 1;
+            let masked = text::name_redacted(name, self.also);
+            // What is left of a masked name may say more than the whole did.
+            let names = [Some(name.as_str()), masked.as_deref()];
+            if names
+                .into_iter()
+                .flatten()
+                .any(|name| self.hides(name, value))
+            {
+                if value != MASK {
+                    self.mask(value);
+                }
+            } else {
+                self.through(value);
+            }
+            renamed.extend(masked.map(|masked| (name.clone(), masked)));
+        }
+        for (name, masked) in renamed {
+            if let Some(value) = members.remove(&name) {
+                members.insert(unused(members, masked), value);
+                self.masked = true;
+            }
+        }
+    }
+}
+
+/// Two names that became one are told apart by a number.
+fn unused(members: &Map<String, Value>, name: String) -> String {
+    if !members.contains_key(&name) {
+        return name;
+    }
+    // As many as there are members are enough.
+    (2..=members.len() + 2)
+        .map(|number| format!("{name} {number}"))
+        .find(|candidate| !members.contains_key(candidate))
+        .unwrap_or(name)
+}
