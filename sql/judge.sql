@@ -114,6 +114,30 @@ as 'MODULE_PATHNAME', 'request_error_wrapper';
 comment on function reconcile.request_error(jsonb, jsonb, jsonb) is
     'What is wrong with the templates of headers and body, or with the constants; NULL when they will do.';
 
+create function reconcile.request_problem(
+    url text, headers jsonb, body jsonb, order_number text, reference text, variables jsonb
+) returns text
+language c immutable parallel safe
+as 'MODULE_PATHNAME', 'request_problem_of_wrapper';
+
+comment on function reconcile.request_problem(text, jsonb, jsonb, text, text, jsonb) is
+    'Why the request that asks about an order can''t be built, as in ''the header X-Ref can''t be built: it needs {reference}, which '
+    'the order does not have''; NULL when it can. A part that is NULL is not looked at.';
+
+create function reconcile.depends_on_order(url text, headers jsonb, body jsonb) returns boolean
+language c immutable parallel safe
+as 'MODULE_PATHNAME', 'request_depends_on_order_wrapper';
+
+comment on function reconcile.depends_on_order(text, jsonb, jsonb) is
+    'Whether any of a request''s templates names {order_number} or {reference}.';
+
+create function reconcile.needs_reference(url text, headers jsonb, body jsonb) returns boolean
+language c immutable parallel safe
+as 'MODULE_PATHNAME', 'request_needs_reference_wrapper';
+
+comment on function reconcile.needs_reference(text, jsonb, jsonb) is
+    'Whether any of a request''s templates names {reference}, which an order may lack.';
+
 create function reconcile.rules_error(rules jsonb) returns text
 language c immutable parallel safe strict
 as 'MODULE_PATHNAME', 'rules_error_wrapper';

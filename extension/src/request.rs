@@ -7,11 +7,16 @@
 use iri_string::spec::UriSpec;
 use iri_string::template::UriTemplateStr;
 use iri_string::template::simple_context::SimpleContext;
-use iri_string::types::UriStr;
 use leon::Template;
 use pgrx::prelude::*;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
+
+mod complaint;
+mod problem;
+
+pub use complaint::{request_complaint, template_error, text_error};
+pub use problem::{depends_on_order, needs_reference, request_problem};
 
 /// The variables that every order has; a provider's row may add constants.
 pub const VARIABLES: &[&str] = &["order_number", "reference"];
@@ -77,10 +82,27 @@ pub fn text_for(template: &str, values: Values<'_>) -> Result<String, String> {
     for name in template.keys() {
         values.required(name)?;
     }
+    let constants = values.constants;
     let values = leon::vals(|name| values.get(name).map(|value| Cow::Owned(value.into_owned())));
-    template
+    let filled = template
         .render(&values)
-        .map_err(|error| format!("it can't be filled in: {error}"))
+        .map_err(|error| format!("it can't be filled in: {error}"))?;
+    match variable_in(&filled, constants) {
+        // Written with escapes, or part of a value: the provider would be asked about an order of that name.
+        Some(name) => Err(format!("it would say {{{name}}} as such")),
+        None => Ok(filled),
+    }
+}
+
+/// A variable that a text still names when nothing is left to fill in.
+fn variable_in<'a>(text: &'a str, constants: Option<&Map<String, Value>>) -> Option<&'a str> {
+    let known = |name: &str| {
+        VARIABLES.contains(&name) || constants.is_some_and(|all| all.contains_key(name))
+    };
+    text.split('{')
+        .skip(1)
+        .filter_map(|rest| Some(rest.split_once('}')?.0.trim()))
+        .find(|name| known(name))
 }
 
 /// Fills in the headers of one order. A value that can't stand in a header is an error.
@@ -89,20 +111,35 @@ pub fn text_for(template: &str, values: Values<'_>) -> Result<String, String> {
 /// As [`text_for`].
 pub fn headers_for(headers: &Map<String, Value>, values: Values<'_>) -> Result<Value, String> {
     let filled = headers.iter().map(|(name, value)| {
-        let text = text_for(value.as_str().unwrap_or_default(), values)?;
-        match text
-            .bytes()
-            .all(|byte| byte == b'\t' || (0x20..0x7f).contains(&byte))
-        {
-            true => Ok((name.clone(), Value::String(text))),
-            false => Err(format!(
-                "the header {name} would hold a character that a header can't carry"
-            )),
-        }
+        let text = header_for(name, value, values)
+            .map_err(|error| format!("the header {name}: {error}"))?;
+        Ok((name.clone(), Value::String(text)))
     });
     filled
         .collect::<Result<Map<_, _>, String>>()
         .map(Value::Object)
+}
+
+fn header_for(name: &str, value: &Value, values: Values<'_>) -> Result<String, String> {
+    plain_name(name, values)?;
+    let text = text_for(value.as_str().unwrap_or_default(), values)?;
+    match text
+        .bytes()
+        .all(|byte| byte == b'\t' || (0x20..0x7f).contains(&byte))
+    {
+        true => Ok(text),
+        false => Err("it would hold a character that a header can't carry".to_owned()),
+    }
+}
+
+/// Names are sent as they are: one that holds a variable would be sent with its braces.
+fn plain_name(name: &str, values: Values<'_>) -> Result<(), String> {
+    match variable_in(name, values.constants) {
+        Some(variable) => Err(format!(
+            "a name holds {{{variable}}}, and only values are filled in"
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Fills in a body: `{"json": …}` becomes JSON, `{"form": {…}}` an URL-encoded form.
@@ -118,7 +155,13 @@ pub fn body_for(body: &Value, values: Values<'_>) -> Result<String, String> {
         (None, Some(fields)) => {
             let mut form = form_urlencoded::Serializer::new(String::new());
             for (name, value) in fields {
-                form.append_pair(name, &text_for(value.as_str().unwrap_or_default(), values)?);
+                plain_name(name, values)?;
+                let value = match value {
+                    Value::String(text) => text_for(text, values)?,
+                    Value::Number(number) => number.to_string(),
+                    _ => return Err(format!("its field {name} is neither a text nor a number")),
+                };
+                form.append_pair(name, &value);
             }
             Ok(form.finish())
         }
@@ -138,7 +181,10 @@ fn filled(json: &Value, values: Values<'_>) -> Result<Value, String> {
         Value::Object(members) => Value::Object(
             members
                 .iter()
-                .map(|(name, member)| Ok((name.clone(), filled(member, values)?)))
+                .map(|(name, member)| {
+                    plain_name(name, values)?;
+                    Ok((name.clone(), filled(member, values)?))
+                })
                 .collect::<Result<_, String>>()?,
         ),
         Value::Null | Value::Bool(_) | Value::Number(_) => json.clone(),
@@ -151,148 +197,6 @@ fn parsed(template: &str) -> Result<&UriTemplateStr, String> {
         return Err("it holds characters beyond ASCII: percent-encode them".to_owned());
     }
     UriTemplateStr::new(template).map_err(|error| format!("it is not a URL template: {error}"))
-}
-
-/// What is wrong with a URL template; `None` when it will do.
-#[must_use]
-pub fn template_error(template: &str, constants: &Map<String, Value>) -> Option<String> {
-    let parsed = match parsed(template) {
-        Ok(parsed) => parsed,
-        Err(error) => return Some(error),
-    };
-    if template.contains("{+") || template.contains("{#") {
-        return Some("{+…} and {#…} would let a value change the path: use {…}".to_owned());
-    }
-    if let Some(error) = parsed
-        .variables()
-        .find_map(|variable| unknown_variable(variable.as_str(), constants))
-    {
-        return Some(error);
-    }
-    // Two fillings that agree in scheme and authority show that no order's value reaches them.
-    let filled = |value| {
-        url_for(
-            template,
-            Values {
-                order_number: value,
-                reference: Some(value),
-                constants: Some(constants),
-            },
-        )
-    };
-    let (one, other) = match (filled("a"), filled("b")) {
-        (Ok(one), Ok(other)) => (one, other),
-        (Err(error), _) | (_, Err(error)) => return Some(error),
-    };
-    match (origin(&one), origin(&other)) {
-        (Ok(one), Ok(other)) if one == other => None,
-        (Ok(_), Ok(_)) => Some("its host may not be a variable".to_owned()),
-        (Err(error), _) | (_, Err(error)) => Some(error),
-    }
-}
-
-fn unknown_variable(name: &str, constants: &Map<String, Value>) -> Option<String> {
-    let known = VARIABLES.contains(&name) || constants.contains_key(name);
-    let all = || {
-        VARIABLES
-            .iter()
-            .copied()
-            .chain(constants.keys().map(String::as_str))
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    (!known).then(|| format!("it names {{{name}}}: the variables are {}", all()))
-}
-
-/// What is wrong with a text template; `None` when it will do.
-#[must_use]
-pub fn text_error(template: &str, constants: &Map<String, Value>) -> Option<String> {
-    match Template::parse(template) {
-        Err(error) => Some(format!("it is not a template: {error}")),
-        Ok(parsed) => parsed
-            .keys()
-            .find_map(|name| unknown_variable(name, constants)),
-    }
-}
-
-fn origin(url: &str) -> Result<String, String> {
-    let url = UriStr::new(url).map_err(|_| "it is not a URL".to_owned())?;
-    let scheme = url.scheme_str().to_ascii_lowercase();
-    if scheme != "https" && scheme != "http" {
-        return Err(format!("its scheme is {scheme}: use https"));
-    }
-    let authority = url.authority_components().ok_or("it has no host")?;
-    if authority.userinfo().is_some() {
-        return Err("it holds a user name or password: name a secret in auth".to_owned());
-    }
-    if authority.host().is_empty() {
-        return Err("it has no host".to_owned());
-    }
-    if url.fragment().is_some() {
-        return Err("it has a fragment (#…), which is never sent".to_owned());
-    }
-    Ok(format!(
-        "{scheme}://{}",
-        url.authority_str().unwrap_or_default()
-    ))
-}
-
-fn constants(variables: &pgrx::JsonB) -> Map<String, Value> {
-    variables.0.as_object().cloned().unwrap_or_default()
-}
-
-#[pg_extern(sql = false, immutable, parallel_safe, strict)]
-fn url_template_error(template: &str, variables: pgrx::JsonB) -> Option<String> {
-    template_error(template, &constants(&variables))
-}
-
-/// What is wrong with a provider's constants, headers and body; `None` when they will do.
-#[must_use]
-pub fn request_complaint(
-    headers: &Value,
-    body: Option<&Value>,
-    variables: &Value,
-) -> Option<String> {
-    let Some(constants) = variables.as_object() else {
-        return Some("variables: it is not an object of names and texts".to_owned());
-    };
-    for (name, value) in constants {
-        let sound = name.starts_with(|c: char| c.is_ascii_lowercase())
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
-        if !sound || VARIABLES.contains(&name.as_str()) {
-            return Some(format!(
-                "variables: \"{}\" can't be a constant's name",
-                name.escape_debug()
-            ));
-        }
-        if !(value.is_string() || value.is_number()) {
-            return Some(format!("variables: {name} is neither a text nor a number"));
-        }
-    }
-    let values = Values {
-        order_number: "a",
-        reference: Some("a"),
-        constants: Some(constants),
-    };
-    for (name, value) in headers.as_object().into_iter().flatten() {
-        if let Some(error) = text_error(value.as_str().unwrap_or_default(), constants) {
-            return Some(format!("headers: {name}: {error}"));
-        }
-    }
-    body.and_then(|body| body_for(body, values).err())
-        .map(|error| format!("body: {error}"))
-}
-
-/// The complaint begins with the field's name and a colon.
-#[pg_extern(sql = false, immutable, parallel_safe)]
-fn request_error(
-    headers: pgrx::JsonB,
-    body: Option<pgrx::JsonB>,
-    variables: pgrx::JsonB,
-) -> Option<String> {
-    request_complaint(&headers.0, body.as_ref().map(|body| &body.0), &variables.0)
 }
 
 /// NULL when the URL can't be built: the caller records that as a refused check.

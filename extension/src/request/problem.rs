@@ -1,0 +1,128 @@
+//! Why a request can't be built of an order, and what its templates need of one: sentences for people, and yes or no.
+//! Fills templates in through the functions of `request`, so that what is said here is what would happen; sends nothing.
+
+use super::{Values, body_for, header_for, parsed, url_for};
+use leon::Template;
+use pgrx::prelude::*;
+use serde_json::{Map, Value};
+
+/// Why the request can't be built, naming the part; `None` when it can.
+#[must_use]
+pub fn request_problem(
+    url: Option<&str>,
+    headers: Option<&Map<String, Value>>,
+    body: Option<&Value>,
+    values: Values<'_>,
+) -> Option<String> {
+    let of_url = || {
+        let error = url_for(url?, values).err()?;
+        Some(format!("the URL can't be built: {error}"))
+    };
+    let of_headers = || {
+        headers?.iter().find_map(|(name, value)| {
+            let error = header_for(name, value, values).err()?;
+            Some(format!("the header {name} can't be built: {error}"))
+        })
+    };
+    let of_body = || {
+        let error = body_for(body?, values).err()?;
+        Some(format!("the body can't be built: {error}"))
+    };
+    of_url().or_else(of_headers).or_else(of_body)
+}
+
+/// Whether what is sent differs between orders: any part names `{order_number}` or `{reference}`. What is no template
+/// names nothing.
+#[must_use]
+pub fn depends_on_order(url: Option<&str>, headers: Option<&Value>, body: Option<&Value>) -> bool {
+    names_any(&["order_number", "reference"], url, headers, body)
+}
+
+/// Whether any part names `{reference}`, which an order may lack.
+#[must_use]
+pub fn needs_reference(url: Option<&str>, headers: Option<&Value>, body: Option<&Value>) -> bool {
+    names_any(&["reference"], url, headers, body)
+}
+
+fn names_any(
+    variables: &[&str],
+    url: Option<&str>,
+    headers: Option<&Value>,
+    body: Option<&Value>,
+) -> bool {
+    let in_url = |url: &str| {
+        parsed(url).is_ok_and(|url| {
+            url.variables()
+                .any(|variable| variables.contains(&variable.as_str()))
+        })
+    };
+    url.is_some_and(in_url)
+        || headers.is_some_and(|headers| text_names_any(variables, headers))
+        || body.is_some_and(|body| text_names_any(variables, body))
+}
+
+fn text_names_any(variables: &[&str], template: &Value) -> bool {
+    match template {
+        Value::String(text) => {
+            Template::parse(text).is_ok_and(|text| text.keys().any(|name| variables.contains(name)))
+        }
+        Value::Array(items) => items.iter().any(|item| text_names_any(variables, item)),
+        Value::Object(members) => members
+            .values()
+            .any(|member| text_names_any(variables, member)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// Total: whatever is NULL is not looked at, but for the order's number, without which nothing can be asked.
+#[pg_extern(sql = false, immutable, parallel_safe)]
+fn request_problem_of(
+    url: Option<&str>,
+    headers: Option<pgrx::JsonB>,
+    body: Option<pgrx::JsonB>,
+    order_number: Option<&str>,
+    reference: Option<&str>,
+    variables: Option<pgrx::JsonB>,
+) -> Option<String> {
+    let Some(order_number) = order_number else {
+        return Some("the order has no number".to_owned());
+    };
+    request_problem(
+        url,
+        headers.as_ref().and_then(|headers| headers.0.as_object()),
+        body.as_ref().map(|body| &body.0),
+        Values {
+            order_number,
+            reference,
+            constants: variables
+                .as_ref()
+                .and_then(|variables| variables.0.as_object()),
+        },
+    )
+}
+
+#[pg_extern(sql = false, immutable, parallel_safe)]
+fn request_depends_on_order(
+    url: Option<&str>,
+    headers: Option<pgrx::JsonB>,
+    body: Option<pgrx::JsonB>,
+) -> bool {
+    depends_on_order(
+        url,
+        headers.as_ref().map(|headers| &headers.0),
+        body.as_ref().map(|body| &body.0),
+    )
+}
+
+#[pg_extern(sql = false, immutable, parallel_safe)]
+fn request_needs_reference(
+    url: Option<&str>,
+    headers: Option<pgrx::JsonB>,
+    body: Option<pgrx::JsonB>,
+) -> bool {
+    needs_reference(
+        url,
+        headers.as_ref().map(|headers| &headers.0),
+        body.as_ref().map(|body| &body.0),
+    )
+}
