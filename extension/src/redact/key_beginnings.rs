@@ -65,28 +65,11 @@ const BEGINNINGS: &[(&str, usize)] = &[
 
 /// A key by how it begins.
 pub(super) fn beginning(bytes: &[u8], place: usize) -> Option<usize> {
-    // No beginning holds a character that none of them begins with; most of a text is passed over here.
-    if !matches!(
-        bytes[place],
-        b's' | b'r'
-            | b'w'
-            | b'F'
-            | b'x'
-            | b'M'
-            | b'E'
-            | b'l'
-            | b't'
-            | b'a'
-            | b'A'
-            | b'G'
-            | b'y'
-            | b'S'
-            | b'g'
-            | b'n'
-    ) {
+    let rest = &bytes[place..];
+    // Most of a text is passed over here.
+    if !begins(rest) {
         return None;
     }
-    let rest = &bytes[place..];
     let (beginning, least) = BEGINNINGS
         .iter()
         .find(|(beginning, _)| rest.starts_with(beginning.as_bytes()))?;
@@ -97,4 +80,48 @@ pub(super) fn beginning(bytes: &[u8], place: usize) -> Option<usize> {
     let part_of = |byte| of_key(byte) || matches!(byte, b'.' | b'$' | b'/' | b'+' | b'=');
     let plain = run(&rest[beginning.len()..], of_key);
     (plain >= *least).then(|| place + beginning.len() + run(&rest[beginning.len()..], part_of))
+}
+
+/// Whether three characters are those of any beginning.
+fn begins(rest: &[u8]) -> bool {
+    matches!(
+        rest,
+        [b's', b'k', b'_' | b'-', ..]
+            | [b'r', b'k', b'_', ..]
+            | [b's', b'q', b'0', ..]
+            | [b's', b'h', b'p', ..]
+            | [b'w', b'h', b's', ..]
+            | [b'F', b'L', b'W', ..]
+            | [b'x', b'n', b'd', ..]
+            | [b'x', b'o', b'x', ..]
+            | [b'x', b'a', b'p', ..]
+            | [b'M', b'i', b'd', ..]
+            | [b'E', b'A', b'A', ..]
+            | [b'l', b'i', b'v', ..]
+            | [b't', b'e', b's', ..]
+            | [b'a', b'c', b'c', ..]
+            | [b'A', b'K' | b'S', b'I', ..]
+            | [b'A', b'B', b'I', ..]
+            | [b'A', b'C', b'C', ..]
+            | [b'A', b'I', b'z', ..]
+            | [b'G', b'O', b'C', ..]
+            | [b'y', b'a', b'2', ..]
+            | [b'S', b'G', b'.', ..]
+            | [b'g', b'h', _, ..]
+            | [b'g', b'i', b't', ..]
+            | [b'g', b'l', b'p', ..]
+            | [b'n', b'p', b'm', ..]
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_beginning_is_passed_over() {
+        for (beginning, _) in BEGINNINGS {
+            assert!(begins(beginning.as_bytes()), "{beginning}");
+        }
+    }
 }

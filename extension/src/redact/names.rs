@@ -1,11 +1,13 @@
 //! Which names speak of secrets. A name is taken apart into words, and judged by what it is about: `voucher_pin` is a PIN,
 //! `pin_status` is a status. Owns the taking apart; the words themselves are in `vocabulary`.
 
+use super::MASK;
 use super::folding::Folded;
 use super::vocabulary::{
     ANYWHERE, CARRIERS, HARMLESS_KEYS, HARMLESS_TOKENS, HEADS, QUALIFIERS, TERMS, WHOLE,
 };
 use std::ops::Range;
+use std::sync::LazyLock;
 
 /// The longest name that is taken apart; of a longer one only the end, which says what it is about, is.
 const LONGEST: usize = 128;
@@ -51,17 +53,79 @@ pub(super) fn says_secret(name: &str) -> bool {
     let start = (start..=folded.text.len())
         .find(|place| folded.text.is_char_boundary(*place))
         .unwrap_or_default();
-    let name = Name::new(&folded.text[start..]);
-    if name.plain.len() < 3 {
+    let name = &folded.text[start..];
+    let plain = small_letters_and_digits(name);
+    if plain.len() < 3 {
         return false;
     }
-    if ANYWHERE.iter().any(|part| name.plain.contains(part)) && !name.plain.contains("secretar") {
+    if holds_part(&plain) {
         return true;
     }
-    let without_number = name.plain.trim_end_matches(|c: char| c.is_ascii_digit());
+    let without_number = plain.trim_end_matches(|c: char| c.is_ascii_digit());
     if WHOLE.contains(&without_number) {
         return true;
     }
+    ends_like_secret(&plain) && is_about_secret_by_words(name)
+}
+
+fn small_letters_and_digits(name: &str) -> String {
+    let mut plain = String::with_capacity(name.len());
+    for c in name.chars() {
+        match c {
+            _ if c.is_ascii_alphanumeric() => plain.push(c.to_ascii_lowercase()),
+            _ if c.is_alphanumeric() => plain.extend(c.to_lowercase()),
+            _ => {}
+        }
+    }
+    plain
+}
+
+fn holds_part(plain: &str) -> bool {
+    // Four letters spare most names eleven searches.
+    let beginnings = [
+        b"pass", b"secr", b"cred", b"magn", b"mags", b"trac", b"mysq",
+    ];
+    plain
+        .as_bytes()
+        .windows(4)
+        .any(|part| beginnings.iter().any(|beginning| part == *beginning))
+        && ANYWHERE.iter().any(|part| plain.contains(part))
+        && !plain.contains("secretar")
+}
+
+/// Whether a name ends in two letters that a secret's name, or what qualifies it, ends in: one in ten does, and only those
+/// are taken apart.
+fn ends_like_secret(plain: &str) -> bool {
+    let mut letters = plain.bytes().rev().filter(|byte| !byte.is_ascii_digit());
+    match (letters.next(), letters.next()) {
+        (Some(last), Some(before)) if last.is_ascii_lowercase() => {
+            let befores = ENDINGS[usize::from(last - b'a')];
+            // One letter can be a qualifier, with anything before it.
+            befores == u32::MAX
+                || before.is_ascii_lowercase() && befores & 1 << (before - b'a') != 0
+        }
+        _ => false,
+    }
+}
+
+/// By a word's last letter, the letters that stand before it.
+static ENDINGS: LazyLock<[u32; 26]> = LazyLock::new(|| {
+    let mut endings = [0; 26];
+    let terms = TERMS.iter().filter_map(|term| term.last());
+    // "redacted": what a mask left of a name is judged without it.
+    let others = ["key", "keys", MASK.trim_matches(['[', ']'])];
+    for word in HEADS.iter().chain(QUALIFIERS).chain(terms).chain(&others) {
+        match word.as_bytes() {
+            [.., before, last] => endings[usize::from(last - b'a')] |= 1 << (before - b'a'),
+            [only] => endings[usize::from(only - b'a')] = u32::MAX,
+            [] => {}
+        }
+    }
+    endings
+});
+
+fn is_about_secret_by_words(name: &str) -> bool {
+    let name = Name::new(name);
     let words: Vec<&str> = name
         .words
         .iter()
