@@ -114,7 +114,7 @@ fn names_are_judged_by_what_they_are_about() {
         "shipping",
         "panel",
         "company",
-        "spinner",
+        "web_spinner",
         "tokenized",
         "token_type",
         "authorization_code",
@@ -304,7 +304,7 @@ fn credentials_show_by_themselves() {
             "x [redacted] y",
         ),
         (
-            "key sk_live_4eC39HqLyjWDarjtT1zdp7dc, ok",
+            "key sk_live_0123abcd, ok",
             "key [redacted], ok",
         ),
         (
