@@ -137,6 +137,7 @@ fn prose(text: &str, from: usize, name: &str) -> Range<usize> {
     let value = scalar(text, from);
     let word = &text[value.clone()];
     let tells = word.chars().any(|c| c.is_ascii_digit())
+        || word.chars().skip(1).any(char::is_uppercase)
         || word.len() >= 12
         || name.contains("passw")
         || name.contains("secret");

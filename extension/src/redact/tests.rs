@@ -303,10 +303,7 @@ fn credentials_show_by_themselves() {
             "x eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln y",
             "x [redacted] y",
         ),
-        (
-            "key sk_live_0123abcd, ok",
-            "key [redacted], ok",
-        ),
+        ("key sk_live_0123abcd, ok", "key [redacted], ok"),
         (
             "rk_live_abcd whsec_abcd ghp_abcdef xoxb-1234-abc",
             "[redacted] [redacted] [redacted] [redacted]",
@@ -373,6 +370,7 @@ fn names_beside_values_are_found_in_texts() {
             "password: hunter, status: paid",
             "password: [redacted], status: paid",
         ),
+        ("voucher pin: ABCD-EFGH", "voucher pin: [redacted]"),
         ("pin = '12 34' x", "pin = '[redacted]' x"),
         ("ｐｉｎ＝１２３４", "ｐｉｎ＝[redacted]"),
     ] {
