@@ -409,6 +409,11 @@ fn json_inside_of_texts_is_looked_through() {
         assert!(!masked.contains("hunter2"), "{masked}");
         assert_eq!(redacted(&masked, &[]), None);
     }
+    assert_eq!(
+        masked_text("https://v.example/?data=%7B%22pin%22%3A%221234%22%7D"),
+        r#"https://v.example/?data={"pin":"[redacted]"}"#
+    );
+    assert_eq!(redacted_text("q=%22paid%22&r=%3D", &[]), None);
     let quoted = serde_json::json!([serde_json::json!("4111111111111111").to_string()]).to_string();
     assert_eq!(
         redacted(&quoted, &[]).as_deref(),

@@ -15,7 +15,9 @@ const ROUNDS: usize = 4;
 /// The text, masked; `None` when nothing had to be.
 pub(super) fn redacted(text: &str, also: &Also, depth: usize) -> Option<String> {
     until_nothing_is_left(text, |text| {
-        opened(text, also, depth).unwrap_or_else(|| plainly_redacted(text, also))
+        opened(text, also, depth).unwrap_or_else(|| {
+            plainly_redacted(text, also).or_else(|| decoded_and_redacted(text, also, depth))
+        })
     })
 }
 
@@ -52,6 +54,28 @@ fn opened(text: &str, also: &Also, depth: usize) -> Option<Option<String>> {
         Err(json::TooDeep::Yes) => Some(Some(MASK.to_owned())),
         Err(json::TooDeep::No) => None,
     }
+}
+
+/// A text that only percent-encoding keeps from being looked through, such as JSON in a URL. Stays encoded when nothing in it
+/// had to be masked.
+fn decoded_and_redacted(text: &str, also: &Also, depth: usize) -> Option<String> {
+    // Quotes, `=` and `:` are what values of names stand behind.
+    let worthwhile = ["%22", "%3D", "%3d", "%3A", "%3a", "%25"];
+    if depth == 0 || !worthwhile.iter().any(|encoded| text.contains(encoded)) {
+        return None;
+    }
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let encoded = (*first == b'%')
+            .then(|| std::str::from_utf8(after.get(..2)?).ok())
+            .flatten()
+            .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        decoded.push(encoded.unwrap_or(*first));
+        rest = &after[if encoded.is_some() { 2 } else { 0 }..];
+    }
+    redacted(&String::from_utf8(decoded).ok()?, also, depth - 1)
 }
 
 fn plainly_redacted(text: &str, also: &Also) -> Option<String> {
