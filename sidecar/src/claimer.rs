@@ -68,7 +68,7 @@ impl Claimer {
             parts,
             profiles: Profiles::default(),
             known: false,
-            pace: Pace::new(),
+            pace: Pace::new(Duration::ZERO),
             unasked: Vec::new(),
         }
     }
@@ -106,7 +106,7 @@ impl Claimer {
                 let wait = self.beat().await?;
                 self.pace.told(wait);
             }
-            () = parts.wake.notified(), if waiting => self.pace.look_now(),
+            () = parts.wake.notified(), if waiting => self.pace.called(),
             () = parts.slots.freed(), if waiting && hungry => self.pace.freed(),
             () = sleep_until(self.pace.next_look()), if waiting => {}
             Some(slot) = parts.slots.take(), if !waiting => self.claim(slot).await?,
@@ -186,14 +186,13 @@ impl Claimer {
             self.pace.found(found, free);
             return Ok(());
         }
-        let asked = self.pace.should_ask();
-        let wait = if asked {
-            self.beat().await?
+        if self.pace.should_ask() {
+            let wait = self.beat().await?;
+            let listening = self.parts.pulse.is_listening();
+            self.pace.found_nothing(wait, listening);
         } else {
-            Some(Duration::ZERO)
-        };
-        self.pace
-            .found_nothing(wait, self.parts.pulse.is_listening());
+            self.pace.found_nothing_unasked();
+        }
         Ok(())
     }
 

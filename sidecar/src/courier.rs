@@ -37,6 +37,9 @@ use crate::{
     protocol::deliveries::{self, Errand, Parcel, Upshot},
 };
 
+/// The shortest time between two looks that calls ask for: events come in small numbers, and often.
+const BETWEEN_CALLS: Duration = Duration::from_millis(25);
+
 /// How long the last words to the database may take.
 const GOODBYE_LIMIT: Duration = Duration::from_secs(4);
 
@@ -84,7 +87,7 @@ impl Courier {
     pub(crate) fn new(parts: Parts) -> Self {
         Self {
             parts,
-            pace: Pace::new(),
+            pace: Pace::new(BETWEEN_CALLS),
             under_way: JoinSet::new(),
             ours: HashMap::new(),
             made: Vec::new(),

@@ -18,8 +18,16 @@ const LONGEST_IDLE_UNTOLD: Duration = Duration::from_secs(1);
 /// claimed a few at a time.
 const SHORTEST_IDLE: Duration = Duration::from_millis(5);
 
-/// The shortest time between two looks that many small calls ask for.
-const BETWEEN_CALLS: Duration = Duration::from_millis(25);
+/// A look that was called for and found nothing makes the next one that is called for wait, so long
+/// at first and twice as long each time: anybody may NOTIFY, also who may do nothing else.
+const FIRST_VAIN: Duration = Duration::from_millis(5);
+const LONGEST_VAIN: Duration = Duration::from_millis(250);
+
+/// After a time without a look, a call is one that nobody repeats.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// While calls are in vain, they are no reason to ask more often than this when there will be work.
+const ASKED_LATELY: Duration = Duration::from_secs(1);
 
 /// The longest time between two looks when something is due that can't be claimed, such as a row
 /// that another session has locked.
@@ -39,28 +47,43 @@ pub(crate) struct Pace {
     next_look: Instant,
     last_look: Instant,
     next_heartbeat: Instant,
+    /// When the last heartbeat was answered.
+    asked: Option<Instant>,
     /// Whether slots that come back are a reason to look.
     hungry: bool,
     /// Looks in a row that found nothing to claim although something was due.
     blocked: u32,
+    /// At least this long between two looks that are called for.
+    between_calls: Duration,
+    /// When to look had nobody called; none if nobody did.
+    planned: Option<Instant>,
+    /// Looks in a row that were called for and found nothing.
+    vain: u32,
+    /// No look before this moment, whoever calls.
+    held_until: Instant,
 }
 
 impl Pace {
-    /// Everything is due now.
-    pub(crate) fn new() -> Self {
+    /// Everything is due now. Looks that are called for keep a distance of `between_calls`.
+    pub(crate) fn new(between_calls: Duration) -> Self {
         let now = Instant::now();
         Self {
             next_look: now,
             last_look: now,
             next_heartbeat: now,
+            asked: None,
             hungry: false,
             blocked: 0,
+            between_calls,
+            planned: None,
+            vain: 0,
+            held_until: now,
         }
     }
 
     /// When to look.
     pub(crate) fn next_look(&self) -> Instant {
-        self.next_look
+        self.next_look.max(self.held_until)
     }
 
     /// When to say that we live.
@@ -70,7 +93,7 @@ impl Pace {
 
     /// Whether it isn't time to look yet.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.next_look > Instant::now()
+        self.next_look() > Instant::now()
     }
 
     /// Whether slots that come back are a reason to look.
@@ -84,36 +107,61 @@ impl Pace {
         self.next_heartbeat = self.next_look;
     }
 
-    /// Somebody called.
+    /// There is a reason of our own to look.
     pub(crate) fn look_now(&mut self) {
+        self.planned = None;
         self.next_look = Instant::now();
     }
 
-    /// Somebody called who may call often: a quiet moment is waited for, and no longer.
+    /// No look for this time: this machine can't make calls.
+    pub(crate) fn hold(&mut self, time: Duration) {
+        self.held_until = Instant::now() + time;
+    }
+
+    /// Somebody called: at once if there was no look in vain just before.
     pub(crate) fn called(&mut self) {
-        self.next_look = self.next_look.min(self.last_look + BETWEEN_CALLS);
+        if self.last_look.elapsed() >= QUIET {
+            self.vain = 0;
+        }
+        let growing = match self.vain {
+            0 => Duration::ZERO,
+            vain => FIRST_VAIN.saturating_mul(1 << (vain - 1).min(10)),
+        };
+        let distance = growing.min(LONGEST_VAIN).max(self.between_calls);
+        let look = (self.last_look + distance).max(Instant::now());
+        if look < self.next_look {
+            self.planned.get_or_insert(self.next_look);
+            self.next_look = look;
+        }
     }
 
     /// Slots came back.
     pub(crate) fn freed(&mut self) {
-        self.next_look = self.next_look.min(self.last_look + SHORTEST_IDLE);
+        self.no_later_than(self.last_look + SHORTEST_IDLE);
+    }
+
+    fn no_later_than(&mut self, moment: Instant) {
+        self.planned = self.planned.map(|planned| planned.min(moment));
+        self.next_look = self.next_look.min(moment);
     }
 
     /// A heartbeat was answered.
     pub(crate) fn beaten(&mut self) {
-        self.next_heartbeat = Instant::now() + HEARTBEAT_EVERY;
+        let now = Instant::now();
+        self.asked = Some(now);
+        self.next_heartbeat = now + HEARTBEAT_EVERY;
     }
 
     /// A heartbeat said when there will be work; none means that nothing is waiting.
     pub(crate) fn told(&mut self, wait: Option<Duration>) {
         if let Some(wait) = wait {
-            self.next_look = self.next_look.min(Instant::now() + wait.max(SHORTEST_IDLE));
+            self.no_later_than(Instant::now() + wait.max(SHORTEST_IDLE));
         }
     }
 
     /// A claim brought something.
     pub(crate) fn found(&mut self, found: usize, free: usize) {
-        (self.hungry, self.blocked) = (true, 0);
+        (self.hungry, self.blocked, self.vain) = (true, 0, 0);
         self.look_in(if found < free {
             SHORTEST_IDLE
         } else {
@@ -123,13 +171,38 @@ impl Pace {
 
     /// Whether a claim that brought nothing is worth a heartbeat, to learn when there will be work.
     pub(crate) fn should_ask(&self) -> bool {
-        let asked = self.next_heartbeat.checked_sub(HEARTBEAT_EVERY);
-        asked.is_none_or(|asked| asked.elapsed() >= ASKED_JUST_NOW)
+        let enough = match self.is_called() && self.vain > 0 {
+            true => ASKED_LATELY,
+            false => ASKED_JUST_NOW,
+        };
+        self.asked.is_none_or(|asked| asked.elapsed() >= enough)
+    }
+
+    /// Whether only a call made it time to look.
+    fn is_called(&self) -> bool {
+        self.planned.is_some_and(|planned| planned > Instant::now())
+    }
+
+    /// A claim brought nothing, and it was not worth to ask when there will be work. What was called
+    /// for in vain changes nothing about the plan, except that it is asked about before long.
+    pub(crate) fn found_nothing_unasked(&mut self) {
+        let Some(planned) = self.planned.filter(|_| self.is_called()) else {
+            return self.found_nothing(Some(Duration::ZERO), true);
+        };
+        self.vain = self.vain.saturating_add(1);
+        let soon = self.asked.map(|asked| asked + ASKED_LATELY);
+        self.next_heartbeat =
+            soon.map_or(self.next_heartbeat, |soon| self.next_heartbeat.min(soon));
+        self.look_in(Duration::ZERO);
+        self.next_look = planned;
     }
 
     /// A claim brought nothing, and there will be work after `wait`: zero for what is due and can't
     /// be claimed, none for nothing.
     pub(crate) fn found_nothing(&mut self, wait: Option<Duration>, listening: bool) {
+        if self.is_called() {
+            self.vain = self.vain.saturating_add(1);
+        }
         self.hungry = wait.is_some_and(|wait| wait <= SOON);
         if wait == Some(Duration::ZERO) {
             self.blocked = self.blocked.saturating_add(1);
@@ -146,99 +219,11 @@ impl Pace {
     }
 
     fn look_in(&mut self, pause: Duration) {
+        self.planned = None;
         self.last_look = Instant::now();
         self.next_look = self.last_look + pause;
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::time::advance;
-
-    const MS: Duration = Duration::from_millis(1);
-
-    fn pause(pace: &Pace) -> Duration {
-        pace.next_look.duration_since(Instant::now())
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_full_claim_is_followed_at_once_and_another_after_a_moment() {
-        let mut pace = Pace::new();
-        pace.found(8, 8);
-        assert!(!pace.is_waiting());
-        pace.found(7, 8);
-        assert_eq!(pause(&pace), SHORTEST_IDLE);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_idle_sidecar_looks_when_it_was_told_to() {
-        let mut pace = Pace::new();
-        for (wait, listening, expected) in [
-            (Some(300 * MS), true, 300 * MS),
-            (Some(MS), true, SHORTEST_IDLE),
-            (Some(3_600_000 * MS), true, LONGEST_IDLE),
-            (None, true, LONGEST_IDLE),
-            (None, false, LONGEST_IDLE_UNTOLD),
-        ] {
-            pace.found_nothing(wait, listening);
-            assert_eq!(pause(&pace), expected, "{wait:?}");
-        }
-        pace.told(None);
-        assert_eq!(pause(&pace), LONGEST_IDLE_UNTOLD);
-        pace.told(Some(20 * MS));
-        assert_eq!(pause(&pace), 20 * MS);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_can_not_be_claimed_is_looked_at_ever_more_rarely() {
-        let mut pace = Pace::new();
-        let pauses: Vec<u128> = (0..8)
-            .map(|_| {
-                pace.found_nothing(Some(Duration::ZERO), true);
-                pause(&pace).as_millis()
-            })
-            .collect();
-        assert_eq!(pauses, [10, 20, 40, 80, 160, 320, 500, 500]);
-        pace.found(1, 8);
-        pace.found_nothing(Some(Duration::ZERO), true);
-        assert_eq!(pause(&pace), 10 * MS);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn room_in_a_limit_is_looked_for_when_our_reports_make_it() {
-        let mut pace = Pace::new();
-        pace.found_nothing(Some(2 * SOON), true);
-        assert!(!pace.is_hungry());
-        pace.found_nothing(Some(SOON), true);
-        assert!(pace.is_hungry());
-        advance(100 * MS).await;
-        pace.freed();
-        assert!(!pace.is_waiting());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn many_calls_make_few_looks() {
-        let mut pace = Pace::new();
-        pace.found_nothing(None, true);
-        pace.called();
-        assert_eq!(pause(&pace), BETWEEN_CALLS);
-        advance(2 * BETWEEN_CALLS).await;
-        pace.called();
-        assert!(!pace.is_waiting());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn heartbeats_are_not_said_in_quick_succession() {
-        let mut pace = Pace::new();
-        assert!(pace.should_ask());
-        pace.beaten();
-        assert!(!pace.should_ask());
-        advance(ASKED_JUST_NOW).await;
-        assert!(pace.should_ask());
-        assert_eq!(
-            pace.next_heartbeat() - Instant::now(),
-            HEARTBEAT_EVERY - ASKED_JUST_NOW
-        );
-    }
-}
+mod tests;
