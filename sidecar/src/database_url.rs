@@ -1,7 +1,13 @@
 //! Owns the reading of DATABASE_URL. The driver knows three values of sslmode; this takes it out and
-//! reads all six that libpq knows. Never prints the text: it holds a password.
+//! reads all six that libpq knows. Never prints the text, or a part of it that may belong to a
+//! password: where a character is missing or too many, that is any part. So its errors are made of
+//! words that stand in this program.
+//!
+//! - [`split`]: what is taken out before the driver reads the rest
 
-use std::{str::FromStr, time::Duration};
+mod split;
+
+use std::{error::Error, fmt, str::FromStr, time::Duration};
 
 use tokio_postgres::{
     Config,
@@ -24,17 +30,87 @@ pub(crate) enum Protection {
     VerifyFull,
 }
 
+/// Options that may be named in an error: those of the driver, and those of libpq that it lacks.
+const OPTIONS: [&str; 37] = [
+    "application_name",
+    "channel_binding",
+    "client_encoding",
+    "connect_timeout",
+    "dbname",
+    "fallback_application_name",
+    "gssdelegation",
+    "gssencmode",
+    "gsslib",
+    "host",
+    "hostaddr",
+    "keepalives",
+    "keepalives_count",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_retries",
+    "krbsrvname",
+    "load_balance_hosts",
+    "options",
+    "passfile",
+    "password",
+    "port",
+    "replication",
+    "require_auth",
+    "requirepeer",
+    "service",
+    "ssl_max_protocol_version",
+    "ssl_min_protocol_version",
+    "sslcert",
+    "sslcrl",
+    "sslkey",
+    "sslmode",
+    "sslnegotiation",
+    "sslrootcert",
+    "target_session_attrs",
+    "tcp_user_timeout",
+    "user",
+];
+
 /// A DATABASE_URL that can't be used.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum DatabaseUrlError {
-    /// An unknown sslmode.
+    /// Nothing at all.
     #[error(
-        "DATABASE_URL: sslmode is disable, prefer, require, verify-ca or verify-full, not {0:?}"
+        "DATABASE_URL is empty: give a URL, as in postgresql://sidecar@db.internal/shop, or key=value pairs"
     )]
-    SslMode(String),
-    /// Text that is neither a URL nor key=value pairs, or has an option that isn't supported.
-    #[error("DATABASE_URL: {0}")]
-    Syntax(String),
+    Empty,
+    /// An unknown sslmode.
+    #[error("DATABASE_URL: sslmode is disable, prefer, require, verify-ca or verify-full")]
+    SslMode,
+    /// An @ where it can't be told what it ends.
+    #[error(
+        "DATABASE_URL: an @ stands before the host and nowhere else; inside a user's name, a password or an option it is written %40, and a / before it %2F"
+    )]
+    At,
+    /// What may be the end of a password that isn't quoted.
+    #[error(
+        "DATABASE_URL: {0} is given twice; in a URL the & of a password is written %26, and in key=value pairs a password with blanks stands in quotes"
+    )]
+    Twice(&'static str),
+    /// One of libpq's that the driver lacks.
+    #[error("DATABASE_URL: the option {0} isn't supported")]
+    Unsupported(&'static str),
+    /// Nobody's. Its name isn't told: it may be a piece of a password.
+    #[error(
+        "DATABASE_URL: it has an option that nobody knows; if that is a piece of the password, write its & as %26 in a URL, or quote it in key=value pairs"
+    )]
+    Unknown,
+    /// A number that is none, or a word that isn't among those that are known.
+    #[error("DATABASE_URL: the value of {0} can't be used")]
+    Value(&'static str),
+    /// A host with a character that no host's name has.
+    #[error(
+        "DATABASE_URL: a host's name holds a character that can't be in one; in a URL the :, /, ?, # and @ of a password are written %3A, %2F, %3F, %23 and %40"
+    )]
+    Host,
+    /// Text that is neither a URL nor key=value pairs.
+    #[error("DATABASE_URL: it is neither a URL that begins with postgresql:// nor key=value pairs")]
+    Syntax,
     /// Nobody to connect to.
     #[error(
         "DATABASE_URL: no host; for a Unix socket give its folder, as in host=/var/run/postgresql"
@@ -43,7 +119,7 @@ pub(crate) enum DatabaseUrlError {
 }
 
 /// What DATABASE_URL says, completed with what every connection of the sidecar has.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Target {
     /// The driver's configuration.
     pub(crate) config: Config,
@@ -54,19 +130,18 @@ pub(crate) struct Target {
 impl Target {
     /// Reads a URL or key=value pairs.
     pub(crate) fn parse(text: &str, connect_timeout: Duration) -> Result<Self, DatabaseUrlError> {
-        let is_url = text.starts_with("postgres://") || text.starts_with("postgresql://");
-        let (rest, mode) = if is_url {
-            split_url(text)
-        } else {
-            split_pairs(text)
-        };
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(DatabaseUrlError::Empty);
+        }
+        let (rest, mode) = split::split(text)?;
         let protection = mode.map_or(Ok(Protection::Prefer), |mode| mode.parse())?;
-        let mut config = Config::from_str(&rest).map_err(|error| {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            DatabaseUrlError::Syntax(cause.unwrap_or_else(|| error.to_string()))
-        })?;
+        let mut config = Config::from_str(&rest).map_err(|error| syntax(&error))?;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(DatabaseUrlError::NoHost);
+        }
+        if !config.get_hosts().iter().all(is_plausible) {
+            return Err(DatabaseUrlError::Host);
         }
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(connect_timeout);
@@ -98,11 +173,45 @@ impl Target {
             Host::Unix(path) => path.display().to_string(),
         });
         let hosts: Vec<String> = hosts.collect();
-        format!(
-            "{}/{}",
-            hosts.join(","),
-            self.config.get_dbname().unwrap_or_default()
-        )
+        // libpq would take a URL as the name of a database, and others may hope for it here.
+        let plain = |name: &&str| {
+            name.chars()
+                .all(|c| c.is_alphanumeric() || "_-. ".contains(c))
+        };
+        let database = self.config.get_dbname().unwrap_or_default();
+        let database = Some(database).filter(plain).unwrap_or("(its database)");
+        format!("{}/{database}", hosts.join(","))
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Target({})", self.describe())
+    }
+}
+
+/// What is wrong, in words of our own: the driver's may repeat a piece of the text.
+fn syntax(error: &tokio_postgres::Error) -> DatabaseUrlError {
+    let cause = error.source().map(ToString::to_string).unwrap_or_default();
+    let quoted = cause.split('`').nth(1).unwrap_or_default();
+    let option = OPTIONS.into_iter().find(|option| *option == quoted);
+    let unknown = cause.starts_with("unknown option");
+    let value = cause.starts_with("invalid value for option");
+    match option {
+        Some(option) if unknown => DatabaseUrlError::Unsupported(option),
+        None if unknown => DatabaseUrlError::Unknown,
+        Some(option) if value => DatabaseUrlError::Value(option),
+        _ => DatabaseUrlError::Syntax,
+    }
+}
+
+/// Whether this can be where a server is, and isn't a piece of something else.
+fn is_plausible(host: &Host) -> bool {
+    match host {
+        Host::Tcp(name) => name
+            .chars()
+            .all(|c| c.is_alphanumeric() || "-._:%".contains(c)),
+        Host::Unix(_) => true,
     }
 }
 
@@ -120,137 +229,10 @@ impl FromStr for Protection {
             "require" => Ok(Self::Require),
             "verify-ca" => Ok(Self::VerifyCa),
             "verify-full" => Ok(Self::VerifyFull),
-            other => Err(DatabaseUrlError::SslMode(other.to_owned())),
+            _ => Err(DatabaseUrlError::SslMode),
         }
     }
-}
-
-/// The URL without sslmode, and sslmode.
-fn split_url(url: &str) -> (String, Option<String>) {
-    // A password may hold a question mark; the driver ends it at the first @.
-    let past_password = url.find('@').unwrap_or(0);
-    let Some(question_mark) = url[past_password..].find('?') else {
-        return (url.to_owned(), None);
-    };
-    let (base, query) = url.split_at(past_password + question_mark);
-    let mut mode = None;
-    let mut others = Vec::new();
-    for parameter in query[1..]
-        .split('&')
-        .filter(|parameter| !parameter.is_empty())
-    {
-        match parameter.strip_prefix("sslmode=") {
-            Some(value) => mode = Some(value.to_owned()),
-            None => others.push(parameter),
-        }
-    }
-    let question_mark = if others.is_empty() { "" } else { "?" };
-    (format!("{base}{question_mark}{}", others.join("&")), mode)
-}
-
-/// The key=value pairs without sslmode, and sslmode.
-fn split_pairs(text: &str) -> (String, Option<String>) {
-    let mut mode = None;
-    let mut others = String::new();
-    let mut rest = text.trim_start();
-    while let Some((key, value)) = rest.split_once('=') {
-        let value = value.trim_start();
-        let (value, after) = value.split_at(value_length(value));
-        if key.trim_end() == "sslmode" {
-            mode = Some(value.trim_matches('\'').to_owned());
-        } else {
-            others.push_str(&format!("{}={value} ", key.trim_end()));
-        }
-        rest = after.trim_start();
-    }
-    others.push_str(rest);
-    (others, mode)
-}
-
-/// Bytes of the value at the start of `text`: up to white space, or in quotes; a backslash escapes.
-fn value_length(text: &str) -> usize {
-    let quoted = text.starts_with('\'');
-    let mut escaped = false;
-    for (at, char) in text.char_indices().skip(usize::from(quoted)) {
-        match char {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '\'' if quoted => return at + 1,
-            _ if char.is_whitespace() && !quoted => return at,
-            _ => {}
-        }
-    }
-    text.len()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> Result<Target, DatabaseUrlError> {
-        Target::parse(text, Duration::from_secs(5))
-    }
-
-    #[test]
-    fn urls() {
-        let target = parse("postgresql://me:p%40ss@db:5433/shop?sslmode=verify-full&target_session_attrs=read-write").unwrap();
-        assert_eq!(target.protection, Protection::VerifyFull);
-        assert_eq!(target.config.get_ssl_mode(), SslMode::Require);
-        assert_eq!(target.config.get_password(), Some(&b"p@ss"[..]));
-        assert_eq!(
-            target.config.get_application_name(),
-            Some("reconcile-sidecar")
-        );
-        assert_eq!(target.describe(), "db/shop");
-        let plain = parse("postgres://db/shop").unwrap();
-        assert_eq!(
-            (plain.protection, plain.config.get_ssl_mode()),
-            (Protection::Prefer, SslMode::Prefer)
-        );
-        let odd = parse("postgresql://me:what?sslmode=x@db/shop?sslmode=disable").unwrap();
-        assert_eq!(odd.config.get_ssl_mode(), SslMode::Disable);
-        assert_eq!(odd.config.get_password(), Some(&b"what?sslmode=x"[..]));
-    }
-
-    #[test]
-    fn sockets() {
-        for text in [
-            "postgresql:///shop?host=/var/run/postgresql&user=me",
-            "postgresql://me@%2Fvar%2Frun%2Fpostgresql/shop?sslmode=require",
-            "host=/var/run/postgresql dbname=shop user=me",
-        ] {
-            let target = parse(text).unwrap();
-            assert_eq!(target.config.get_ssl_mode(), SslMode::Disable, "{text}");
-            assert_eq!(target.describe(), "/var/run/postgresql/shop");
-        }
-    }
-
-    #[test]
-    fn pairs() {
-        let target =
-            parse(r"host=db  password = 'a \' sslmode=b'  sslmode = 'verify-ca' dbname=shop")
-                .unwrap();
-        assert_eq!(target.protection, Protection::VerifyCa);
-        assert_eq!(target.config.get_password(), Some(&b"a ' sslmode=b"[..]));
-        assert_eq!(target.config.get_dbname(), Some("shop"));
-    }
-
-    #[test]
-    fn errors_name_the_fault_and_not_the_password() {
-        for text in [
-            "postgresql://me:hush@db/shop?sslmode=sometimes",
-            "postgresql://me:hush@db/shop?colour=red",
-            "postgresql://me:hush@db:port/shop",
-            "dbname=shop password=hush",
-            "hush",
-        ] {
-            let error = parse(text).unwrap_err().to_string();
-            assert!(
-                error.starts_with("DATABASE_URL: ") && !error.contains("hush"),
-                "{error}"
-            );
-        }
-        let debug = format!("{:?}", parse("postgresql://me:hush@db/shop").unwrap());
-        assert!(!debug.contains("hush"));
-    }
-}
+mod tests;
