@@ -1,7 +1,11 @@
 //! Owns one session with PostgreSQL: opening it, a time limit on every call, and closing it. Coming
 //! back after a loss is the line's work.
 
-use std::{future::poll_fn, time::Duration};
+use std::{
+    future::poll_fn,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use metrics::counter;
 use tokio::time::timeout;
@@ -16,6 +20,7 @@ use crate::{
     database_url::{Protection, Target},
     failure::Failure,
     listener::Ears,
+    log_limit::LogLimits,
     tls::{TlsError, client_config},
 };
 
@@ -29,6 +34,8 @@ const COURTESY_LIMIT: Duration = Duration::from_secs(2);
 pub(crate) struct Database {
     target: Target,
     tls: MakeRustlsConnect,
+    /// Shared by all lines: a wrong password is one failure, however many want to connect.
+    failures: Mutex<LogLimits>,
 }
 
 /// The parameters of a statement, each with its type: no statement is prepared by name, so that
@@ -48,7 +55,18 @@ impl Database {
         Ok(Self {
             target,
             tls: MakeRustlsConnect::new(config),
+            failures: Mutex::default(),
         })
+    }
+
+    /// Logs that `connection` could not be opened: at once what is new, the same once a minute.
+    pub(crate) fn log_failure(&self, connection: &'static str, failure: &Failure) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(times) = failures.happened(&failure.to_string()) {
+            tracing::warn!(connection, database = self.describe(), error = %failure,
+                hint = failure.hint(), times,
+                "can't connect to PostgreSQL, trying again; this failure is logged at most once a minute");
+        }
     }
 
     /// Where this leads, for the log.

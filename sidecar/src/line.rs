@@ -83,8 +83,7 @@ impl Line {
             match self.database.open(self.ears.clone()).await {
                 Ok(session) => self.opened(session),
                 Err(failure) => {
-                    tracing::warn!(connection = self.name, database = self.database.describe(), error = %failure,
-                        hint = failure.hint(), "can't connect to PostgreSQL, trying again");
+                    self.database.log_failure(self.name, &failure);
                     self.pause();
                 }
             }
@@ -175,3 +174,6 @@ impl Line {
         self.pause();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,8 @@
 //! Start and stop
 //! - [`config`]: every setting, from flags and environment
 //! - [`run`]: wires the parts together, and the graceful stop
-//! - [`telemetry`], [`instruments`], [`health`]: logs, numbers, and the endpoint that shows them
+//! - [`telemetry`], [`log_limit`], [`instruments`], [`health`]: logs, how often the same is logged,
+//!   numbers, and the endpoint that shows them
 //!
 //! The database
 //! - [`database_url`], [`tls`]: where it is and how the way there is protected
@@ -45,6 +46,7 @@ mod http;
 mod instruments;
 mod line;
 mod listener;
+mod log_limit;
 mod pace;
 mod profile;
 mod protocol;
