@@ -1,5 +1,9 @@
 //! Owns what the outside can see: /health for supervisors, /metrics for Prometheus. Shows numbers
 //! and flags only; never names, orders or addresses.
+//!
+//! - [`serve`]: the connections of those who look
+
+mod serve;
 
 use std::{
     net::SocketAddr,
@@ -20,7 +24,7 @@ use axum::{
 use metrics::gauge;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
-use tokio::{net::TcpListener, time::Instant};
+use tokio::time::Instant;
 
 use crate::slots::Slots;
 
@@ -135,18 +139,11 @@ pub(crate) async fn serve(
     pulse: Arc<Pulse>,
     metrics: PrometheusHandle,
 ) -> std::io::Result<SocketAddr> {
-    let listener = TcpListener::bind(address).await?;
-    let chosen = listener.local_addr()?;
     let router = Router::new()
         .route("/health", get(health))
         .route("/metrics", get(numbers))
         .with_state(Views { pulse, metrics });
-    tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, router).await {
-            tracing::error!(%error, "health and metrics are not served any more");
-        }
-    });
-    Ok(chosen)
+    serve::serve(address, router, serve::Bounds::default()).await
 }
 
 /// Tidies up the histograms for ever.
