@@ -21,6 +21,7 @@ use crate::{
     health::Pulse,
     instruments,
     line::Line,
+    log_limit::LogLimit,
     pace::Pace,
     profile::{Profile, Profiles},
     protocol::{self, Claimed, Lease},
@@ -30,6 +31,10 @@ use crate::{
 
 /// How long a goodbye may take.
 const GOODBYE_LIMIT: Duration = Duration::from_secs(5);
+
+/// No claims for this time after this machine could not make a call: what is under way ends, and
+/// its descriptors with it.
+const AFTER_EXHAUSTION: Duration = Duration::from_secs(1);
 
 /// What the claimer works with.
 pub(crate) struct Parts {
@@ -59,6 +64,7 @@ pub(crate) struct Claimer {
     pace: Pace,
     /// Claimed and not asked, to be put back.
     unasked: Vec<Lease>,
+    put_backs: LogLimit,
 }
 
 impl Claimer {
@@ -70,6 +76,7 @@ impl Claimer {
             known: false,
             pace: Pace::new(Duration::ZERO),
             unasked: Vec::new(),
+            put_backs: LogLimit::default(),
         }
     }
 
@@ -105,6 +112,10 @@ impl Claimer {
             () = sleep_until(self.pace.next_heartbeat()) => {
                 let wait = self.beat().await?;
                 self.pace.told(wait);
+            }
+            () = parts.worker.exhausted() => {
+                self.unasked.extend(parts.worker.abandoned());
+                self.pace.hold(AFTER_EXHAUSTION);
             }
             () = parts.wake.notified(), if waiting => self.pace.called(),
             () = parts.slots.freed(), if waiting && hungry => self.pace.freed(),
@@ -233,11 +244,14 @@ impl Claimer {
         let released = protocol::release(&mut self.parts.line, id, &leases).await?;
         counter!("reconcile_released_orders_total")
             .increment(released.max(0).unsigned_abs().into());
-        tracing::info!(
-            orders = leases.len(),
-            released,
-            "put back orders that were not asked"
-        );
+        if let Some(times) = self.put_backs.happened() {
+            tracing::info!(
+                orders = leases.len(),
+                released,
+                times,
+                "put back orders that were not asked; this is logged at most once a minute"
+            );
+        }
         Ok(())
     }
 

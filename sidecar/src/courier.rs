@@ -3,9 +3,11 @@
 //! providers never wait for each other. What an answer means, and when to try again, is the
 //! database's to say.
 //!
+//! - [`endpoints`]: what is counted and logged of each endpoint
 //! - [`post`]: one attempt over HTTP
 //! - [`signature`]: how a receiver knows that it was us
 
+mod endpoints;
 mod post;
 mod signature;
 
@@ -25,20 +27,25 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use endpoints::Endpoints;
 pub(crate) use post::Poster;
 
 use crate::{
     failure::{Failure, Remedy},
+    fault::Fault,
     health::Pulse,
     http::Answer,
-    instruments::EndpointInstruments,
     line::Line,
+    log_limit::LogLimit,
     pace::Pace,
     protocol::deliveries::{self, Errand, Parcel, Upshot},
 };
 
 /// The shortest time between two looks that calls ask for: events come in small numbers, and often.
 const BETWEEN_CALLS: Duration = Duration::from_millis(25);
+
+/// No claims for this time after this machine could not make a delivery.
+const AFTER_EXHAUSTION: Duration = Duration::from_secs(1);
 
 /// How long the last words to the database may take.
 const GOODBYE_LIMIT: Duration = Duration::from_secs(4);
@@ -79,7 +86,10 @@ pub(crate) struct Courier {
     ours: HashMap<i64, Errand>,
     /// Made and not reported yet.
     made: Vec<Made>,
-    endpoints: HashMap<String, EndpointInstruments>,
+    /// Not made for want of descriptors or memory.
+    unmade: Vec<Errand>,
+    exhaustion: LogLimit,
+    endpoints: Endpoints,
 }
 
 impl Courier {
@@ -91,7 +101,9 @@ impl Courier {
             under_way: JoinSet::new(),
             ours: HashMap::new(),
             made: Vec::new(),
-            endpoints: HashMap::new(),
+            unmade: Vec::new(),
+            exhaustion: LogLimit::default(),
+            endpoints: Endpoints::default(),
         }
     }
 
@@ -125,6 +137,9 @@ impl Courier {
         if !self.made.is_empty() {
             return self.report().await;
         }
+        if !self.unmade.is_empty() {
+            return self.put_back().await;
+        }
         let waiting = self.pace.is_waiting();
         let parts = &mut self.parts;
         let free = parts.slots.saturating_sub(self.ours.len() as u32);
@@ -145,9 +160,37 @@ impl Courier {
         let mut next = Some(first);
         while let Some(made) = next {
             // A task that panicked leaves its lease to run out.
-            self.made.extend(made);
+            match made {
+                Ok(made) if made.answer.fault == Some(Fault::Exhausted) => self.exhausted(made),
+                made => self.made.extend(made),
+            }
             next = self.under_way.try_join_next();
         }
+    }
+
+    /// What this machine lacks is not the endpoint's failure: the delivery is put back.
+    fn exhausted(&mut self, made: Made) {
+        if let Some(times) = self.exhaustion.happened() {
+            tracing::warn!(
+                detail = made.answer.detail,
+                times,
+                "this machine has no descriptors or memory left, so deliveries are put back; this is logged at most once a minute"
+            );
+        }
+        self.unmade.push(made.errand);
+        self.pace.hold(AFTER_EXHAUSTION);
+    }
+
+    async fn put_back(&mut self) -> Result<(), Failure> {
+        let id = self.parts.sidecar.load(Ordering::Relaxed);
+        let errands = std::mem::take(&mut self.unmade);
+        for errand in &errands {
+            self.ours.remove(&errand.delivery_id);
+        }
+        // Said once: if it fails, the leases run out.
+        let released = deliveries::release(&mut self.parts.line, id, &errands).await?;
+        tracing::debug!(released, "put back deliveries that were not made");
+        Ok(())
     }
 
     async fn claim(&mut self, free: u32) -> Result<(), Failure> {
@@ -204,44 +247,12 @@ impl Courier {
         for made in std::mem::take(&mut self.made) {
             self.ours.remove(&made.errand.delivery_id);
             if let Some(upshot) = upshots.get(&made.errand.delivery_id) {
-                self.note(&made, *upshot);
+                self.endpoints.note(&made, *upshot);
             }
         }
         // There is room again, and what is to be tried again has a time.
         self.pace.freed();
         Ok(())
-    }
-
-    /// Counts and logs. The URL and the body hold what is the application's, so neither is shown.
-    fn note(&mut self, made: &Made, upshot: Upshot) {
-        let instruments = self
-            .endpoints
-            .entry(made.endpoint.clone())
-            .or_insert_with(|| EndpointInstruments::of(&made.endpoint));
-        let answer = &made.answer;
-        let time = Duration::from_millis(answer.duration_ms.max(0).unsigned_abs().into());
-        instruments.count(upshot.as_str(), time);
-        let fault = answer.fault.map(|fault| fault.as_str());
-        tracing::debug!(
-            delivery_id = made.errand.delivery_id,
-            endpoint = made.endpoint,
-            fault,
-            http_status = answer.http_status,
-            duration_ms = answer.duration_ms,
-            upshot = upshot.as_str(),
-            "posted"
-        );
-        if upshot != Upshot::Delivered && instruments.worth_a_warning() {
-            tracing::warn!(
-                endpoint = made.endpoint,
-                fault,
-                http_status = answer.http_status,
-                detail = answer.detail,
-                delivery_id = made.errand.delivery_id,
-                upshot = upshot.as_str(),
-                "an event was not delivered; this is logged at most once a minute for an endpoint"
-            );
-        }
     }
 
     fn failed(&mut self, failure: &Failure) {
@@ -277,10 +288,10 @@ impl Courier {
             return;
         }
         self.parts.line.ready().await;
-        let id = self.parts.sidecar.load(Ordering::Relaxed);
-        let errands: Vec<Errand> = self.ours.drain().map(|(_, errand)| errand).collect();
-        match deliveries::release(&mut self.parts.line, id, &errands).await {
-            Ok(released) => tracing::info!(released, "put back deliveries that were not made"),
+        self.unmade = self.ours.values().copied().collect();
+        let deliveries = self.unmade.len();
+        match self.put_back().await {
+            Ok(()) => tracing::info!(deliveries, "put back deliveries that were not made"),
             Err(failure) => failure.log("release of deliveries"),
         }
     }

@@ -3,7 +3,7 @@
 
 use std::{error::Error, io};
 
-use crate::resolver::LookupError;
+use crate::{exhaustion::is_exhaustion, resolver::LookupError};
 
 /// Why a call brought no readable answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,11 +32,14 @@ pub(crate) enum Fault {
     TokenRefused,
     /// The token endpoint answered, but with no token and no reason.
     TokenUnreadable,
+    /// This machine had no descriptor or no memory left. It says nothing about whom was asked, so it
+    /// is the one that is never reported: the lease is put back.
+    Exhausted,
 }
 
 impl Fault {
     /// All faults, in the order of their discriminants.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Dns,
         Self::Connect,
         Self::Tls,
@@ -49,9 +52,10 @@ impl Fault {
         Self::BadRequest,
         Self::TokenRefused,
         Self::TokenUnreadable,
+        Self::Exhausted,
     ];
 
-    /// The word that the protocol has for it.
+    /// The word that the protocol has for it; that of `Exhausted` is for numbers alone.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Dns => "dns",
@@ -66,6 +70,7 @@ impl Fault {
             Self::BadRequest => "bad_request",
             Self::TokenRefused => "token_refused",
             Self::TokenUnreadable => "token_unreadable",
+            Self::Exhausted => "exhausted",
         }
     }
 
@@ -117,10 +122,15 @@ fn classify(error: &reqwest::Error) -> Fault {
             return match lookup {
                 LookupError::NotFound(_) => Fault::Dns,
                 LookupError::NotPublic => Fault::Blocked,
+                LookupError::Exhausted => Fault::Exhausted,
             };
         }
         if cause.is::<rustls::Error>() {
             return Fault::Tls;
+        }
+        let system = cause.downcast_ref::<io::Error>();
+        if system.is_some_and(is_exhaustion) {
+            return Fault::Exhausted;
         }
     }
     if error.is_builder() {

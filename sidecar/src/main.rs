@@ -22,7 +22,8 @@
 //! - [`claimer`]: takes what is due, as much as there are free [`slots`], at its own [`pace`]
 //! - [`profile`]: what all orders of one provider share
 //! - [`work`]: runs one claimed order as a task
-//! - [`http`]: one call; [`fault`]: how it can fail; [`retry_after`]: what the provider wishes
+//! - [`http`]: one call; [`fault`]: how it can fail; [`exhaustion`]: when it is this machine that
+//!   fails; [`retry_after`]: what the provider wishes
 //! - [`transport`]: the way out; [`guard`], [`special_purpose`], [`resolver`]: where it may lead
 //! - [`sign`]: how a call proves who it is, a module for each way; [`secrets`]: by which secrets
 //! - [`reporter`], [`batch`]: hands the findings back
@@ -38,6 +39,7 @@ mod config;
 mod courier;
 mod database;
 mod database_url;
+mod exhaustion;
 mod failure;
 mod fault;
 mod guard;

@@ -6,7 +6,10 @@ use std::{net::SocketAddr, time::Duration};
 use moka::future::Cache;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use crate::special_purpose::is_public;
+use crate::{
+    exhaustion::{is_exhaustion, is_without_descriptors},
+    special_purpose::is_public,
+};
 
 /// Long enough for a burst of new connections to share one look-up, short enough to follow a
 /// provider that moves.
@@ -26,6 +29,9 @@ pub(crate) enum LookupError {
         "the host name leads to an address that isn't public and RECONCILE_ALLOW_HOSTS doesn't list the host"
     )]
     NotPublic,
+    /// This machine could not even ask.
+    #[error("no descriptor or memory is left to resolve the host name")]
+    Exhausted,
 }
 
 /// Resolves names with the system's resolver. Concurrent look-ups of one name are one look-up, so
@@ -64,7 +70,12 @@ async fn look_up(name: String, public_only: bool) -> Result<Vec<SocketAddr>, Loo
     // Port 0 stands for the port of the URL.
     let found: Vec<SocketAddr> = tokio::net::lookup_host((name, 0))
         .await
-        .map_err(|error| LookupError::NotFound(error.to_string()))?
+        .map_err(
+            |error| match is_exhaustion(&error) || is_without_descriptors() {
+                true => LookupError::Exhausted,
+                false => LookupError::NotFound(error.to_string()),
+            },
+        )?
         .collect();
     permitted(found, public_only)
 }

@@ -8,7 +8,7 @@ use moka::future::Cache;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use crate::guard::AllowList;
+use crate::{exhaustion::is_exhaustion, guard::AllowList};
 
 const REMEMBER: Duration = Duration::from_secs(1);
 const MAX_BYTES: usize = 65_536;
@@ -30,6 +30,9 @@ pub(crate) enum SecretError {
     /// There is a file, but it can't be used.
     #[error("the file of the secret {0} can't be read: {1}")]
     Unreadable(String, String),
+    /// Nothing is known about it: this machine has no descriptor or memory left to look.
+    #[error("no descriptor or memory is left to read the secret {0}")]
+    Exhausted(String),
     /// The operator listed the secret's hosts, but the list can't be used.
     #[error("the list of hosts of the secret {0} can't be used: {1}")]
     BadHosts(String, String),
@@ -126,11 +129,15 @@ impl Secrets {
             return Ok(None);
         };
         let unreadable = |why: &str| SecretError::Unreadable(name.to_owned(), why.to_owned());
+        let failed = |error: io::Error| match is_exhaustion(&error) {
+            true => SecretError::Exhausted(name.to_owned()),
+            false => unreadable(&error.kind().to_string()),
+        };
         let path = folder.join(file);
         let size = match tokio::fs::metadata(&path).await {
             Ok(found) => found.len(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(unreadable(&error.kind().to_string())),
+            Err(error) => return Err(failed(error)),
         };
         if size > MAX_BYTES as u64 {
             return Err(unreadable("it is longer than 65,536 bytes"));
@@ -138,7 +145,7 @@ impl Secrets {
         let text = tokio::fs::read_to_string(&path)
             .await
             .map(SecretString::from)
-            .map_err(|error| unreadable(&error.kind().to_string()))?;
+            .map_err(failed)?;
         let inner = text.expose_secret();
         let trimmed = inner.strip_suffix('\n').unwrap_or(inner);
         Ok(Some(trimmed.strip_suffix('\r').unwrap_or(trimmed).into()))

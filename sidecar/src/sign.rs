@@ -134,7 +134,11 @@ fn body_of(request: &Request) -> &[u8] {
 
 impl From<SecretError> for CallError {
     fn from(error: SecretError) -> Self {
-        Self::new(Fault::SecretMissing, error.to_string())
+        let fault = match error {
+            SecretError::Exhausted(_) => Fault::Exhausted,
+            _ => Fault::SecretMissing,
+        };
+        Self::new(fault, error.to_string())
     }
 }
 

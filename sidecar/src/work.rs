@@ -1,14 +1,16 @@
 //! Owns the way of one claimed order through this process: a task that asks and hands over what it
 //! found. Never talks to the database.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use reqwest::Url;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    fault::Fault,
     http::{Answer, Caller, Question},
+    log_limit::LogLimit,
     profile::Profile,
     protocol::{Claimed, Lease},
     slots::Slot,
@@ -33,7 +35,10 @@ pub(crate) struct Worker {
     findings: mpsc::Sender<Finding>,
     give_up: CancellationToken,
     tasks: TaskTracker,
+    /// To be put back: nothing was learned about these orders.
     abandoned: Mutex<Vec<Lease>>,
+    exhausted: Notify,
+    exhaustion: Mutex<LogLimit>,
 }
 
 impl Worker {
@@ -49,6 +54,8 @@ impl Worker {
             give_up,
             tasks: TaskTracker::new(),
             abandoned: Mutex::default(),
+            exhausted: Notify::new(),
+            exhaustion: Mutex::default(),
         }
     }
 
@@ -75,14 +82,12 @@ impl Worker {
                 .run_until_cancelled(worker.caller.ask(question))
                 .await;
             let Some(answer) = asked else {
-                worker
-                    .abandoned
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(lease);
-                return;
+                return lock(&worker.abandoned).push(lease);
             };
             note(lease, url.as_deref(), &profile, &answer);
+            if answer.fault == Some(Fault::Exhausted) {
+                return worker.put_back(lease, &answer);
+            }
             // The channel has room for every slot, and closes only when the process ends.
             drop(
                 worker
@@ -98,21 +103,38 @@ impl Worker {
         });
     }
 
+    /// Keeps a lease for the claimer to put back, since this machine could not make the call.
+    fn put_back(&self, lease: Lease, answer: &Answer) {
+        lock(&self.abandoned).push(lease);
+        if let Some(times) = lock(&self.exhaustion).happened() {
+            tracing::warn!(
+                detail = answer.detail,
+                times,
+                "this machine has no descriptors or memory left, so orders are put back unasked; raise the limit of open files or lower RECONCILE_SLOTS; this is logged at most once a minute"
+            );
+        }
+        self.exhausted.notify_one();
+    }
+
+    /// Waits until a call could not be made for want of descriptors or memory.
+    pub(crate) async fn exhausted(&self) {
+        self.exhausted.notified().await;
+    }
+
     /// Waits until no call is in flight any more.
     pub(crate) async fn finished(&self) {
         self.tasks.close();
         self.tasks.wait().await;
     }
 
-    /// The orders whose calls were ended by `give_up`.
+    /// The orders whose calls were ended by `give_up`, or could not be made by this machine.
     pub(crate) fn abandoned(&self) -> Vec<Lease> {
-        std::mem::take(
-            &mut self
-                .abandoned
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        )
+        std::mem::take(&mut lock(&self.abandoned))
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Counts and logs. The URL's path and query hold order numbers, so only its origin is shown.
@@ -129,6 +151,7 @@ fn note(lease: Lease, url: Option<&str>, profile: &Profile, answer: &Answer) {
     );
     let Some(fault) = answer
         .fault
+        .filter(|fault| *fault != Fault::Exhausted)
         .filter(|fault| profile.instruments.worth_a_warning(*fault))
     else {
         return;

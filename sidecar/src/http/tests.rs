@@ -1,6 +1,7 @@
 //! Calls over real sockets, to providers that behave and to providers that don't.
 
 mod answers;
+mod exhaustion;
 mod reach;
 mod requests;
 mod signatures;

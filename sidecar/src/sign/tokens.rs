@@ -186,7 +186,10 @@ impl Shelf {
                 Ok(Lent(token))
             }
             Err(error) => {
-                counter.note_failure(&error, now);
+                // What this machine lacks says nothing about the endpoint.
+                if error.fault != Fault::Exhausted {
+                    counter.note_failure(&error, now);
+                }
                 Err(error)
             }
         }
