@@ -2,13 +2,16 @@
 -- Requires: application_views.
 
 -- Readers see only their own sessions in pg_stat_activity, so this looks for them, and shows no query.
-create function reconcile._vacuum_holders() returns table (subject text, since timestamptz, message text)
+create function reconcile_internal._vacuum_holders() returns table (subject text, since timestamptz, message text)
 language sql stable security definer set search_path = pg_catalog, pg_temp
 as $$
+    -- One that has written has an id, and holds back events besides; between its statements it has no snapshot.
     select format('pid %s', a.pid), a.xact_start,
-        format('a transaction of %s holds back vacuum', coalesce(nullif(a.application_name, ''), a.usename::text, 'an unnamed client'))
+        format('a transaction of %s holds back %s', coalesce(nullif(a.application_name, ''), a.usename::text, 'an unnamed client'),
+            concat_ws(' and ', case when a.datname = current_database() then 'vacuum' end, case when a.backend_xid is not null then 'events' end))
     from pg_stat_activity as a
-    where a.datname = current_database() and a.backend_xmin is not null and a.xact_start < clock_timestamp() - interval '30 minutes'
+    where a.xact_start < clock_timestamp() - interval '30 minutes'
+      and (a.datname = current_database() and a.backend_xmin is not null or a.backend_xid is not null)
     union all
     select t.gid, t.prepared, 'a prepared transaction holds back vacuum: commit it or roll it back'
     from pg_prepared_xacts as t
@@ -19,13 +22,13 @@ as $$
     where not r.active and coalesce(r.xmin, r.catalog_xmin) is not null
 $$;
 
-comment on function reconcile._vacuum_holders() is 'Transactions and replication slots that have held back vacuum for half an hour.';
+comment on function reconcile_internal._vacuum_holders() is 'Transactions and replication slots that have held back vacuum for half an hour.';
 
 create view reconcile.alerts as
 select 'no_sidecar' as alert, 'critical' as severity, null::text as subject, max(s.heartbeat_at) as since,
     'no sidecar is running: no provider is asked. Start reconcile-sidecar.' as message
 from reconcile.registered_sidecars as s
-having coalesce(bool_and(s.stopped_at is not null or s.heartbeat_at <= (select clock_timestamp()) - reconcile._sidecar_alive_within()), true)
+having coalesce(bool_and(s.stopped_at is not null or s.heartbeat_at <= (select clock_timestamp()) - reconcile_internal._sidecar_alive_within()), true)
    and exists (select from reconcile.providers as p where p.kind = 'http')
 union all
 select 'provider_' || h.health, case h.health when 'paused' then 'warning' else 'critical' end, h.name,
@@ -92,13 +95,13 @@ cross join lateral (
         union
         select captured.value #>> '{}' from jsonb_each(a.capture) as captured
     ) as named (column_name)
-    where named.column_name is not null and reconcile._column_type(a.relation, named.column_name) is null
+    where named.column_name is not null and reconcile_internal._column_type(a.relation, named.column_name) is null
 ) as gone
 union all
-select 'attached_table_renamed', 'critical', a.relation_name, null, reconcile._renamed(a)
+select 'attached_table_renamed', 'critical', a.relation_name, null, reconcile_internal._renamed(a)
 from reconcile.attachments as a
 join pg_class as c on c.oid = a.relation
-where reconcile._renamed(a) is not null
+where reconcile_internal._renamed(a) is not null
 union all
 select 'attached_table_unreadable', 'critical', a.relation::text, s.problem_at, format('its rows can''t be looked at: %s', s.problem)
 from reconcile.attachments as a
@@ -106,10 +109,10 @@ join reconcile.attachment_sweeps as s on s.attachment_id = a.attachment_id
 where s.problem is not null
 union all
 select 'attached_index_missing', 'warning', a.relation::text, null,
-    format('rows that no trigger told of are not looked for without an index: %s', missing.index)
+    format('rows that no trigger told of are not looked for without an index: %s', s.missing_index)
 from reconcile.attachments as a
-cross join lateral reconcile._missing_index(a) as missing (index)
-where missing.index is not null and exists (select from pg_class as c where c.oid = a.relation)
+join reconcile.attachment_sweeps as s on s.attachment_id = a.attachment_id
+where s.missing_index is not null and exists (select from pg_class as c where c.oid = a.relation)
 union all
 select 'rows_not_watched', 'warning', a.relation::text, min(u.noted_at),
     format('%s rows can''t be watched, %s for one: %s; see reconcile.unwatched_rows', count(*), quote_literal(min(u.order_number)),
@@ -126,6 +129,12 @@ from reconcile.recorded_failures as f
 join reconcile.tracked_orders as o on o.order_id = f.order_id
 join reconcile.providers as p on p.provider_id = o.provider_id
 group by p.name
+union all
+select 'hook_withdrawn', 'critical', h.name, null::timestamptz,
+    format('%s has dropped what belonged to it, so the hook is called no longer: remove it with reconcile.remove_hook, or add it again',
+        h.call_owner)
+from reconcile.registered_hooks as h
+where reconcile_internal._is_withdrawn(h)
 union all
 select 'webhooks_without_order', 'warning', p.name, min(w.received_at),
     format('%s events are about orders that are not known: see reconcile.webhooks', count(*))
@@ -150,7 +159,7 @@ from reconcile.parked_deliveries as d
 group by d.endpoint
 union all
 select 'old_snapshot', 'warning', holder.subject, holder.since, holder.message
-from reconcile._vacuum_holders() as holder;
+from reconcile_internal._vacuum_holders() as holder;
 
 comment on view reconcile.alerts is 'What a person on call has to know; empty when all is well.';
 comment on column reconcile.alerts.alert is 'What kind.';

@@ -50,7 +50,7 @@ comment on column reconcile.unwatched_rows.problem is 'What is wrong with the ro
 comment on column reconcile.unwatched_rows.noted_at is 'Since when.';
 
 create view reconcile.hooks as
-select h.name, h.on_state, h.call, p.name as provider, h.registered_by, h.registered_at
+select h.name, h.on_state, h.call, p.name as provider, pg_get_userbyid(h.call_owner) as runs_as, pg_get_userbyid(h.registered_by) as registered_by, h.registered_at
 from reconcile.registered_hooks as h
 left join reconcile.providers as p on p.provider_id = h.provider_id;
 
@@ -59,11 +59,12 @@ comment on column reconcile.hooks.name is 'The hook''s name.';
 comment on column reconcile.hooks.on_state is 'It is called when an order comes to this state.';
 comment on column reconcile.hooks.call is 'The function.';
 comment on column reconcile.hooks.provider is 'Only for orders of this provider; NULL for all.';
-comment on column reconcile.hooks.registered_by is 'The role whose rights it runs with.';
+comment on column reconcile.hooks.runs_as is 'The role whose rights it runs with: the owner of its function.';
+comment on column reconcile.hooks.registered_by is 'The role that added it, and may remove it.';
 comment on column reconcile.hooks.registered_at is 'Since when.';
 
 create view reconcile.lookups as
-select l.provider, l.call, l.relation::text as relation, l.columns, l.registered_by, l.registered_at
+select l.provider, l.call, l.relation::text as relation, l.columns, pg_get_userbyid(l.owner) as runs_as, pg_get_userbyid(l.registered_by) as registered_by, l.registered_at
 from reconcile.registered_lookups as l;
 
 comment on view reconcile.lookups is 'What answers for providers of kind sql.';
@@ -71,7 +72,8 @@ comment on column reconcile.lookups.provider is 'The provider.';
 comment on column reconcile.lookups.call is 'The function that answers.';
 comment on column reconcile.lookups.relation is 'The table that answers.';
 comment on column reconcile.lookups.columns is 'By which columns its rows are found.';
-comment on column reconcile.lookups.registered_by is 'The role whose rights it is asked with.';
+comment on column reconcile.lookups.runs_as is 'The role whose rights it is asked with: the owner of the function or table.';
+comment on column reconcile.lookups.registered_by is 'The role that registered it.';
 comment on column reconcile.lookups.registered_at is 'Since when.';
 
 create view reconcile.failed_effects as

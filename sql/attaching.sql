@@ -4,19 +4,19 @@
 -- Requires: generating.
 
 -- Asked for nothing, the functions show by the owner's rights whether the statuses and values fit their columns.
-create function reconcile._try_out(p_row reconcile.attachments) returns void
+create function reconcile_internal._try_out(p_row reconcile.attachments) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_level integer := reconcile._hold_settings();
+    v_level integer := reconcile_internal._hold_settings();
 begin
     execute format('select from reconcile_generated._rows_%s(%L)', p_row.attachment_id, '{}');
     execute format('select from unnest(%L::text[]) as tracked, lateral reconcile_generated._page_%s(tracked, null, 1)',
         p_row.track, p_row.attachment_id);
-    if to_regprocedure(format('reconcile_generated._write_%s(text[], text[], text[], jsonb[], boolean)', p_row.attachment_id)) is not null then
-        execute format('select from reconcile_generated._write_%s(%2$L, %2$L, %2$L, %2$L, false)', p_row.attachment_id, '{}');
+    if to_regprocedure(format('reconcile_generated._write_%s(text[], text[], text[], jsonb[])', p_row.attachment_id)) is not null then
+        execute format('select from reconcile_generated._write_%s(%2$L, %2$L, %2$L, %2$L)', p_row.attachment_id, '{}');
     end if;
-    perform reconcile._give_back_settings(v_level);
+    perform reconcile_internal._give_back_settings(v_level);
 exception
     when others then
         raise exception 'attach %: %', p_row.relation, sqlerrm
@@ -24,55 +24,35 @@ exception
 end
 $$;
 
-comment on function reconcile._try_out(reconcile.attachments) is 'Refuses an attachment whose functions fail.';
+comment on function reconcile_internal._try_out(reconcile.attachments) is 'Refuses an attachment whose functions fail.';
 
--- What the triggers call, and nothing else.
-create function reconcile._let_tell(p_owner name) returns void
-language plpgsql set search_path = pg_catalog, pg_temp
-as $$
-begin
-    if not has_schema_privilege(p_owner, 'reconcile', 'usage') then
-        execute format('grant usage on schema reconcile to %I', p_owner);
-    end if;
-    if not has_function_privilege(p_owner, 'reconcile._rows_changed(integer, text[], text)', 'execute') then
-        execute format('grant execute on function reconcile._rows_changed(integer, text[], text) to %I', p_owner);
-    end if;
-end
-$$;
-
-comment on function reconcile._let_tell(name) is 'Lets the owner of an attached table tell which of its rows have changed, if he may not yet.';
-
-create function reconcile._attach(p_row reconcile.attachments, p_with_triggers boolean) returns void
+create function reconcile_internal._attach(p_row reconcile.attachments) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_owner name := (select r.rolname from pg_class as c join pg_roles as r on r.oid = c.relowner where c.oid = p_row.relation);
     v_problem text;
 begin
-    if not pg_has_role(p_row.attached_by, v_owner, 'USAGE') then
-        raise exception 'attach %: it belongs to %, and % has not that role', p_row.relation, v_owner, p_row.attached_by
-            using errcode = 'RC009', hint = 'A table is attached by its owner: states are written back with the owner''s rights.';
-    end if;
-    v_problem := reconcile._attachment_problem(p_row);
+    v_problem := reconcile_internal._attachment_problem(p_row);
     if v_problem is not null then
         raise exception 'attach %: %', p_row.relation, v_problem
             using errcode = 'RC009', hint = 'attach_table(…, dry_run => true) shows what would be done.';
     end if;
-    insert into reconcile.attachment_sweeps (attachment_id) values (p_row.attachment_id);
-    perform reconcile._let_tell(v_owner);
-    perform reconcile._make_row_functions(p_row, v_owner);
-    perform reconcile._make_write_function(p_row, v_owner);
-    perform reconcile._try_out(p_row);
-    if p_with_triggers then
-        perform reconcile._make_triggers(p_row, v_owner);
+    if not pg_has_role(p_row.attached_by, p_row.owner, 'USAGE') then
+        raise exception 'attach %: it belongs to %, and % has not that role', p_row.relation, p_row.owner, p_row.attached_by
+            using errcode = 'RC009', hint = 'A table is attached by its owner: states are written back with the owner''s rights.';
     end if;
+    insert into reconcile.attachment_sweeps (attachment_id, missing_index) values (p_row.attachment_id, reconcile_internal._missing_index(p_row));
+    perform reconcile_internal._make_row_functions(p_row);
+    perform reconcile_internal._make_write_function(p_row);
+    perform reconcile_internal._make_note_function(p_row);
+    perform reconcile_internal._try_out(p_row);
 end
 $$;
 
-comment on function reconcile._attach(reconcile.attachments, boolean) is
-    'Makes the functions and triggers of an attachment, if its attached_by has the role of the table''s owner.';
+comment on function reconcile_internal._attach(reconcile.attachments) is
+    'Makes the functions of an attachment, if its attached_by has the role of the table''s owner.';
 
-create function reconcile._attachment_of(p_declaration reconcile.declarations) returns reconcile.attachments
+create function reconcile_internal._attachment_of(p_declaration reconcile.declarations) returns reconcile.attachments
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -82,48 +62,51 @@ begin
     -- Columns that are not named are found by their usual names.
     v_row := jsonb_populate_record(null::reconcile.attachments,
         '{"write": {}, "capture": {}, "amount_unit": "major", "track": ["pending", "processing"]}' || v_given);
-    v_row.order_number := reconcile._usual_column(v_row.relation, v_row.order_number, '{order_number,number,order_no,order_id,id}');
-    v_row.reference := reconcile._usual_column(v_row.relation, v_row.reference,
+    v_row.order_number := reconcile_internal._usual_column(v_row.relation, v_row.order_number, '{order_number,number,order_no,order_id,id}');
+    v_row.reference := reconcile_internal._usual_column(v_row.relation, v_row.reference,
         '{reference,provider_reference,invoice_id,merchant_transaction_id,payment_intent_id,payment_id}');
-    v_row.status := reconcile._usual_column(v_row.relation, v_row.status, '{status,state}');
-    v_row.amount := reconcile._usual_column(v_row.relation, v_row.amount, '{amount,total,total_amount,price}');
-    v_row.currency := reconcile._usual_column(v_row.relation, v_row.currency, '{currency,currency_code}');
-    v_row.created_at := reconcile._usual_column(v_row.relation, v_row.created_at, '{created_at,created,inserted_at}');
+    v_row.status := reconcile_internal._usual_column(v_row.relation, v_row.status, '{status,state}');
+    v_row.amount := reconcile_internal._usual_column(v_row.relation, v_row.amount, '{amount,total,total_amount,price}');
+    v_row.currency := reconcile_internal._usual_column(v_row.relation, v_row.currency, '{currency,currency_code}');
+    v_row.created_at := reconcile_internal._usual_column(v_row.relation, v_row.created_at, '{created_at,created,inserted_at}');
     v_row.attachment_id := coalesce(
         (select d.attachment_id from reconcile.detached_tables as d where d.relation = v_row.relation), nextval('reconcile.attachment_ids')
     );
     v_row.relation_name := v_row.relation::text;
-    v_row.provider_id := (reconcile._provider(v_given ->> 'provider')).provider_id;
+    select c.relkind, c.relowner into v_row.kind, v_row.owner from pg_class as c where c.oid = v_row.relation;
+    v_row.provider_id := (reconcile_internal._provider(v_given ->> 'provider')).provider_id;
     v_row.attached_by := p_declaration.declared_by;
     v_row.attached_at := clock_timestamp();
     return v_row;
 end
 $$;
 
-comment on function reconcile._attachment_of(reconcile.declarations) is 'The attachment that attach_table was called for.';
+comment on function reconcile_internal._attachment_of(reconcile.declarations) is 'The attachment that attach_table was called for.';
 
-create function reconcile._attach_table(p_declaration_id bigint) returns table (what text, detail text)
-language plpgsql security definer set search_path = pg_catalog, pg_temp
+create function reconcile_internal._attach_table(p_declaration reconcile.declarations) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_declaration reconcile.declarations := reconcile._declaration(p_declaration_id, 'attach_table');
-    v_dry_run boolean := coalesce((v_declaration.arguments ->> 'dry_run')::boolean, false);
+    v_dry_run boolean := coalesce((p_declaration.arguments ->> 'dry_run')::boolean, false);
     v_row reconcile.attachments;
+    v_done jsonb;
 begin
-    if v_declaration.arguments ->> 'relation' is null then
+    if p_declaration.arguments ->> 'relation' is null then
         raise exception 'attach_table needs a table' using errcode = 'RC009', hint = 'As in attach_table(''shop.orders'', provider => ''vendor'').';
     end if;
-    v_row := reconcile._attachment_of(v_declaration);
+    v_row := reconcile_internal._attachment_of(p_declaration);
     -- A dry run does what the real one would, up to the triggers, and takes it back.
     begin
         insert into reconcile.attachments select v_row.*;
         delete from reconcile.detached_tables as d where d.relation = v_row.relation;
-        perform reconcile._attach(v_row, not v_dry_run);
-        return query
-        select done.what, done.detail from reconcile._what_attaching_does(v_row) as done
-        union all
-        select 'rows', format('%s rows are to be watched now%s', reconcile._count_rows(v_row.attachment_id), case when not v_dry_run
-            then format(': they are taken in by and by, or at once by select * from reconcile.take_in(%L)', v_row.relation) end);
+        perform reconcile_internal._attach(v_row);
+        select jsonb_build_object('attachment_id', v_row.attachment_id, 'done', jsonb_agg(to_jsonb(done))) into v_done
+        from (
+            select done.what, done.detail from reconcile_internal._what_attaching_does(v_row) as done
+            union all
+            select 'rows', format('%s rows are to be watched now%s', reconcile_internal._count_rows(v_row), case when not v_dry_run
+                then format(': they are taken in by and by, or at once by select * from reconcile.take_in(%L)', v_row.relation) end)
+        ) as done;
         if v_dry_run then
             raise exception 'a dry run' using errcode = 'RCDRY';
         end if;
@@ -133,15 +116,17 @@ begin
             raise exception 'attach %: it is attached already', v_row.relation
                 using errcode = 'RC009', hint = 'To change how, detach it and attach it again: its orders go on being asked about between the two.';
         when not_null_violation then
-            raise exception 'attach %: %', v_row.relation, coalesce(reconcile._attachment_problem(v_row), sqlerrm)
+            raise exception 'attach %: %', v_row.relation, coalesce(reconcile_internal._attachment_problem(v_row), sqlerrm)
                 using errcode = 'RC009', hint = 'attach_table(…, dry_run => true) shows what would be done.';
     end;
+    return v_done;
 end
 $$;
 
-comment on function reconcile._attach_table(bigint) is 'Does what attach_table was called for, or tries it out; answers what.';
+comment on function reconcile_internal._attach_table(reconcile.declarations) is
+    'Does what attach_table was called for, all but the triggers, or tries it out; answers the attachment and what was done.';
 
-create function reconcile._what_attaching_does(p_row reconcile.attachments) returns table (what text, detail text)
+create function reconcile_internal._what_attaching_does(p_row reconcile.attachments) returns table (what text, detail text)
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -158,15 +143,15 @@ begin
     union all
     select 'capture', format('%s into %I', captured.key, captured.value #>> '{}') from jsonb_each(p_row.capture) as captured
     union all
-    select 'triggers', format('reconcile_tell_insert, _update, _delete and _truncate on %s', p_row.relation)
+    select 'triggers', format('reconcile_note_insert, _update, _delete and _truncate on %s', p_row.relation)
     union all
     select 'index missing', missing.index || '; until then rows that no trigger told of are not looked for'
-    from reconcile._missing_index(p_row) as missing (index)
+    from reconcile_internal._missing_index(p_row) as missing (index)
     where missing.index is not null;
 end
 $$;
 
-comment on function reconcile._what_attaching_does(reconcile.attachments) is 'What attaching a table comes to, a line each.';
+comment on function reconcile_internal._what_attaching_does(reconcile.attachments) is 'What attaching a table comes to, a line each.';
 
 create function reconcile.attach_table(
     relation regclass,
@@ -189,13 +174,19 @@ language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_variable
 declare
-    v_id bigint := reconcile._declare('attach_table', jsonb_build_object(
-        'relation', relation::text, 'provider', provider, 'order_number', order_number, 'reference', reference, 'status', status,
+    v_id bigint := reconcile_doors.declare('attach_table', jsonb_build_object(
+        'relation', relation::oid, 'provider', provider, 'order_number', order_number, 'reference', reference, 'status', status,
         'track', to_jsonb(track), 'write', write, 'capture', capture, 'amount', amount, 'currency', currency, 'created_at', created_at,
         'amount_unit', amount_unit, 'created_after', created_after, 'dry_run', dry_run
     ));
+    v_done jsonb;
+    v_triggers text;
 begin
-    return query select done.what, done.detail from reconcile._attach_table(v_id) as done;
+    v_done := reconcile_doors.do_declared(v_id);
+    if dry_run is not true then
+        v_triggers := reconcile_doors.make_triggers(relation, (v_done ->> 'attachment_id')::integer);
+    end if;
+    return query select done.what, done.detail from jsonb_to_recordset(v_done -> 'done') as done (what text, detail text);
 end
 $$;
 
@@ -204,35 +195,36 @@ comment on function reconcile.attach_table(
 ) is
     'Watches an application''s own table from now on and writes states back to it; with dry_run, says what it would do. For the table''s owner.';
 
-create function reconcile._count_rows(p_attachment_id integer) returns bigint
+create function reconcile_internal._count_rows(p_row reconcile.attachments) returns bigint
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_count bigint;
-    v_level integer := reconcile._hold_settings();
+    v_level integer;
 begin
+    perform reconcile_internal._hold_attached(p_row, false);
+    v_level := reconcile_internal._hold_settings();
     -- By the owner's function, and no further than it takes to know what one is in for.
     execute format(
-        'select count(*) from (select from unnest((select track from reconcile.attachments where attachment_id = %1$s)) as tracked (status), '
-        'lateral reconcile_generated._page_%1$s(tracked.status, null, 1000000) limit 1000000) as rows', p_attachment_id
-    ) into v_count;
-    perform reconcile._give_back_settings(v_level);
+        'select count(*) from (select from unnest($1) as tracked (status), '
+        'lateral reconcile_generated._page_%s(tracked.status, null, 1000000) limit 1000000) as rows', p_row.attachment_id
+    ) into v_count using p_row.track;
+    perform reconcile_internal._give_back_settings(v_level);
     return v_count;
 end
 $$;
 
-comment on function reconcile._count_rows(integer) is 'Rows of an attached table in a tracked status, a million at most.';
+comment on function reconcile_internal._count_rows(reconcile.attachments) is 'Rows of an attached table in a tracked status, a million at most.';
 
-create function reconcile._detach_table(p_declaration_id bigint) returns void
-language plpgsql security definer set search_path = pg_catalog, pg_temp
+create function reconcile_internal._detach_table(p_declaration reconcile.declarations) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
 -- As when it was attached: writers of the table wait behind who waits for it.
 set lock_timeout = '5s'
 set client_min_messages = warning
 as $$
 declare
-    v_declaration reconcile.declarations := reconcile._declaration(p_declaration_id, 'detach_table');
     -- By its number: it may be gone.
-    v_relation regclass := (v_declaration.arguments ->> 'oid')::oid;
+    v_relation regclass := (p_declaration.arguments ->> 'relation')::oid;
     v_row reconcile.attachments;
     v_owner name;
     v_function regprocedure;
@@ -243,14 +235,15 @@ begin
             using errcode = 'RC009', hint = 'The attached tables are in reconcile.attached_tables.';
     end if;
     v_owner := (select r.rolname from pg_class as c join pg_roles as r on r.oid = c.relowner where c.oid = v_relation);
-    if v_owner is not null and not pg_has_role(v_declaration.declared_by, v_owner, 'USAGE') then
-        raise exception 'detach %: it belongs to %, and % has not that role', v_relation, v_owner, v_declaration.declared_by
+    if v_owner is not null and not pg_has_role(p_declaration.declared_by, v_owner, 'USAGE') then
+        raise exception 'detach %: it belongs to %, and % has not that role', v_relation, v_owner, p_declaration.declared_by
             using errcode = 'RC009', hint = 'A table is detached by its owner, as it is attached.';
     end if;
     -- The triggers go with their function. A column's new name or a dropped table is no hindrance.
     for v_function in
         select p.oid from pg_proc as p
-        where p.pronamespace = 'reconcile_generated'::regnamespace and p.proname ~ ('^_(rows|page|write|tell)_' || v_row.attachment_id || '$')
+        where p.pronamespace = 'reconcile_generated'::regnamespace and p.proname ~ ('^_(rows|page|write)_' || v_row.attachment_id || '$')
+           or p.pronamespace = 'reconcile_doors'::regnamespace and p.proname = 'note_rows_' || v_row.attachment_id
     loop
         execute format('drop function %s cascade', v_function);
     end loop;
@@ -261,24 +254,7 @@ begin
     delete from reconcile.attachments as a where a.attachment_id = v_row.attachment_id;
     insert into reconcile.detached_tables (relation, attachment_id)
     select v_row.relation, v_row.attachment_id where exists (select from pg_class as c where c.oid = v_row.relation);
-    -- Who may tell and has no table to tell of any more, this owner and those before him.
-    for v_owner in
-        select r.rolname
-        from pg_proc as p
-        cross join lateral aclexplode(p.proacl) as given
-        join pg_roles as r on r.oid = given.grantee
-        where p.oid = 'reconcile._rows_changed(integer, text[], text)'::regprocedure and given.grantee <> p.proowner
-          and not exists (
-              select from pg_proc as t
-              where t.pronamespace = 'reconcile_generated'::regnamespace and t.proname ~ '^_tell_[0-9]+$' and t.proowner = given.grantee
-          )
-    loop
-        execute format('revoke execute on function reconcile._rows_changed(integer, text[], text) from %I', v_owner);
-        -- A role of the migration has this from there.
-        if v_owner !~ '^reconcile_' then
-            execute format('revoke usage on schema reconcile from %I', v_owner);
-        end if;
-    end loop;
+    perform reconcile_internal._let_enter_no_more();
 exception
     when lock_not_available then
         raise exception 'detach %: the table is in use by a transaction that has not ended for 5 s', v_relation
@@ -286,19 +262,16 @@ exception
 end
 $$;
 
-comment on function reconcile._detach_table(bigint) is 'Does what detach_table was called for.';
+comment on function reconcile_internal._detach_table(reconcile.declarations) is 'Does what detach_table was called for.';
 
 create function reconcile.detach_table(relation regclass) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_id bigint := reconcile._declare('detach_table', jsonb_build_object(
-        'relation', detach_table.relation::text, 'oid', detach_table.relation::oid
-    ));
-    -- Assigned, not performed: an error's context then is short.
-    v_done text;
+    v_id bigint := reconcile_doors.declare('detach_table', jsonb_build_object('relation', detach_table.relation::oid));
+    v_done jsonb;
 begin
-    v_done := reconcile._detach_table(v_id);
+    v_done := reconcile_doors.do_declared(v_id);
 end
 $$;
 

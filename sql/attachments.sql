@@ -3,7 +3,7 @@
 -- Whatever touches a row of the application runs in a function that its table's owner owns: with the owner's rights, row level
 -- security included, and never with the extension's. These functions are generated, so that their SQL is static:
 --   _rows_N(order numbers)  where the rows stand       _page_N(status, after, limit)  the next rows in a status
---   _write_N(…)             writes states back         _tell_N()                      the trigger
+--   _write_N(…)             writes states back         note_rows_N()                  the trigger
 -- What is told to the extension is only "look at these order numbers", which needs no trust.
 -- Owns attaching and detaching; what becomes of a row is in following.sql, when it is written in effects.sql.
 -- Requires: tracking.
@@ -14,6 +14,8 @@ create table reconcile.attachments (
     attachment_id integer primary key default nextval('reconcile.attachment_ids'),
     relation regclass not null unique,
     relation_name text not null,
+    kind "char" not null,
+    owner regrole not null,
     provider_id integer not null references reconcile.providers,
     order_number text not null,
     reference text,
@@ -36,6 +38,8 @@ comment on column reconcile.attachments.attachment_id is 'The attachment; its fu
 comment on column reconcile.attachments.relation is 'The table.';
 comment on column reconcile.attachments.relation_name is
     'Its name when it was attached, by which the generated functions know it: another table that takes the name is not this one.';
+comment on column reconcile.attachments.kind is 'What it was when it was attached: r, a table, or p, a partitioned one.';
+comment on column reconcile.attachments.owner is 'Whose it was when it was attached: what is generated runs with this role''s rights, and works for no other owner.';
 comment on column reconcile.attachments.provider_id is 'Who is asked about its rows.';
 comment on column reconcile.attachments.order_number is 'The column with the order number.';
 comment on column reconcile.attachments.reference is 'The column with the provider''s own id.';
@@ -71,7 +75,8 @@ create table reconcile.attachment_sweeps (
     began_at timestamptz not null default clock_timestamp(),
     finished_at timestamptz,
     problem text,
-    problem_at timestamptz
+    problem_at timestamptz,
+    missing_index text
 ) with (fillfactor = 50);
 
 comment on table reconcile.attachment_sweeps is 'How far the search for rows that no trigger told of has come, for each attached table.';
@@ -84,9 +89,11 @@ comment on column reconcile.attachment_sweeps.began_at is 'When this search bega
 comment on column reconcile.attachment_sweeps.finished_at is 'When a search was last complete; NULL before the first.';
 comment on column reconcile.attachment_sweeps.problem is 'What stopped the latest look at the table; NULL when nothing did.';
 comment on column reconcile.attachment_sweeps.problem_at is 'When that was.';
+comment on column reconcile.attachment_sweeps.missing_index is
+    'The index that the search lacks, when it last looked: nobody who reads an alert waits for the table.';
 
 -- Whether a row that its owner does not see is gone: under forced row level security it may only be hidden.
-create function reconcile._sees_all_rows(p_relation regclass) returns boolean
+create function reconcile_internal._sees_all_rows(p_relation regclass) returns boolean
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -106,7 +113,7 @@ begin
 end
 $$;
 
-comment on function reconcile._sees_all_rows(regclass) is 'Whether row level security hides no row of a table from its owner.';
+comment on function reconcile_internal._sees_all_rows(regclass) is 'Whether row level security hides no row of a table from its owner.';
 
 create type reconcile.application_row as (
     order_number text, reference text, amount text, currency text, created_at timestamptz, status text
@@ -120,7 +127,7 @@ comment on column reconcile.application_row.currency is 'The currency.';
 comment on column reconcile.application_row.created_at is 'When it was created.';
 comment on column reconcile.application_row.status is 'The application''s status.';
 
-create function reconcile._column_type(p_relation regclass, p_column text) returns text
+create function reconcile_internal._column_type(p_relation regclass, p_column text) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -133,10 +140,10 @@ begin
 end
 $$;
 
-comment on function reconcile._column_type(regclass, text) is 'The type of a table''s column; NULL when there is no such column.';
+comment on function reconcile_internal._column_type(regclass, text) is 'The type of a table''s column; NULL when there is no such column.';
 
 -- The first of the usual names that the table has.
-create function reconcile._usual_column(p_relation regclass, p_given text, p_names text[]) returns text
+create function reconcile_internal._usual_column(p_relation regclass, p_given text, p_names text[]) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -146,19 +153,19 @@ begin
     return (
         select usual.name
         from unnest(p_names) with ordinality as usual (name, place)
-        where reconcile._column_type(p_relation, usual.name) is not null
+        where reconcile_internal._column_type(p_relation, usual.name) is not null
         order by usual.place
         limit 1
     );
 end
 $$;
 
-comment on function reconcile._usual_column(regclass, text, text[]) is
+comment on function reconcile_internal._usual_column(regclass, text, text[]) is
     'The column that was named, none for an empty name, and without one the first of the usual names that the table has.';
 
 -- An index by which the search finds rows of a status in the order of their numbers, or nearly. A partial one serves if it has all
 -- tracked statuses, or leaves out others.
-create function reconcile._missing_index(p_attachment reconcile.attachments) returns text
+create function reconcile_internal._missing_index(p_attachment reconcile.attachments) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -187,11 +194,11 @@ begin
 end
 $$;
 
-comment on function reconcile._missing_index(reconcile.attachments) is
+comment on function reconcile_internal._missing_index(reconcile.attachments) is
     'The index that the scheduled search needs and the table lacks; NULL when it has one, or is so small that it needs none.';
 
 -- What an attachment may not say: one sentence, or NULL. Looks at the catalog alone.
-create function reconcile._attachment_problem(p_row reconcile.attachments) returns text
+create function reconcile_internal._attachment_problem(p_row reconcile.attachments) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -214,7 +221,7 @@ begin
             values ('order_number', p_row.order_number), ('reference', p_row.reference), ('status', p_row.status), ('amount', p_row.amount),
                 ('currency', p_row.currency), ('created_at', p_row.created_at)
         ) as named (argument, column_name)
-        where named.column_name is not null and reconcile._column_type(p_row.relation, named.column_name) is null
+        where named.column_name is not null and reconcile_internal._column_type(p_row.relation, named.column_name) is null
         limit 1
     );
     v_problem := coalesce(v_problem, case
@@ -232,9 +239,9 @@ begin
             then 'track has to name the statuses in which a row is watched, as in {processing}'
         when jsonb_typeof(p_row.write) <> 'object' then 'write is not an object such as {"succeeded": {"status": "PAID"}}'
         when jsonb_typeof(p_row.capture) <> 'object' then 'capture is not an object such as {"pin_code": "pin"}'
-        when reconcile._column_type(p_row.relation, p_row.created_at) not in ('date', 'timestamp without time zone', 'timestamp with time zone')
+        when reconcile_internal._column_type(p_row.relation, p_row.created_at) not in ('date', 'timestamp without time zone', 'timestamp with time zone')
             then format('column %I is %s and no time: name another for created_at, or none ('''')', p_row.created_at,
-                reconcile._column_type(p_row.relation, p_row.created_at))
+                reconcile_internal._column_type(p_row.relation, p_row.created_at))
         when p_row.amount_unit not in ('major', 'minor') then format('amount_unit is %L: use major or minor', left(p_row.amount_unit, 20))
     end);
     if v_problem is not null then
@@ -301,13 +308,43 @@ begin
     ), (
         select format('provider %s asks by reference, and the table has no column with a usual name for it: name it', p.name)
         from reconcile.providers as p
-        where p.provider_id = p_row.provider_id and p_row.reference is null and p.url ~ '[{][^}]*reference[^}]*[}]'
+        where p.provider_id = p_row.provider_id and p_row.reference is null and reconcile_internal.needs_reference(p.url, p.headers, p.body)
     ));
 end
 $$;
 
-comment on function reconcile._attachment_problem(reconcile.attachments) is
+comment on function reconcile_internal._attachment_problem(reconcile.attachments) is
     'Why a table can''t be attached this way; NULL when it can.';
+
+-- Locks the table and looks at what it is under the lock, so that what is called next works on what was attached or not at all. Nobody
+-- is waited for: a table that an application has locked is nobody else's trouble.
+create function reconcile_internal._hold_attached(p_row reconcile.attachments, p_writes boolean) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_problem text := reconcile_internal._hold_relation(p_row.relation, p_row.kind, p_row.owner, p_row.relation_name, p_writes);
+begin
+    if v_problem is null and p_row.kind = 'p' and exists (
+        select from pg_partition_tree(p_row.relation) as part where not reconcile_internal._try_lock_relation(part.relid, p_writes)
+    ) then
+        v_problem := 'somebody else has locked one of its partitions';
+    end if;
+    if v_problem is null and (
+        select bool_or(p.proowner <> p_row.owner::oid) from pg_proc as p
+        where p.pronamespace = 'reconcile_generated'::regnamespace
+          and p.proname in ('_rows_' || p_row.attachment_id, '_page_' || p_row.attachment_id, '_write_' || p_row.attachment_id)
+    ) is distinct from false then
+        v_problem := 'the functions that were made for it are gone or belong to another role: detach it, and attach it again';
+    end if;
+    if v_problem is not null then
+        raise exception '%: %', p_row.relation_name, v_problem using errcode = 'RC011',
+            hint = 'It is tried again by itself. Where the table is another one for good, detach it and attach it again.';
+    end if;
+end
+$$;
+
+comment on function reconcile_internal._hold_attached(reconcile.attachments, boolean) is
+    'Locks an attached table for reading or writing, or raises RC011: somebody else has locked it, or it is not what was attached.';
 
 select pg_catalog.pg_extension_config_dump('reconcile.attachment_ids', '');
 select pg_catalog.pg_extension_config_dump('reconcile.attachments', '');

@@ -69,7 +69,7 @@ comment on column reconcile.recorded_checks.next_check_at is 'The decision: when
 
 -- Transitions are the outbox: who reads them in order of their numbers would skip the row of a slow transaction, which has a low
 -- number and appears late. So each row says which transaction wrote it, and readers stay behind the oldest one that is under way.
-create function reconcile._write_position() returns bigint
+create function reconcile_internal._write_position() returns bigint
 language plpgsql volatile set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -77,7 +77,7 @@ begin
 end
 $$;
 
-comment on function reconcile._write_position() is
+comment on function reconcile_internal._write_position() is
     'Where this transaction stands among all that ever wrote transitions: the era, and in it the full transaction id.';
 
 create sequence reconcile.transition_ids;
@@ -92,7 +92,7 @@ create table reconcile.transitions (
     check_id bigint,
     reason text not null,
     changed_by text not null default session_user,
-    written_in bigint not null default reconcile._write_position(),
+    written_in bigint not null default reconcile_internal._write_position(),
     check (from_state <> to_state)
 );
 
@@ -109,9 +109,9 @@ comment on column reconcile.transitions.cause is 'By whose word: provider, givin
 comment on column reconcile.transitions.check_id is 'The check that is its evidence.';
 comment on column reconcile.transitions.reason is 'Why.';
 comment on column reconcile.transitions.changed_by is 'The role whose session did it.';
-comment on column reconcile.transitions.written_in is 'The transaction that wrote it, by reconcile._write_position: the order of events.';
+comment on column reconcile.transitions.written_in is 'The transaction that wrote it, by reconcile_internal._write_position: the order of events.';
 
-create function reconcile._refuse_change() returns trigger
+create function reconcile_internal._refuse_change() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -126,23 +126,23 @@ begin
 end
 $$;
 
-comment on function reconcile._refuse_change() is 'Keeps the audit as it was written.';
+comment on function reconcile_internal._refuse_change() is 'Keeps the audit as it was written.';
 
 create trigger recorded_checks_stay before update or delete on reconcile.recorded_checks
-    for each row execute function reconcile._refuse_change();
+    for each row execute function reconcile_internal._refuse_change();
 create trigger recorded_checks_stay_whole before truncate on reconcile.recorded_checks
-    for each statement execute function reconcile._refuse_change();
+    for each statement execute function reconcile_internal._refuse_change();
 create trigger recorded_checks_otherwise_stay_whole before truncate on reconcile.recorded_checks_otherwise
-    for each statement execute function reconcile._refuse_change();
+    for each statement execute function reconcile_internal._refuse_change();
 create trigger transitions_stay before update or delete on reconcile.transitions
-    for each row execute function reconcile._refuse_change();
+    for each row execute function reconcile_internal._refuse_change();
 create trigger transitions_stay_whole before truncate on reconcile.transitions
-    for each statement execute function reconcile._refuse_change();
+    for each statement execute function reconcile_internal._refuse_change();
 
 -- Attached, not created in place, and with a short wait for locks: reports go on meanwhile, and what can't be done now is
 -- done by the next run.
-create function reconcile._ensure_partitions() returns integer
-language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '2s' set datestyle = 'ISO'
+create function reconcile_internal._ensure_partitions() returns integer
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '2s' set datestyle = 'ISO'
 as $$
 declare
     v_from timestamptz;
@@ -150,8 +150,8 @@ declare
     v_name text;
     v_made integer := 0;
 begin
-    -- One maker at a time; who comes second finds the work done.
-    perform pg_advisory_xact_lock(hashtextextended('reconcile.recorded_checks', 0));
+    -- One maker at a time; who comes second finds the work done. Not by an advisory lock, which anybody may hold.
+    lock table only reconcile.recorded_checks in share update exclusive mode;
     for v_from in
         select (date_trunc('month', clock_timestamp() at time zone 'UTC') + make_interval(months => ahead)) at time zone 'UTC'
         from generate_series(0, 2) as ahead
@@ -169,7 +169,7 @@ begin
             v_name, v_from, v_to
         );
         execute format(
-            'create trigger %I before truncate on reconcile.%I for each statement execute function reconcile._refuse_change()',
+            'create trigger %I before truncate on reconcile.%I for each statement execute function reconcile_internal._refuse_change()',
             v_name || '_stay_whole', v_name
         );
         v_made := v_made + 1;
@@ -181,11 +181,11 @@ exception
 end
 $$;
 
-comment on function reconcile._ensure_partitions() is
+comment on function reconcile_internal._ensure_partitions() is
     'Makes the partitions of checks for this month and the next two; answers how many were made.';
 
-create function reconcile._drop_old_partitions() returns integer
-language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '2s'
+create function reconcile_internal._drop_old_partitions() returns integer
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '2s'
 as $$
 declare
     v_kept_from timestamptz := (select clock_timestamp() - checks_kept from reconcile.settings);
@@ -211,7 +211,7 @@ exception
 end
 $$;
 
-comment on function reconcile._drop_old_partitions() is
+comment on function reconcile_internal._drop_old_partitions() is
     'Drops the months of checks that are older than settings.checks_kept; answers how many.';
 
 select pg_catalog.pg_extension_config_dump('reconcile.check_ids', '');

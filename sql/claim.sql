@@ -1,15 +1,24 @@
 -- The claim: a sidecar with free slots takes leases on checks that are due.
 --
 -- Quota first, then rows: each provider gets a fair share of the free slots, within its limits, and people who wait go before
--- the schedule. A queue row becomes a lease in one statement.
+-- the schedule, all but every fourth time: who asks without end keeps nobody else from being asked about. A queue row becomes a lease in
+-- one statement.
 -- Locks: provider_traffic by provider_id, then queue rows with SKIP LOCKED, so that a claim waits only for another claim.
 -- Requires: traffic.
 
+create function reconcile_internal._has_own_headers(p_headers jsonb) returns boolean
+language sql immutable parallel safe set search_path = pg_catalog, pg_temp
+as $$
+    select p_headers::text like '{%{%}%}'
+$$;
+
+comment on function reconcile_internal._has_own_headers(jsonb) is 'Whether headers have templates, so that each order has its own.';
+
 -- Questions of test_provider: a person waits, and the call is counted but never held back.
-create function reconcile._claim_tests(p_sidecar_id bigint, p_most integer)
+create function reconcile_internal._claim_tests(p_sidecar_id bigint, p_most integer)
 returns table (
     order_id bigint, token bigint, provider text, provider_version integer,
-    url text, headers jsonb, body text, awaited boolean
+    url text, headers jsonb, body text, problem text, awaited boolean
 )
 language sql rows 1 set search_path = pg_catalog, pg_temp
 as $$
@@ -35,21 +44,21 @@ as $$
     )
     select
         -taken.test_id, taken.token, p.name, taken.provider_version,
-        reconcile.request_url(p.url, taken.order_number, taken.reference, p.variables),
-        reconcile.request_headers(p.headers, taken.order_number, taken.reference, p.variables),
+        reconcile_internal.request_url(p.url, taken.order_number, taken.reference, p.variables),
+        reconcile_internal.request_headers(p.headers, taken.order_number, taken.reference, p.variables),
         case when p.body is not null
-            then reconcile.request_body(p.body, taken.order_number, taken.reference, p.variables) end,
-        true
+            then reconcile_internal.request_body(p.body, taken.order_number, taken.reference, p.variables) end,
+        reconcile_internal.request_problem(p.url, p.headers, p.body, taken.order_number, taken.reference, p.variables), true
     from taken
     join reconcile.providers as p on p.provider_id = taken.provider_id
 $$;
 
-comment on function reconcile._claim_tests(bigint, integer) is 'Takes questions of test_provider; their order_id is the test''s id, negative.';
+comment on function reconcile_internal._claim_tests(bigint, integer) is 'Takes questions of test_provider; their order_id is the test''s id, negative.';
 
 create function reconcile.sidecar_claim(p_sidecar_id bigint, p_free_slots integer)
 returns table (
     order_id bigint, token bigint, provider text, provider_version integer,
-    url text, headers jsonb, body text, awaited boolean
+    url text, headers jsonb, body text, problem text, awaited boolean
 )
 language plpgsql security definer rows 100
 set search_path = pg_catalog, pg_temp
@@ -75,13 +84,13 @@ begin
     end if;
 
     if exists (select from reconcile.provider_tests as test where test.token is null) then
-        return query select test.* from reconcile._claim_tests(p_sidecar_id, v_free) as test;
+        return query select test.* from reconcile_internal._claim_tests(p_sidecar_id, v_free) as test;
         get diagnostics v_tests = row_count;
         v_free := v_free - v_tests;
     end if;
 
     select array_agg(q.provider_id) into v_active
-    from reconcile._quotas(null) as q
+    from reconcile_internal._quotas(null) as q
     where (q.allowed > 0 or q.unfolded) and (
         exists (select from reconcile.due_checks as d where d.provider_id = q.provider_id and d.urgent)
         or exists (
@@ -95,7 +104,7 @@ begin
     v_share := ceil(v_free::numeric / cardinality(v_active));
 
     perform from reconcile.provider_traffic as t where t.provider_id = any (v_active) order by t.provider_id for update;
-    perform reconcile._fold_ended_calls(v_active);
+    perform reconcile_internal._fold_ended_calls(v_active);
 
     -- A claim that a crash loses leaves its orders in the queue, so nobody waits for it to be flushed; but where calls are
     -- counted, a call that was made must not be forgotten.
@@ -109,7 +118,9 @@ begin
     -- A new statement, so the quotas are read as the lock found them.
     return query
     with quota as materialized (
-        select q.provider_id, q.looks_from, least(q.allowed, v_share) as calls from reconcile._quotas(v_active) as q
+        select q.provider_id, q.looks_from, least(q.allowed, v_share) as calls, t.in_flight, t.awaited_in_a_row
+        from reconcile_internal._quotas(v_active) as q
+        join reconcile.provider_traffic as t on t.provider_id = q.provider_id
     ),
     urgent as materialized (
         select d.order_id, d.due_at, quota.provider_id
@@ -119,7 +130,11 @@ begin
             from reconcile.due_checks as due
             where due.provider_id = quota.provider_id and due.urgent
             order by due.due_at
-            limit quota.calls
+            -- Every fourth call is for what only is due, if something is.
+            limit quota.calls - case when exists (
+                select from reconcile.due_checks as other
+                where other.provider_id = quota.provider_id and other.due_at between quota.looks_from and v_now and not other.urgent
+            ) then (quota.awaited_in_a_row + quota.calls) / 4 else 0 end
             for update skip locked
         ) as d
     ),
@@ -144,11 +159,11 @@ begin
             union all
             select s.order_id, s.due_at, s.provider_id, false from scheduled as s
         ) as found
-        join reconcile.provider_traffic as t on t.provider_id = found.provider_id
+        join quota on quota.provider_id = found.provider_id
         -- With fewer slots than providers, the one with the fewest calls in flight goes first, however long the others' queues are.
         order by
-            found.urgent desc,
-            t.in_flight + row_number() over (partition by found.provider_id order by found.urgent desc, found.due_at),
+            found.urgent and quota.awaited_in_a_row < 3 desc,
+            quota.in_flight + row_number() over (partition by found.provider_id order by found.urgent desc, found.due_at),
             found.due_at
         limit v_free
     ),
@@ -172,25 +187,39 @@ begin
         update reconcile.provider_traffic as t
         set in_flight = t.in_flight + counts.calls,
             claimed_through = greatest(least(t.claimed_through, v_now), counts.through),
+            awaited_in_a_row = case when counts.awaited = counts.calls then least(3, t.awaited_in_a_row + counts.awaited) else 0 end,
             swept_at = case when quota.looks_from = '-infinity' then v_now else t.swept_at end
         from quota
         cross join lateral (
-            select count(*) as calls, max(taken.due_at) filter (where not taken.urgent) as through
+            select count(*) as calls, count(*) filter (where taken.urgent) as awaited,
+                max(taken.due_at) filter (where not taken.urgent) as through
             from taken
             where taken.provider_id = quota.provider_id
         ) as counts
         where t.provider_id = quota.provider_id
     )
     select
-        leased.order_id, leased.token, p.name, p.version,
-        reconcile.request_url(p.url, o.order_number, o.reference, nullif(p.variables, '{}')),
-        -- What is the same for all orders goes with the provider, not with each of them.
-        case when p.headers::text like '{%{%}%}' then reconcile.request_headers(p.headers, o.order_number, o.reference, p.variables) end,
-        case when p.body is not null then reconcile.request_body(p.body, o.order_number, o.reference, p.variables) end,
+        leased.order_id, leased.token, p.name, p.version, request.url, request.headers, request.body,
+        -- What can't be built is not sent: the check is a fault that says why.
+        case
+            when request.url is null or p.body is not null and request.body is null
+                or reconcile_internal._has_own_headers(p.headers) and request.headers is null
+            then coalesce(
+                reconcile_internal.request_problem(p.url, p.headers, p.body, o.order_number, o.reference, p.variables),
+                'its request can''t be built')
+        end,
         leased.awaited
     from leased
     join reconcile.providers as p on p.provider_id = leased.provider_id
-    join reconcile.tracked_orders as o on o.order_id = leased.order_id;
+    join reconcile.tracked_orders as o on o.order_id = leased.order_id
+    cross join lateral (
+        select
+            reconcile_internal.request_url(p.url, o.order_number, o.reference, nullif(p.variables, '{}')) as url,
+            -- What is the same for all orders goes with the provider, not with each of them.
+            case when reconcile_internal._has_own_headers(p.headers)
+                then reconcile_internal.request_headers(p.headers, o.order_number, o.reference, p.variables) end as headers,
+            case when p.body is not null then reconcile_internal.request_body(p.body, o.order_number, o.reference, p.variables) end as body
+    ) as request;
 end
 $$;
 
@@ -198,14 +227,15 @@ comment on function reconcile.sidecar_claim(bigint, integer) is
     'Protocol: takes up to so many leases on checks that are due, a fair share for each provider, urgent ones first.';
 
 create function reconcile.sidecar_provider(p_provider text, p_provider_version integer)
-returns table (method text, headers jsonb, auth jsonb, timeout_ms integer)
+returns table (method text, headers jsonb, auth jsonb, timeout_ms integer, own_headers boolean, own_body boolean)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 begin
     return query
     select v.settings ->> 'method', v.settings -> 'headers', v.settings -> 'auth',
-        (extract(epoch from (v.settings ->> 'timeout')::interval) * 1000)::integer
+        (extract(epoch from (v.settings ->> 'timeout')::interval) * 1000)::integer,
+        reconcile_internal._has_own_headers(v.settings -> 'headers'), v.settings -> 'body' <> 'null'
     from reconcile.provider_versions as v
     join reconcile.providers as p on p.provider_id = v.provider_id
     where p.name = p_provider and v.version = p_provider_version;
@@ -213,10 +243,10 @@ end
 $$;
 
 comment on function reconcile.sidecar_provider(text, integer) is
-    'Protocol: what is the same for all requests of one version of a provider.';
+    'Protocol: what is the same for all requests of one version of a provider, and whether each order has headers or a body of its own.';
 
 -- Leases that end without a report: their orders go back to the queue.
-create function reconcile._put_back(p_order_ids bigint[], p_tokens bigint[], p_sidecar_id bigint default null) returns integer
+create function reconcile_internal._put_back(p_order_ids bigint[], p_tokens bigint[], p_sidecar_id bigint default null) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -246,20 +276,20 @@ begin
     )
     select array_agg(freed.provider_id) into v_provider_ids from freed;
     if v_provider_ids is not null then
-        perform reconcile._note_ended_calls(v_provider_ids, clock_timestamp());
+        perform reconcile_internal._note_ended_calls(v_provider_ids, clock_timestamp());
     end if;
     return coalesce(cardinality(v_provider_ids), 0);
 end
 $$;
 
-comment on function reconcile._put_back(bigint[], bigint[], bigint) is
+comment on function reconcile_internal._put_back(bigint[], bigint[], bigint) is
     'Ends leases without a report, those of one sidecar or of any; answers how many.';
 
 create function reconcile.sidecar_release(p_sidecar_id bigint, p_order_ids bigint[], p_tokens bigint[]) returns integer
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_released integer := reconcile._put_back(p_order_ids, p_tokens, p_sidecar_id);
+    v_released integer := reconcile_internal._put_back(p_order_ids, p_tokens, p_sidecar_id);
 begin
     -- Nobody else can ask a test's question again in time: its caller hears that there was no answer.
     delete from reconcile.provider_tests as test
@@ -275,7 +305,7 @@ $$;
 comment on function reconcile.sidecar_release(bigint, bigint[], bigint[]) is
     'Protocol: puts back what was claimed and will not be asked, and tells the other sidecars.';
 
-create function reconcile._put_back_expired() returns integer
+create function reconcile_internal._put_back_expired() returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -291,8 +321,8 @@ begin
         limit 5000
         for update skip locked
     ) as expired;
-    return case when v_order_ids is null then 0 else reconcile._put_back(v_order_ids, v_tokens) end;
+    return case when v_order_ids is null then 0 else reconcile_internal._put_back(v_order_ids, v_tokens) end;
 end
 $$;
 
-comment on function reconcile._put_back_expired() is 'Puts back orders whose lease ran out, 5000 at most; answers how many.';
+comment on function reconcile_internal._put_back_expired() is 'Puts back orders whose lease ran out, 5000 at most; answers how many.';

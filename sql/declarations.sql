@@ -26,8 +26,8 @@ comment on column reconcile.declarations.declared_at is 'When.';
 comment on column reconcile.declarations.declared_in is 'The transaction for which it is good.';
 comment on column reconcile.declarations.done_at is 'When it was done: it is good for once.';
 
--- Run with the rights of the caller.
-create function reconcile._declare(p_what text, p_arguments jsonb) returns bigint
+-- Run with the rights of the caller: so the row knows the caller's role, and nobody can write another one into it.
+create function reconcile_doors.declare(p_what text, p_arguments jsonb) returns bigint
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -41,9 +41,9 @@ begin
 end
 $$;
 
-comment on function reconcile._declare(text, jsonb) is 'Writes what the caller asks for, with his role; answers its id.';
+comment on function reconcile_doors.declare(text, jsonb) is 'Writes what the caller asks for, with the caller''s role; answers its id.';
 
-create function reconcile._declaration(p_id bigint, p_what text) returns reconcile.declarations
+create function reconcile_internal._take_declaration(p_id bigint) returns reconcile.declarations
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -51,16 +51,43 @@ declare
 begin
     update reconcile.declarations as d
     set done_at = clock_timestamp()
-    where d.declaration_id = p_id and d.what = p_what and d.declared_in = pg_current_xact_id_if_assigned() and d.done_at is null
+    where d.declaration_id = p_id and d.declared_in = pg_current_xact_id_if_assigned() and d.done_at is null
+      and pg_column_size(d.arguments) <= 262144
     returning d.* into v_declaration;
     if not found then
-        raise exception 'nobody has asked for this %', p_what using errcode = 'RC005', hint = format('Call reconcile.%s.', p_what);
+        raise exception 'nobody has asked for this in this transaction' using errcode = 'RC005',
+            hint = 'Call reconcile.attach_table, add_hook, add_provider and their kin, with arguments of 256 kB at most.';
     end if;
     return v_declaration;
 end
 $$;
 
-comment on function reconcile._declaration(bigint, text) is 'What was asked for in this transaction and is not done yet, or an error.';
+comment on function reconcile_internal._take_declaration(bigint) is 'What was asked for in this transaction and is not done yet, or an error.';
+
+create function reconcile_doors.do_declared(p_declaration_id bigint) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_declaration reconcile.declarations := reconcile_internal._take_declaration(p_declaration_id);
+    -- Assigned, not performed: an error's context then is short.
+    v_done text;
+begin
+    case v_declaration.what
+        when 'add_provider' then v_done := reconcile_internal._add_provider(v_declaration);
+        when 'alter_provider' then v_done := reconcile_internal._alter_provider(v_declaration);
+        when 'attach_table' then return reconcile_internal._attach_table(v_declaration);
+        when 'detach_table' then v_done := reconcile_internal._detach_table(v_declaration);
+        when 'add_hook' then v_done := reconcile_internal._add_hook(v_declaration);
+        when 'remove_hook' then v_done := reconcile_internal._remove_hook(v_declaration);
+        else
+            raise exception 'there is nothing called %', coalesce(quote_literal(left(v_declaration.what, 80)), 'NULL') using errcode = 'RC005';
+    end case;
+    return null;
+end
+$$;
+
+comment on function reconcile_doors.do_declared(bigint) is
+    'Does what was asked for in this transaction, with the extension''s rights and for the role that asked; answers what came of it.';
 
 select pg_catalog.pg_extension_config_dump('reconcile.declaration_ids', '');
 select pg_catalog.pg_extension_config_dump('reconcile.declarations', '');

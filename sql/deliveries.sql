@@ -4,7 +4,7 @@
 -- Requires: messages.
 
 -- One that only fails gets one call at a time: it keeps neither slots nor anybody waiting, and is found again by the first success.
-create function reconcile._calls_allowed(p_endpoint reconcile.event_endpoints) returns integer
+create function reconcile_internal._calls_allowed(p_endpoint reconcile.event_endpoints) returns integer
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -14,7 +14,7 @@ begin
 end
 $$;
 
-comment on function reconcile._calls_allowed(reconcile.event_endpoints) is
+comment on function reconcile_internal._calls_allowed(reconcile.event_endpoints) is
     'How many calls may be made to an endpoint beside those under way.';
 
 create function reconcile.sidecar_claim_deliveries(p_sidecar_id bigint, p_free_slots integer)
@@ -53,7 +53,7 @@ begin
               exists (
                   select from reconcile.transitions as t
                   where (t.written_in, t.transition_id) > (e.read_written_in, e.read_transition_id)
-                    and t.written_in < (select reconcile._read_position())
+                    and t.written_in < (select reconcile_internal._read_position())
               )
               or exists (
                   select from reconcile.deliveries as d
@@ -75,7 +75,7 @@ begin
     set token = null, sidecar_id = null, lease_expires_at = null
     where d.endpoint_id = any (v_endpoint_ids) and d.token is not null and d.lease_expires_at <= v_now;
 
-    if reconcile._fan_out(v_endpoint_ids, v_now) = 0 then
+    if reconcile_internal._fan_out(v_endpoint_ids, v_now) = 0 then
         -- A lease that a crash loses leaves its delivery due. What was fixed to be sent must not be lost once it was.
         perform set_config('synchronous_commit', 'off', true);
     end if;
@@ -84,7 +84,7 @@ begin
     with due as materialized (
         select found.delivery_id, found.due_at, e.endpoint_id, e.concurrency - allowed.calls as in_flight
         from reconcile.event_endpoints as e
-        cross join lateral (select reconcile._calls_allowed(e)) as allowed (calls)
+        cross join lateral (select reconcile_internal._calls_allowed(e)) as allowed (calls)
         cross join lateral (
             select d.delivery_id, d.due_at
             from reconcile.deliveries as d
@@ -142,7 +142,7 @@ begin
                     ) then clock_timestamp()
                 end,
                 case
-                    when reconcile._calls_allowed(e) > 0 then (
+                    when reconcile_internal._calls_allowed(e) > 0 then (
                         select min(d.due_at) from reconcile.deliveries as d
                         where d.endpoint_id = e.endpoint_id and d.token is null and d.parked_at is null
                     )
@@ -284,7 +284,7 @@ begin
     where d.delivery_id = given.delivery_id and d.token = given.token and d.sidecar_id = p_sidecar_id;
     get diagnostics v_released = row_count;
     if v_released > 0 then
-        perform reconcile._tell_listeners();
+        perform reconcile_internal._tell_listeners();
     end if;
     return v_released;
 end

@@ -29,38 +29,38 @@ comment on column reconcile.recorded_failures.failed_at is 'When it failed last.
 
 -- Whether an error is the database's own trouble and says nothing of any order: the batch is kept and reported again. What a RAISE or an
 -- ASSERT of the application's code says is its own, whatever it calls it.
-create function reconcile._is_own_trouble(p_sqlstate text, p_context text) returns boolean
+create function reconcile_internal._is_own_trouble(p_sqlstate text, p_context text) returns boolean
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 begin
-    return split_part(p_context, E'\n', 1) !~ '\m(RAISE|ASSERT)$' and (
+    return split_part(p_context, E'\n', 1) !~ E'\\m(RAISE|ASSERT)$' and (
         left(p_sqlstate, 2) = '57'
         or left(p_sqlstate, 2) = '40' and p_sqlstate <> '40P01' and current_setting('transaction_isolation') <> 'read committed'
     );
 end
 $$;
 
-comment on function reconcile._is_own_trouble(text, text) is
+comment on function reconcile_internal._is_own_trouble(text, text) is
     'Whether a SQLSTATE means the server (shutdown, cancellation) and not the order that was being worked on. Want of room or memory may be '
     'one order''s; if it is the server''s, recording that fails too.';
 
-create function reconcile._effect_of(p_context text) returns text
+create function reconcile_internal._effect_of(p_context text) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 begin
     return coalesce(
         (
             select 'hook ' || h.name from reconcile.registered_hooks as h
-            where h.hook_id = substring(p_context from 'reconcile_generated\._hook_([0-9]+)\(')::integer
+            where h.hook_id = substring(p_context from E'reconcile_generated\\._hook_([0-9]+)\\(')::integer
         ),
-        case when p_context ~ 'reconcile\._write_back\(' then 'write-back' end
+        case when p_context ~ E'reconcile_internal\\._write_back\\(' then 'write-back' end
     );
 end
 $$;
 
-comment on function reconcile._effect_of(text) is 'Which effect an error came from, by its context; NULL when it was none.';
+comment on function reconcile_internal._effect_of(text) is 'Which effect an error came from, by its context; NULL when it was none.';
 
-create function reconcile._facts(p_order reconcile.tracked_orders, p_transition reconcile.transitions, p_provider text) returns jsonb
+create function reconcile_internal._facts(p_order reconcile.tracked_orders, p_transition reconcile.transitions, p_provider text) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -75,14 +75,14 @@ begin
 end
 $$;
 
-comment on function reconcile._facts(reconcile.tracked_orders, reconcile.transitions, text) is 'What a hook is told about a transition.';
+comment on function reconcile_internal._facts(reconcile.tracked_orders, reconcile.transitions, text) is 'What a hook is told about a transition.';
 
 -- Asked to write nothing: what fails then is no order's fault, and passes when the table is as it was.
-create function reconcile._cannot_write(p_attachment_id integer) returns text
+create function reconcile_internal._cannot_write(p_attachment_id integer) returns text
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
-    execute format('select from reconcile_generated._write_%s(%2$L, %2$L, %2$L, %2$L, false)', p_attachment_id, '{}');
+    execute format('select from reconcile_generated._write_%s(%2$L, %2$L, %2$L, %2$L)', p_attachment_id, '{}');
     return null;
 exception
     when others then
@@ -90,9 +90,32 @@ exception
 end
 $$;
 
-comment on function reconcile._cannot_write(integer) is 'Why nothing at all can be written to an attached table; NULL when something can.';
+comment on function reconcile_internal._cannot_write(integer) is 'Why nothing at all can be written to an attached table; NULL when something can.';
 
-create function reconcile._write_back(p_transition_ids bigint[], p_ends_here boolean) returns void
+-- What a write-back that was not one means, as an error of its own.
+create function reconcile_internal._refuse_unwritten(p_relation regclass, p_order_number text, p_verdict text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if p_verdict = 'locked' then
+        raise exception 'the row of % in % is locked', p_order_number, p_relation using errcode = 'RC011';
+    elsif p_verdict = 'twice' then
+        raise exception '% stands in two rows of %', p_order_number, p_relation using errcode = 'RC012';
+    elsif p_verdict = 'gone' and not reconcile_internal._sees_all_rows(p_relation) then
+        raise exception 'the row of % in % is not to be seen: deleted, or hidden by row level security', p_order_number, p_relation
+            using errcode = 'RC012';
+    elsif p_verdict = 'refused' then
+        raise exception 'the row of % in % was not written, by a trigger or a policy', p_order_number, p_relation using errcode = 'RC012';
+    elsif p_verdict is not null then
+        raise exception 'the application decided about % in % meanwhile', p_order_number, p_relation using errcode = 'RC013';
+    end if;
+end
+$$;
+
+comment on function reconcile_internal._refuse_unwritten(regclass, text, text) is
+    'Raises what it means that a row was not written; nothing when all were.';
+
+create function reconcile_internal._write_back(p_transition_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -100,9 +123,10 @@ declare
     v_refused record;
     v_level integer;
     v_changed text;
+    v_refusal text;
 begin
     for v_part in
-        select a.attachment_id, a.relation, array_agg(o.order_number order by o.order_id) as order_numbers,
+        select a as attachment, a.attachment_id, a.relation, array_agg(o.order_number order by o.order_id) as order_numbers,
             -- Where a person decides, every status that was written here may be written over.
             array_agg(case when t.cause = 'operator' then 'operator' else t.from_state end order by o.order_id) as from_states,
             array_agg(t.to_state order by o.order_id) as to_states,
@@ -115,84 +139,165 @@ begin
         join reconcile.attachments as a on a.attachment_id = o.attachment_id
         where t.transition_id = any (p_transition_ids) and t.cause <> 'application'
           and (a.write -> t.to_state <> '{}' or t.to_state = 'succeeded' and a.capture <> '{}')
-        group by a.attachment_id, a.relation
+        group by a.attachment_id
         order by a.attachment_id
     loop
-        v_changed := (select reconcile._renamed(a) from reconcile.attachments as a where a.attachment_id = v_part.attachment_id);
-        if v_changed is not null then
-            raise exception '%', v_changed using errcode = 'RC011';
-        end if;
-        v_level := reconcile._hold_settings();
+        perform reconcile_internal._hold_attached(v_part.attachment, true);
+        perform reconcile_internal._check_constraints_now();
+        v_level := reconcile_internal._hold_settings();
         begin
             execute format(
-                'select w.order_number, w.verdict from reconcile_generated._write_%s($1, $2, $3, $4, $5) as w where w.verdict <> ''written'' limit 1',
+                'select w.order_number, w.verdict from reconcile_generated._write_%s($1, $2, $3, $4) as w where w.verdict <> ''written'' limit 1',
                 v_part.attachment_id
-            ) into v_refused using v_part.order_numbers, v_part.from_states, v_part.to_states, v_part.found, p_ends_here;
+            ) into v_refused using v_part.order_numbers, v_part.from_states, v_part.to_states, v_part.found;
         exception
             when undefined_column or undefined_table or undefined_function then
-                v_changed := reconcile._cannot_write(v_part.attachment_id);
+                v_changed := reconcile_internal._cannot_write(v_part.attachment_id);
                 if v_changed is null then
                     raise;
                 end if;
                 raise exception '% is not as it was attached: %', v_part.relation, v_changed using errcode = 'RC011';
         end;
-        perform reconcile._give_back_settings(v_level);
-        if v_refused.order_number is null then
-            continue;
-        elsif v_refused.verdict = 'locked' then
-            raise exception 'the row of % in % is locked', v_refused.order_number, v_part.relation using errcode = 'RC011';
-        elsif v_refused.verdict = 'twice' then
-            raise exception '% stands in two rows of %', v_refused.order_number, v_part.relation using errcode = 'RC012';
-        elsif v_refused.verdict = 'gone' and not reconcile._sees_all_rows(v_part.relation) then
-            raise exception 'the row of % in % is not to be seen: deleted, or hidden by row level security', v_refused.order_number,
-                v_part.relation using errcode = 'RC012';
-        elsif v_refused.verdict = 'refused' then
-            raise exception 'the row of % in % was not written, by a trigger or a policy', v_refused.order_number, v_part.relation
-                using errcode = 'RC012';
-        else
-            raise exception 'the application decided about % in % meanwhile', v_refused.order_number, v_part.relation using errcode = 'RC013';
-        end if;
+        perform reconcile_internal._give_back_settings(v_level);
+        v_refusal := reconcile_internal._refuse_unwritten(v_part.relation, v_refused.order_number, v_refused.verdict);
     end loop;
 end
 $$;
 
-comment on function reconcile._write_back(bigint[], boolean) is
-    'Writes transitions to the rows of attached tables. Raises RC011 for a locked row or a table that has lost a column, RC013 for a row '
-    'that the application has moved.';
+comment on function reconcile_internal._write_back(bigint[]) is
+    'Writes transitions to the rows of attached tables. Raises RC011 for a locked row or table or one that is not as it was attached, RC013 '
+    'for a row that the application has moved.';
 
-create function reconcile._call_hooks(p_transition_ids bigint[], p_ends_here boolean) returns void
+create function reconcile_internal._call_hooks(p_transition_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_part record;
     v_level integer;
+    v_held text;
 begin
     for v_part in
-        select h.hook_id, array_agg(o.order_number order by o.order_id) as order_numbers,
-            array_agg(reconcile._facts(o, t, p.name) order by o.order_id) as facts
+        select h as hook, h.hook_id, array_agg(o.order_number order by o.order_id) as order_numbers,
+            array_agg(reconcile_internal._facts(o, t, p.name) order by o.order_id) as facts
         from reconcile.registered_hooks as h
         join reconcile.transitions as t on t.to_state = h.on_state and t.transition_id = any (p_transition_ids) and t.cause <> 'application'
         join reconcile.tracked_orders as o on o.order_id = t.order_id
         join reconcile.providers as p on p.provider_id = o.provider_id
-        where h.provider_id is null or h.provider_id = o.provider_id
+        where (h.provider_id is null or h.provider_id = o.provider_id) and not reconcile_internal._is_withdrawn(h)
         group by h.hook_id
         order by h.hook_id
     loop
-        v_level := reconcile._hold_settings();
-        execute format(
-            'select reconcile_generated._hook_%s(g.order_number, g.facts, $3) from unnest($1, $2) as g (order_number, facts)', v_part.hook_id
-        )
-        using v_part.order_numbers, v_part.facts, p_ends_here;
-        perform reconcile._give_back_settings(v_level);
+        v_held := reconcile_internal._hold_hook(v_part.hook);
+        perform reconcile_internal._check_constraints_now();
+        v_level := reconcile_internal._hold_settings();
+        execute format('select reconcile_generated._hook_%s(g.order_number, g.facts) from unnest($1, $2) as g (order_number, facts)', v_part.hook_id)
+        using v_part.order_numbers, v_part.facts;
+        perform reconcile_internal._give_back_settings(v_level);
     end loop;
 end
 $$;
 
-comment on function reconcile._call_hooks(bigint[], boolean) is 'Calls the hooks of transitions, by the order in which the hooks were added.';
+comment on function reconcile_internal._call_hooks(bigint[]) is 'Calls the hooks of transitions, by the order in which the hooks were added.';
 
--- Raises what an effect raises. The application's own decisions have no effects: it knows of them. Where the transaction ends with it,
--- deferred constraints are looked at as soon as an effect is done: while it is known whose it is, and by the rights of its role.
-create function reconcile._carry_out(p_transition_ids bigint[], p_ends_here boolean) returns void
+-- What is pending of the caller's is checked as the role that the session has, as COMMIT would, and not with our rights.
+create function reconcile_internal._check_as_session() returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform reconcile_internal._become_session();
+    set constraints all immediate;
+end
+$$;
+
+comment on function reconcile_internal._check_as_session() is
+    'SET CONSTRAINTS ALL IMMEDIATE with the rights of the session, for _check_constraints_now.';
+
+create function reconcile_internal._check_constraints_now() returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    -- A trigger that is checked may set things as code of an application may.
+    v_level integer := reconcile_internal._hold_settings();
+begin
+    perform reconcile_internal._check_as_session();
+    perform reconcile_internal._give_back_settings(v_level);
+end
+$$;
+
+comment on function reconcile_internal._check_constraints_now() is
+    'Before code of an application is called: every constraint is immediate from here on, and what was deferred is checked.';
+
+-- Around a call that may run code of applications in a caller's own transaction. What the caller has pending is checked before, so that it
+-- is the caller's error and no order's; and that transaction goes on afterwards, and inserts a child before its parent, as it may.
+create function reconcile_internal._lends() returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return exists (select from reconcile.attachments) or exists (select from reconcile.registered_hooks)
+        or exists (select from reconcile.registered_lookups);
+end
+$$;
+
+comment on function reconcile_internal._lends() is 'Whether there is any code of an application that may be called.';
+
+create function reconcile_internal._check_pending() returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if reconcile_internal._lends() then
+        perform reconcile_internal._check_constraints_now();
+    end if;
+end
+$$;
+
+comment on function reconcile_internal._check_pending() is
+    'Checks what the caller''s transaction has deferred, before code of an application may run in it.';
+
+create function reconcile_internal._defer_again() returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if reconcile_internal._lends() then
+        perform reconcile_internal._defer_constraints(array_agg(n.nspname::text), array_agg(c.conname::text))
+        from pg_constraint as c
+        join pg_namespace as n on n.oid = c.connamespace
+        where c.condeferred;
+    end if;
+end
+$$;
+
+comment on function reconcile_internal._defer_again() is
+    'Has every constraint that is initially deferred deferred again, for the rest of the caller''s transaction.';
+
+create function reconcile_internal._carry_out_review(p_transition_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_context text;
+begin
+    perform reconcile_internal._write_back(array[p_transition_id]);
+    perform reconcile_internal._call_hooks(array[p_transition_id]);
+exception
+    when others or assert_failure or query_canceled then
+        get stacked diagnostics v_context = pg_exception_context;
+        if reconcile_internal._is_own_trouble(sqlstate, v_context) then
+            raise;
+        end if;
+        insert into reconcile.recorded_failures as f (order_id, failures, effect, sqlstate, problem)
+        select t.order_id, 1, reconcile_internal._effect_of(v_context), sqlstate, left(sqlerrm, 1000)
+        from reconcile.transitions as t where t.transition_id = p_transition_id
+        on conflict (order_id) do update
+        set failures = f.failures + 1, effect = excluded.effect, sqlstate = excluded.sqlstate, problem = excluded.problem,
+            failed_at = excluded.failed_at;
+end
+$$;
+
+comment on function reconcile_internal._carry_out_review(bigint) is
+    'Does what follows from a transition to review; what can''t be done is recorded and holds nothing up.';
+
+-- Raises what an effect raises. The application's own decisions have no effects: it knows of them. Nothing of an effect is left for
+-- COMMIT: deferred constraints are immediate meanwhile.
+create function reconcile_internal._carry_out(p_transition_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 -- Below deadlock_timeout, so that a session of the application is never the one that is sacrificed.
 set lock_timeout = '900ms'
@@ -200,8 +305,6 @@ as $$
 declare
     v_to_review bigint[];
     v_others bigint[];
-    v_id bigint;
-    v_context text;
 begin
     if not exists (select from reconcile.attachments) and not exists (select from reconcile.registered_hooks) then
         return;
@@ -210,32 +313,17 @@ begin
         select t.transition_id from reconcile.transitions as t where t.transition_id = any (p_transition_ids) and t.to_state = 'review'
     );
     v_others := array(select id from unnest(p_transition_ids) as id where id <> all (v_to_review));
-    perform reconcile._write_back(v_others, p_ends_here);
-    perform reconcile._call_hooks(v_others, p_ends_here);
-    foreach v_id in array v_to_review loop
-        begin
-            perform reconcile._write_back(array[v_id], p_ends_here);
-            perform reconcile._call_hooks(array[v_id], p_ends_here);
-        exception
-            when others or assert_failure or query_canceled then
-                get stacked diagnostics v_context = pg_exception_context;
-                if reconcile._is_own_trouble(sqlstate, v_context) then
-                    raise;
-                end if;
-                insert into reconcile.recorded_failures as f (order_id, failures, effect, sqlstate, problem)
-                select t.order_id, 1, reconcile._effect_of(v_context), sqlstate, left(sqlerrm, 1000) from reconcile.transitions as t where t.transition_id = v_id
-                on conflict (order_id) do update
-                set failures = f.failures + 1, effect = excluded.effect, sqlstate = excluded.sqlstate, problem = excluded.problem, failed_at = excluded.failed_at;
-        end;
-    end loop;
+    perform reconcile_internal._write_back(v_others);
+    perform reconcile_internal._call_hooks(v_others);
+    perform reconcile_internal._carry_out_review(id) from unnest(v_to_review) as id;
 end
 $$;
 
-comment on function reconcile._carry_out(bigint[], boolean) is
+comment on function reconcile_internal._carry_out(bigint[]) is
     'Does what follows from transitions: writes them back to attached tables, and calls hooks.';
 
 -- The application has moved a row while its provider was asked. Its decision stands, but money taken for it is seen by a person.
-create function reconcile._yield_to_application(p_order_id bigint, p_outcome text) returns boolean
+create function reconcile_internal._yield_to_application(p_order_id bigint, p_outcome text) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -250,24 +338,24 @@ begin
         -- A hook of the application has used this extension's word for it.
         return false;
     end if;
-    v_row := (reconcile._rows_of(v_attachment.attachment_id, array[v_order.order_number]))[1];
+    v_row := (reconcile_internal._rows_of(v_attachment, array[v_order.order_number]))[1];
     if v_row.status = any (v_attachment.track) then
         return false;
     end if;
-    v_state := coalesce(reconcile._state_of_status(v_attachment, v_row.status), 'cancelled');
+    v_state := coalesce(reconcile_internal._state_of_status(v_attachment, v_row.status), 'cancelled');
     if p_outcome = 'succeeded' and v_state <> 'succeeded' then
-        perform reconcile._let_go(array[p_order_id], array['review'], array[format(
+        perform reconcile_internal._let_go(array[p_order_id], array['review'], array[format(
             'the provider says succeeded, and the application %s', case when v_row.order_number is null then 'deleted its row'
             else format('moved its row to %L', left(v_row.status, 80)) end)]);
     else
-        perform reconcile._let_go(array[p_order_id], array[v_state], array[case when v_row.order_number is null
+        perform reconcile_internal._let_go(array[p_order_id], array[v_state], array[case when v_row.order_number is null
             then 'the application deleted its row' else format('the application moved its row to %L', left(v_row.status, 80)) end]);
     end if;
     return true;
 end
 $$;
 
-comment on function reconcile._yield_to_application(bigint, text) is
+comment on function reconcile_internal._yield_to_application(bigint, text) is
     'Closes an order by the application''s word; one that was paid meanwhile goes to review. False when its row is still tracked.';
 
 select pg_catalog.pg_extension_config_dump('reconcile.recorded_failures', '');

@@ -101,7 +101,7 @@ comment on column reconcile.deliveries.last_problem is 'What was wrong with the 
 comment on column reconcile.deliveries.last_attempt_at is 'When that was.';
 comment on column reconcile.deliveries.parked_at is 'When it was tried for the last time; NULL while it is tried.';
 
-create function reconcile._endpoint(p_name text) returns reconcile.event_endpoints
+create function reconcile_internal._endpoint(p_name text) returns reconcile.event_endpoints
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -116,7 +116,7 @@ begin
 end
 $$;
 
-comment on function reconcile._endpoint(text) is 'An endpoint''s row, locked; an error when there is none.';
+comment on function reconcile_internal._endpoint(text) is 'An endpoint''s row, locked; an error when there is none.';
 
 create function reconcile.add_endpoint(
     name text,
@@ -141,9 +141,9 @@ begin
     from (values
         (add_endpoint.name ~ '^[a-z][a-z0-9_]{0,62}$', format('%L is not an endpoint''s name', left(add_endpoint.name, 80)),
             'Use small letters, digits and _, beginning with a letter, 63 at most.'),
-        (add_endpoint.url !~ '[{}]' and reconcile.url_template_error(add_endpoint.url) is null,
+        (add_endpoint.url !~ '[{}]' and reconcile_internal.url_template_error(add_endpoint.url) is null,
             'url: ' || coalesce(
-                reconcile.url_template_error(add_endpoint.url),
+                reconcile_internal.url_template_error(add_endpoint.url),
                 case when add_endpoint.url is null then 'it is missing' else 'it is no template here' end
             ),
             'Write an absolute URL such as https://shop.example/hooks/orders.'),
@@ -169,7 +169,7 @@ begin
     end if;
     -- Without a word on it, from here on: what a transaction wrote that is under way belongs to it.
     v_written_in := case
-        when since_event is null then reconcile._read_position()
+        when since_event is null then reconcile_internal._read_position()
         when since_event = 0 then 0
         else (select t.written_in from reconcile.transitions as t where t.transition_id = since_event)
     end;
@@ -181,7 +181,7 @@ begin
         (name, url, secret, on_states, provider_id, timeout, max_attempts, concurrency, read_written_in, read_transition_id)
     values (
         add_endpoint.name, add_endpoint.url, add_endpoint.secret, add_endpoint.on_states,
-        case when add_endpoint.provider is not null then (reconcile._provider(add_endpoint.provider)).provider_id end, add_endpoint.timeout,
+        case when add_endpoint.provider is not null then (reconcile_internal._provider(add_endpoint.provider)).provider_id end, add_endpoint.timeout,
         add_endpoint.max_attempts, add_endpoint.concurrency, v_written_in, coalesce(since_event, 0)
     )
     on conflict (name) do nothing;
@@ -189,7 +189,7 @@ begin
         raise exception 'there is an endpoint % already', add_endpoint.name
             using errcode = 'RC004', hint = 'Take another name, or remove that one with reconcile.remove_endpoint.';
     end if;
-    perform reconcile._tell_listeners();
+    perform reconcile_internal._tell_listeners();
 end
 $$;
 
@@ -200,10 +200,10 @@ create function reconcile.pause_endpoint(name text, reason text) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_endpoint reconcile.event_endpoints := reconcile._endpoint(pause_endpoint.name);
+    v_endpoint reconcile.event_endpoints := reconcile_internal._endpoint(pause_endpoint.name);
 begin
-    if coalesce(trim(pause_endpoint.reason), '') = '' then
-        raise exception 'a pause needs a reason' using errcode = 'RC005', hint = 'Say why: the next person on call reads it.';
+    if coalesce(trim(pause_endpoint.reason), '') = '' or length(pause_endpoint.reason) > 2000 then
+        raise exception 'a pause needs a reason of 1 to 2000 characters' using errcode = 'RC005', hint = 'Say why: the next person on call reads it.';
     end if;
     update reconcile.event_endpoints as e
     set paused_at = coalesce(e.paused_at, clock_timestamp()), paused_by = session_user, paused_reason = pause_endpoint.reason
@@ -217,12 +217,12 @@ create function reconcile.resume_endpoint(name text) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_endpoint reconcile.event_endpoints := reconcile._endpoint(resume_endpoint.name);
+    v_endpoint reconcile.event_endpoints := reconcile_internal._endpoint(resume_endpoint.name);
 begin
     update reconcile.event_endpoints as e
     set paused_at = null, paused_by = null, paused_reason = null, disabled_at = null, rests_until = null, faults = 0
     where e.endpoint_id = v_endpoint.endpoint_id;
-    perform reconcile._tell_listeners();
+    perform reconcile_internal._tell_listeners();
 end
 $$;
 
@@ -232,7 +232,7 @@ create function reconcile.remove_endpoint(name text) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_endpoint reconcile.event_endpoints := reconcile._endpoint(remove_endpoint.name);
+    v_endpoint reconcile.event_endpoints := reconcile_internal._endpoint(remove_endpoint.name);
 begin
     delete from reconcile.event_endpoints as e where e.endpoint_id = v_endpoint.endpoint_id;
 end

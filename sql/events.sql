@@ -6,7 +6,7 @@
 -- Locks: reading takes none; a new era keeps writers of transitions out for a moment.
 -- Requires: claim.
 
-create function reconcile._read_position() returns bigint
+create function reconcile_internal._read_position() returns bigint
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -14,10 +14,10 @@ begin
 end
 $$;
 
-comment on function reconcile._read_position() is
+comment on function reconcile_internal._read_position() is
     'Transitions written before this position are all visible or will never be: what readers may see.';
 
-create function reconcile._harmless_captures(p_captures jsonb, p_captured jsonb) returns jsonb
+create function reconcile_internal._harmless_captures(p_captures jsonb, p_captured jsonb) returns jsonb
 language sql immutable set search_path = pg_catalog, pg_temp
 as $$
     select coalesce(jsonb_object_agg(c.key, c.value), '{}')
@@ -25,7 +25,7 @@ as $$
     where not (p_captures -> c.key ->> 'sensitive')::boolean
 $$;
 
-comment on function reconcile._harmless_captures(jsonb, jsonb) is
+comment on function reconcile_internal._harmless_captures(jsonb, jsonb) is
     'Of an order''s captured values those that its provider''s row calls harmless now.';
 
 create function reconcile.read_events(after bigint default 0, max_events integer default 100)
@@ -43,7 +43,7 @@ as $$
 declare
     v_after bigint := coalesce(read_events.after, 0);
     v_written_in bigint := 0;
-    v_below bigint := reconcile._read_position();
+    v_below bigint := reconcile_internal._read_position();
 begin
     if read_events.max_events is null or read_events.max_events not between 1 and 10000 then
         raise exception 'max_events is %', coalesce(read_events.max_events::text, 'NULL')
@@ -60,7 +60,7 @@ begin
     select
         t.transition_id, 'order.' || t.to_state, o.order_number, t.changed_at, t.from_state, t.to_state, t.cause, t.reason,
         p.name, o.reference, o.transaction_id, o.amount, o.currency, o.details,
-        reconcile._harmless_captures(p.captures, o.captured)
+        reconcile_internal._harmless_captures(p.captures, o.captured)
     from (
         select every.*
         from reconcile.transitions as every
@@ -78,7 +78,7 @@ comment on function reconcile.read_events(bigint, integer) is
     'The events that follow the one named by after (0: the first ones), in an order in which none is skipped. What a transition '
     'says is as it was written; the order''s other facts are as they are now.';
 
-create function reconcile._tell_listeners() returns void
+create function reconcile_internal._tell_listeners() returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -86,10 +86,10 @@ begin
 end
 $$;
 
-comment on function reconcile._tell_listeners() is
+comment on function reconcile_internal._tell_listeners() is
     'Says at commit that there are new events. For once a batch, and never for an application''s own transaction.';
 
-create function reconcile._is_behind() returns boolean
+create function reconcile_internal._is_behind() returns boolean
 language sql stable set search_path = pg_catalog, pg_temp
 as $$
     select max(t.written_in) >= ((select s.era from reconcile.settings as s)::bigint << 48)
@@ -97,20 +97,20 @@ as $$
     from reconcile.transitions as t
 $$;
 
-comment on function reconcile._is_behind() is
+comment on function reconcile_internal._is_behind() is
     'Whether this cluster has not given out the transaction id yet that the newest transition was written by.';
 
 -- Where transaction ids begin anew without a restore, as on a logical replica that was promoted, new events would come before
 -- old ones. Writers are kept out meanwhile, so that none is left in the era that ends.
-create function reconcile._begin_era() returns integer
-language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '2s'
+create function reconcile_internal._begin_era() returns integer
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '2s'
 as $$
 begin
-    if reconcile._is_behind() then
+    if reconcile_internal._is_behind() then
         lock table reconcile.transitions in share row exclusive mode;
         update reconcile.settings
         set era = 1 + (select (max(t.written_in) >> 48)::integer from reconcile.transitions as t)
-        where reconcile._is_behind();
+        where reconcile_internal._is_behind();
         return found::integer;
     end if;
     return 0;
@@ -120,5 +120,5 @@ exception
 end
 $$;
 
-comment on function reconcile._begin_era() is
+comment on function reconcile_internal._begin_era() is
     'Begins a new era when this cluster''s transaction ids are behind those of the newest transition; answers 1 when it did.';

@@ -5,7 +5,7 @@ create function reconcile.explain_order(order_number text) returns text
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_order reconcile.tracked_orders := reconcile._order(explain_order.order_number);
+    v_order reconcile.tracked_orders := reconcile_internal._order(explain_order.order_number);
     v_provider reconcile.providers;
     v_lines text[];
     v_next text;

@@ -38,7 +38,7 @@ comment on column reconcile.refused_rows.problem is 'What is wrong with the row.
 comment on column reconcile.refused_rows.noted_at is 'Since when.';
 
 -- Where an application's status stands for a state, by what is written for that state.
-create function reconcile._state_of_status(p_row reconcile.attachments, p_status text) returns text
+create function reconcile_internal._state_of_status(p_row reconcile.attachments, p_status text) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -52,11 +52,11 @@ begin
 end
 $$;
 
-comment on function reconcile._state_of_status(reconcile.attachments, text) is
+comment on function reconcile_internal._state_of_status(reconcile.attachments, text) is
     'The state for which a status is written to an attached table; NULL when it is none of these.';
 
 -- By another name the generated functions would look at another table, or at none.
-create function reconcile._renamed(p_row reconcile.attachments) returns text
+create function reconcile_internal._renamed(p_row reconcile.attachments) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -67,32 +67,28 @@ begin
 end
 $$;
 
-comment on function reconcile._renamed(reconcile.attachments) is 'What an attached table is called now, if not as it was; NULL when all is well.';
+comment on function reconcile_internal._renamed(reconcile.attachments) is 'What an attached table is called now, if not as it was; NULL when all is well.';
 
-create function reconcile._rows_of(p_attachment_id integer, p_order_numbers text[]) returns reconcile.application_row[]
-language plpgsql stable set search_path = pg_catalog, pg_temp
+create function reconcile_internal._rows_of(p_row reconcile.attachments, p_order_numbers text[]) returns reconcile.application_row[]
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_rows reconcile.application_row[];
-    v_renamed text := (
-        select reconcile._renamed(a) from reconcile.attachments as a where a.attachment_id = p_attachment_id
-    );
     v_level integer;
 begin
-    if v_renamed is not null then
-        raise exception '%', v_renamed using errcode = 'RC011';
-    end if;
-    v_level := reconcile._hold_settings();
-    execute format('select array_agg(r) from reconcile_generated._rows_%s($1) as r', p_attachment_id) into v_rows using p_order_numbers;
-    perform reconcile._give_back_settings(v_level);
+    perform reconcile_internal._hold_attached(p_row, false);
+    v_level := reconcile_internal._hold_settings();
+    execute format('select array_agg(r) from reconcile_generated._rows_%s($1) as r', p_row.attachment_id) into v_rows using p_order_numbers;
+    perform reconcile_internal._give_back_settings(v_level);
     return coalesce(v_rows, '{}');
 end
 $$;
 
-comment on function reconcile._rows_of(integer, text[]) is 'The rows of an attached table with these order numbers, by its owner''s rights.';
+comment on function reconcile_internal._rows_of(reconcile.attachments, text[]) is
+    'The rows of an attached table with these order numbers, by its owner''s rights.';
 
 -- The application decided: the order is closed by its word, and a check in flight loses its lease.
-create function reconcile._let_go(p_order_ids bigint[], p_states text[], p_reasons text[]) returns void
+create function reconcile_internal._let_go(p_order_ids bigint[], p_states text[], p_reasons text[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -115,7 +111,7 @@ begin
     ),
     told as (
         insert into reconcile.transitions (order_id, from_state, to_state, cause, reason, written_in)
-        select gone.order_id, gone.from_state, gone.to_state, 'application', gone.reason, (select reconcile._write_position()) from gone
+        select gone.order_id, gone.from_state, gone.to_state, 'application', gone.reason, (select reconcile_internal._write_position()) from gone
     ),
     unqueued as (
         delete from reconcile.due_checks as d using gone where d.order_id = gone.order_id
@@ -126,16 +122,16 @@ begin
     select array_agg(c.provider_id), max(c.expires_at) into v_provider_ids, v_until from called_off as c;
     if v_provider_ids is not null then
         -- The calls may still reach the provider, for as long as their leases would have lasted.
-        perform reconcile._note_ended_calls(v_provider_ids, v_until);
+        perform reconcile_internal._note_ended_calls(v_provider_ids, v_until);
     end if;
     delete from reconcile.recorded_failures as f where f.order_id = any (p_order_ids);
 end
 $$;
 
-comment on function reconcile._let_go(bigint[], text[], text[]) is 'Closes orders by the application''s word; their rows are locked by the caller.';
+comment on function reconcile_internal._let_go(bigint[], text[], text[]) is 'Closes orders by the application''s word; their rows are locked by the caller.';
 
 -- Orders whose rows changed what is asked about: asked again at once, by what the row says now.
-create function reconcile._ask_anew(p_order_ids bigint[]) returns void
+create function reconcile_internal._ask_anew(p_order_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -149,7 +145,7 @@ begin
     )
     select array_agg(c.provider_id), max(c.expires_at) into v_provider_ids, v_until from called_off as c;
     if v_provider_ids is not null then
-        perform reconcile._note_ended_calls(v_provider_ids, v_until);
+        perform reconcile_internal._note_ended_calls(v_provider_ids, v_until);
     end if;
     insert into reconcile.due_checks as d (order_id, provider_id, due_at)
     select o.order_id, o.provider_id, clock_timestamp() from reconcile.tracked_orders as o where o.order_id = any (p_order_ids)
@@ -157,10 +153,10 @@ begin
 end
 $$;
 
-comment on function reconcile._ask_anew(bigint[]) is 'Makes the checks of orders due now, in place of those that are under way.';
+comment on function reconcile_internal._ask_anew(bigint[]) is 'Makes the checks of orders due now, in place of those that are under way.';
 
 -- Orders that are known and whose rows may have changed. Their rows in tracked_orders are locked by the caller.
-create function reconcile._follow_known(p_row reconcile.attachments, p_order_ids bigint[], p_rows reconcile.application_row[]) returns integer
+create function reconcile_internal._follow_known(p_row reconcile.attachments, p_order_ids bigint[], p_rows reconcile.application_row[]) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -170,7 +166,7 @@ declare
     v_changed bigint[];
     v_back bigint[];
 begin
-    select array_agg(o.order_id), array_agg(coalesce(reconcile._state_of_status(p_row, r.status), 'cancelled')),
+    select array_agg(o.order_id), array_agg(coalesce(reconcile_internal._state_of_status(p_row, r.status), 'cancelled')),
         array_agg(case when r.order_number is null then 'the application deleted its row'
             else format('the application moved its row to %s', coalesce(quote_literal(left(r.status, 80)), 'NULL')) end)
     into v_left_ids, v_left_states, v_left_reasons
@@ -180,13 +176,13 @@ begin
       -- One that was paid after the application had decided waits for a person.
       and (o.state in ('pending', 'processing') or o.state = 'review' and o.settled_by <> 'application')
       and (
-          r.order_number is null and reconcile._sees_all_rows(p_row.relation)
+          r.order_number is null and reconcile_internal._sees_all_rows(p_row.relation)
           -- What was written for the state it is in is no decision of the application.
           or r.order_number is not null and coalesce(r.status <> all (p_row.track), true)
               and r.status is distinct from p_row.write -> o.state ->> p_row.status
       );
     if v_left_ids is not null then
-        perform reconcile._let_go(v_left_ids, v_left_states, v_left_reasons);
+        perform reconcile_internal._let_go(v_left_ids, v_left_states, v_left_reasons);
     end if;
 
     with changed as (
@@ -194,19 +190,19 @@ begin
         set reference = coalesce(r.reference, o.reference), amount = coalesce(a.amount, o.amount), currency = coalesce(upper(r.currency), o.currency)
         from unnest(p_rows) as r
         cross join lateral (
-            select reconcile.said_amount(r.amount, p_row.amount_unit, upper(r.currency), null)::numeric as amount
+            select reconcile_internal.said_amount(r.amount, p_row.amount_unit, upper(r.currency), null)::numeric as amount
         ) as a
         where o.order_id = any (p_order_ids) and o.attachment_id = p_row.attachment_id and o.state in ('pending', 'processing')
           and r.order_number = o.order_number and r.status = any (p_row.track)
           and (r.reference <> o.reference or o.reference is null and r.reference is not null
               or a.amount is distinct from o.amount and a.amount is not null
               or upper(r.currency) is distinct from o.currency and r.currency is not null)
-          and reconcile._order_problem(p_row.provider_id, r.order_number, r.reference, a.amount, r.currency, o.created_at) is null
+          and reconcile_internal._order_problem(p_row.provider_id, r.order_number, r.reference, a.amount, r.currency, o.created_at) is null
         returning o.order_id
     )
     select array_agg(c.order_id) into v_changed from changed as c;
     if v_changed is not null then
-        perform reconcile._ask_anew(v_changed);
+        perform reconcile_internal._ask_anew(v_changed);
     end if;
 
     -- Back in a tracked status after it had left: by the application's hand, since what is written back leads out.
@@ -232,24 +228,26 @@ begin
     )
     select array_agg(back.order_id) into v_back from back;
     if v_back is not null then
-        perform reconcile._ask_anew(v_back);
+        perform reconcile_internal._ask_anew(v_back);
     end if;
     return coalesce(cardinality(v_left_ids), 0) + coalesce(cardinality(v_changed), 0) + coalesce(cardinality(v_back), 0);
 end
 $$;
 
-comment on function reconcile._follow_known(reconcile.attachments, bigint[], reconcile.application_row[]) is
+comment on function reconcile_internal._follow_known(reconcile.attachments, bigint[], reconcile.application_row[]) is
     'Lets go orders whose rows have left, follows what has changed, opens again what has come back; answers how many.';
 
 -- Rows in a tracked status that are not known yet.
-create function reconcile._follow_new(p_row reconcile.attachments, p_rows reconcile.application_row[]) returns integer
+create function reconcile_internal._follow_new(p_row reconcile.attachments, p_rows reconcile.application_row[]) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_provider reconcile.providers;
+    v_needs_reference boolean;
     v_watched bigint[];
 begin
     select p.* into v_provider from reconcile.providers as p where p.provider_id = p_row.provider_id;
+    v_needs_reference := reconcile_internal.needs_reference(v_provider.url, v_provider.headers, v_provider.body);
     with wanted as materialized (
         select
             r.order_number, r.reference, a.amount, upper(r.currency) as currency, coalesce(r.created_at, clock_timestamp()) as created_at,
@@ -257,15 +255,15 @@ begin
                 when coalesce(r.order_number, '') = '' then 'it has no order number'
                 when count(*) over (partition by r.order_number) > 1 then 'two rows have this order number'
                 when r.amount is not null and a.amount is null then format('%L is not an amount', left(r.amount, 40))
-                else reconcile._order_problem(
+                else reconcile_internal._order_problem(
                     v_provider.provider_id, r.order_number, r.reference, a.amount, r.currency, coalesce(r.created_at, clock_timestamp()))
             end as problem
         from unnest(p_rows) as r
-        cross join lateral (select reconcile.said_amount(r.amount, p_row.amount_unit, upper(r.currency), null)::numeric as amount) as a
+        cross join lateral (select reconcile_internal.said_amount(r.amount, p_row.amount_unit, upper(r.currency), null)::numeric as amount) as a
         where r.status = any (p_row.track) and r.created_at is distinct from '-infinity'
           and (p_row.created_after is null or r.created_at >= p_row.created_after)
           -- Not yet: it is looked at again when it gets one.
-          and (coalesce(r.reference, '') <> '' or v_provider.url is null or v_provider.url !~ '[{][^}]*reference[^}]*[}]')
+          and (coalesce(r.reference, '') <> '' or not v_needs_reference)
     ),
     watched as (
         insert into reconcile.tracked_orders as o (order_number, provider_id, reference, amount, currency, created_at, attachment_id)
@@ -295,16 +293,16 @@ begin
     )
     select array_agg(w.order_id) into v_watched from watched as w;
     if v_watched is not null then
-        perform reconcile._answer_early_webhooks(v_watched);
+        perform reconcile_internal._answer_early_webhooks(v_watched);
     end if;
     return coalesce(cardinality(v_watched), 0);
 end
 $$;
 
-comment on function reconcile._follow_new(reconcile.attachments, reconcile.application_row[]) is
+comment on function reconcile_internal._follow_new(reconcile.attachments, reconcile.application_row[]) is
     'Watches rows in a tracked status that are not known yet, and notes those that can''t be; answers how many are watched.';
 
-create function reconcile._follow(p_attachment_id integer, p_order_numbers text[], p_by_trigger boolean default false) returns integer
+create function reconcile_internal._follow(p_attachment_id integer, p_order_numbers text[], p_by_trigger boolean default false) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
 -- By index, whatever the statistics say, and planned once a session: planning for one row costs more than following it.
 set enable_seqscan = off
@@ -341,7 +339,7 @@ begin
         insert into reconcile.arrivals (attachment_id, order_numbers) values (p_attachment_id, v_busy);
     end if;
     -- A new statement: it sees what the holders of the locks have committed.
-    v_rows := reconcile._rows_of(p_attachment_id, array(
+    v_rows := reconcile_internal._rows_of(v_row, array(
         select given.order_number from unnest(p_order_numbers) as given (order_number) where given.order_number <> all (v_busy)
     ));
     v_twice := array(
@@ -363,11 +361,11 @@ begin
         on conflict (attachment_id, order_number) do nothing;
     end if;
     if v_order_ids <> '{}' then
-        v_followed := reconcile._adopt(v_row, v_order_ids, v_rows) + reconcile._follow_known(v_row, v_order_ids, v_rows);
+        v_followed := reconcile_internal._adopt(v_row, v_order_ids, v_rows) + reconcile_internal._follow_known(v_row, v_order_ids, v_rows);
     end if;
     v_new := array(select r from unnest(v_rows) as r where r.order_number <> all (v_known));
     if v_new <> '{}' then
-        v_followed := v_followed + reconcile._follow_new(v_row, v_new);
+        v_followed := v_followed + reconcile_internal._follow_new(v_row, v_new);
     end if;
     if p_by_trigger then
         -- Not known, and left already: a transaction that is taking in the table may just be bringing it in as it was.
@@ -389,12 +387,12 @@ begin
 end
 $$;
 
-comment on function reconcile._follow(integer, text[], boolean) is
+comment on function reconcile_internal._follow(integer, text[], boolean) is
     'Brings what is known of these orders in line with their rows in an attached table; answers how many have changed. A trigger notes '
     'those that it can''t know yet.';
 
 -- An order that was tracked by hand, or by a table that is detached, gets its row; one of another attached table stays with that.
-create function reconcile._adopt(p_row reconcile.attachments, p_order_ids bigint[], p_rows reconcile.application_row[]) returns integer
+create function reconcile_internal._adopt(p_row reconcile.attachments, p_order_ids bigint[], p_rows reconcile.application_row[]) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -419,7 +417,7 @@ begin
 end
 $$;
 
-comment on function reconcile._adopt(reconcile.attachments, bigint[], reconcile.application_row[]) is
+comment on function reconcile_internal._adopt(reconcile.attachments, bigint[], reconcile.application_row[]) is
     'Makes orders that no attached table has those of this one, and notes the rows whose order belongs to another.';
 
 select pg_catalog.pg_extension_config_dump('reconcile.arrival_ids', '');

@@ -3,7 +3,7 @@
 -- Requires: sidecars.
 
 -- Open orders whose last check could not be made: long past the deadline, and no answer since.
-create function reconcile._give_up_unasked(p_limit integer) returns integer
+create function reconcile_internal._give_up_unasked(p_limit integer) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -60,18 +60,18 @@ begin
     )
     select array_agg(told.transition_id) into v_transition_ids from told;
     if v_transition_ids is not null then
-        perform reconcile._carry_out(v_transition_ids, true);
-        perform reconcile._tell_listeners();
+        perform reconcile_internal._carry_out(v_transition_ids);
+        perform reconcile_internal._tell_listeners();
     end if;
     return coalesce(cardinality(v_transition_ids), 0);
 end
 $$;
 
-comment on function reconcile._give_up_unasked(integer) is
+comment on function reconcile_internal._give_up_unasked(integer) is
     'Sends orders to review that are past their deadline and could not be asked about; answers how many.';
 
 -- Without a sidecar that claims, nobody else would count what has ended.
-create function reconcile._fold_here() returns void
+create function reconcile_internal._fold_here() returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -84,18 +84,18 @@ declare
         for update of t skip locked
     );
 begin
-    perform reconcile._fold_ended_calls(v_provider_ids);
+    perform reconcile_internal._fold_ended_calls(v_provider_ids);
 end
 $$;
 
-comment on function reconcile._fold_here() is 'Counts what became of the calls to providers of kind sql.';
+comment on function reconcile_internal._fold_here() is 'Counts what became of the calls to providers of kind sql.';
 
 -- An event and its order that were committed at the same moment could not see each other.
-create function reconcile._match_webhooks() returns void
+create function reconcile_internal._match_webhooks() returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
-    perform reconcile._answer_early_webhooks(array(
+    perform reconcile_internal._answer_early_webhooks(array(
         select o.order_id
         from reconcile.received_webhooks as w
         join reconcile.tracked_orders as o on o.provider_id = w.provider_id and o.order_number = w.order_number
@@ -109,7 +109,7 @@ begin
 end
 $$;
 
-comment on function reconcile._match_webhooks() is 'Gives events that were kept to their orders, where these are known by now.';
+comment on function reconcile_internal._match_webhooks() is 'Gives events that were kept to their orders, where these are known by now.';
 
 create function @extschema@.reconcile_stale_orders(
     max_orders integer default 50,
@@ -124,7 +124,7 @@ as $$
 #variable_conflict use_column
 declare
     v_provider_id integer := case
-        when reconcile_stale_orders.provider is not null then (reconcile._provider(reconcile_stale_orders.provider)).provider_id
+        when reconcile_stale_orders.provider is not null then (reconcile_internal._provider(reconcile_stale_orders.provider)).provider_id
     end;
     v_now timestamptz := clock_timestamp();
     v_older timestamptz := v_now - least(coalesce(reconcile_stale_orders.older_than, interval '0'), interval '1000 years');
@@ -145,11 +145,12 @@ begin
     if reconcile_stale_orders.older_than < interval '0' then
         raise exception 'older_than is %', reconcile_stale_orders.older_than using errcode = 'RC005', hint = 'Use a time that is not negative.';
     end if;
-    perform reconcile._put_back_expired();
-    perform reconcile._take_in_all('5 seconds', true);
-    perform reconcile._match_webhooks();
-    perform reconcile._take_kept_evidence();
-    v_given_up := reconcile._give_up_unasked(reconcile_stale_orders.max_orders);
+    perform reconcile_internal._check_pending();
+    perform reconcile_internal._put_back_expired();
+    perform reconcile_internal._take_in_all('5 seconds');
+    perform reconcile_internal._match_webhooks();
+    perform reconcile_internal._take_kept_evidence(p.provider_id) from reconcile.providers as p;
+    v_given_up := reconcile_internal._give_up_unasked(reconcile_stale_orders.max_orders);
 
     if reconcile_stale_orders.older_than is null and reconcile_stale_orders.created_after is null
         and reconcile_stale_orders.created_before is null
@@ -207,8 +208,8 @@ begin
     end if;
     -- Where this database knows the truth, nobody else has to be asked.
     if v_here <> '{}' then
-        v_closed := reconcile._settle_here(v_here, true);
-        perform reconcile._fold_here();
+        v_closed := reconcile_internal._settle_here(v_here, true);
+        perform reconcile_internal._fold_here();
     end if;
 
     insert into reconcile.recorded_runs as r (arguments, selected, closed, given_up)
@@ -222,6 +223,7 @@ begin
     )
     returning r.run_id into v_run_id;
     perform pg_notify('reconcile_due', '');
+    perform reconcile_internal._defer_again();
     return query select v_run_id, v_selected, v_closed, v_given_up;
 end
 $$;
@@ -230,7 +232,7 @@ comment on function @extschema@.reconcile_stale_orders(integer, interval, text, 
     'Has stale orders asked about now, oldest first: by their provider''s schedule, or those whose last check is older_than '
     'ago. Puts back lost leases, gives up what could not be asked about, and signals the sidecars once.';
 
-create function reconcile._requeue_lost() returns integer
+create function reconcile_internal._requeue_lost() returns integer
 language sql set search_path = pg_catalog, pg_temp
 as $$
     with lost as (
@@ -250,10 +252,10 @@ as $$
     select count(*)::integer from queued;
 $$;
 
-comment on function reconcile._requeue_lost() is
+comment on function reconcile_internal._requeue_lost() is
     'Puts open orders into the queue that are neither there nor under lease. There should be none; answers how many.';
 
-create function reconcile._recount_in_flight() returns integer
+create function reconcile_internal._recount_in_flight() returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -280,7 +282,7 @@ begin
 end
 $$;
 
-comment on function reconcile._recount_in_flight() is
+comment on function reconcile_internal._recount_in_flight() is
     'Counts leases anew for each provider. There should be nothing to mend; answers how many counts were.';
 
 create function reconcile.housekeep()
@@ -289,8 +291,8 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
     return query values
-        ('leases put back', reconcile._put_back_expired()::bigint),
-        ('orders found outside the queue', reconcile._requeue_lost()::bigint);
+        ('leases put back', reconcile_internal._put_back_expired()::bigint),
+        ('orders found outside the queue', reconcile_internal._requeue_lost()::bigint);
     with old as (
         delete from reconcile.recorded_runs as r using reconcile.settings as s where r.started_at < clock_timestamp() - s.runs_kept returning 1
     )
@@ -314,11 +316,11 @@ begin
     select 'webhooks forgotten', count(*) into task, done from old;
     return next;
     -- Last, what others wait for until the end of the transaction: the counts' locks, and then those of partitions.
-    return query values ('eras begun', reconcile._begin_era()::bigint);
-    return query values ('counts mended', reconcile._recount_in_flight()::bigint);
+    return query values ('eras begun', reconcile_internal._begin_era()::bigint);
+    return query values ('counts mended', reconcile_internal._recount_in_flight()::bigint);
     return query values
-        ('partitions made', reconcile._ensure_partitions()::bigint),
-        ('partitions dropped', reconcile._drop_old_partitions()::bigint);
+        ('partitions made', reconcile_internal._ensure_partitions()::bigint),
+        ('partitions dropped', reconcile_internal._drop_old_partitions()::bigint);
 end
 $$;
 

@@ -40,15 +40,15 @@ comment on function reconcile.decide(
     'Where an order goes by a check''s outcome, and when it is asked about again. Pure: the same inputs, which the audit '
     'keeps, give the same decision.';
 
-create function reconcile.wire_outcome(fault text, http_status integer, http_outcomes jsonb default null) returns text
+create function reconcile_internal.wire_outcome(fault text, http_status integer, http_outcomes jsonb default null) returns text
 language c immutable parallel safe
 as 'MODULE_PATHNAME', 'wire_outcome_wrapper';
 
-comment on function reconcile.wire_outcome(text, integer, jsonb) is
+comment on function reconcile_internal.wire_outcome(text, integer, jsonb) is
     'The outcome that a transport fault or an HTTP status means by itself, or by the provider''s http_outcomes; NULL when the '
     'body decides.';
 
-create function reconcile.disagreement(
+create function reconcile_internal.disagreement(
     outcome text,
     amount text,
     currency text,
@@ -62,7 +62,7 @@ create function reconcile.disagreement(
 language c immutable parallel safe
 as 'MODULE_PATHNAME', 'disagreement_wrapper';
 
-comment on function reconcile.disagreement(text, text, text, text, text, text, text, text, jsonb) is
+comment on function reconcile_internal.disagreement(text, text, text, text, text, text, text, text, jsonb) is
     'What a final answer says that the order does not: another reference, amount or currency; NULL when nothing disagrees.';
 
 create function reconcile.schedule_error(schedule text) returns text
@@ -79,187 +79,158 @@ as 'MODULE_PATHNAME', 'schedule_delay_ms_wrapper';
 comment on function reconcile.schedule_delay_ms(text, integer, text) is
     'Milliseconds before check number attempt (0 is the first), up to a tenth more by the order''s own jitter.';
 
-create function reconcile.url_template_error(template text, variables jsonb default '{}') returns text
+create function reconcile_internal.url_template_error(template text, variables jsonb default '{}') returns text
 language c immutable parallel safe strict
 as 'MODULE_PATHNAME', 'url_template_error_wrapper';
 
-comment on function reconcile.url_template_error(text, jsonb) is
+comment on function reconcile_internal.url_template_error(text, jsonb) is
     'What is wrong with a URL template (RFC 6570) such as ''https://api.vendor.example/{order_number}''; NULL when it will do.';
 
-create function reconcile.request_url(template text, order_number text, reference text, variables jsonb default null) returns text
+create function reconcile_internal.request_url(template text, order_number text, reference text, variables jsonb default null) returns text
 language c immutable parallel safe
 as 'MODULE_PATHNAME', 'request_url_wrapper';
 
-comment on function reconcile.request_url(text, text, text, jsonb) is
+comment on function reconcile_internal.request_url(text, text, text, jsonb) is
     'The URL that asks about an order, its values percent-encoded; NULL when it can''t be built.';
 
-create function reconcile.request_headers(headers jsonb, order_number text, reference text, variables jsonb) returns jsonb
+create function reconcile_internal.request_headers(headers jsonb, order_number text, reference text, variables jsonb) returns jsonb
 language c immutable parallel safe
 as 'MODULE_PATHNAME', 'request_headers_wrapper';
 
-comment on function reconcile.request_headers(jsonb, text, text, jsonb) is
+comment on function reconcile_internal.request_headers(jsonb, text, text, jsonb) is
     'The headers that ask about an order; NULL when they can''t be built.';
 
-create function reconcile.request_body(body jsonb, order_number text, reference text, variables jsonb) returns text
+create function reconcile_internal.request_body(body jsonb, order_number text, reference text, variables jsonb) returns text
 language c immutable parallel safe
 as 'MODULE_PATHNAME', 'request_body_wrapper';
 
-comment on function reconcile.request_body(jsonb, text, text, jsonb) is
+comment on function reconcile_internal.request_body(jsonb, text, text, jsonb) is
     'The body that asks about an order, as JSON or as a form; NULL when it can''t be built.';
 
-create function reconcile.request_error(headers jsonb, body jsonb, variables jsonb) returns text
+create function reconcile_internal.request_error(headers jsonb, body jsonb, variables jsonb) returns text
 language c immutable parallel safe
 as 'MODULE_PATHNAME', 'request_error_wrapper';
 
-comment on function reconcile.request_error(jsonb, jsonb, jsonb) is
+comment on function reconcile_internal.request_error(jsonb, jsonb, jsonb) is
     'What is wrong with the templates of headers and body, or with the constants; NULL when they will do.';
 
-create function reconcile.request_problem(
+create function reconcile_internal.request_problem(
     url text, headers jsonb, body jsonb, order_number text, reference text, variables jsonb
 ) returns text
 language c immutable parallel safe
 as 'MODULE_PATHNAME', 'request_problem_of_wrapper';
 
-comment on function reconcile.request_problem(text, jsonb, jsonb, text, text, jsonb) is
+comment on function reconcile_internal.request_problem(text, jsonb, jsonb, text, text, jsonb) is
     'Why the request that asks about an order can''t be built, as in ''the header X-Ref can''t be built: it needs {reference}, which '
     'the order does not have''; NULL when it can. A part that is NULL is not looked at.';
 
-create function reconcile.depends_on_order(url text, headers jsonb, body jsonb) returns boolean
+create function reconcile_internal.depends_on_order(url text, headers jsonb, body jsonb) returns boolean
 language c immutable parallel safe
 as 'MODULE_PATHNAME', 'request_depends_on_order_wrapper';
 
-comment on function reconcile.depends_on_order(text, jsonb, jsonb) is
+comment on function reconcile_internal.depends_on_order(text, jsonb, jsonb) is
     'Whether any of a request''s templates names {order_number} or {reference}.';
 
-create function reconcile.needs_reference(url text, headers jsonb, body jsonb) returns boolean
+create function reconcile_internal.needs_reference(url text, headers jsonb, body jsonb) returns boolean
 language c immutable parallel safe
 as 'MODULE_PATHNAME', 'request_needs_reference_wrapper';
 
-comment on function reconcile.needs_reference(text, jsonb, jsonb) is
+comment on function reconcile_internal.needs_reference(text, jsonb, jsonb) is
     'Whether any of a request''s templates names {reference}, which an order may lack.';
 
-create function reconcile.rules_error(rules jsonb) returns text
+create function reconcile_internal.rules_error(rules jsonb) returns text
 language c immutable parallel safe strict
 as 'MODULE_PATHNAME', 'rules_error_wrapper';
 
-comment on function reconcile.rules_error(jsonb) is 'What is wrong with a list of rules; NULL when it will do.';
+comment on function reconcile_internal.rules_error(jsonb) is 'What is wrong with a list of rules; NULL when it will do.';
 
-create function reconcile.http_outcomes_error(http_outcomes jsonb) returns text
+create function reconcile_internal.http_outcomes_error(http_outcomes jsonb) returns text
 language c immutable parallel safe strict
 as 'MODULE_PATHNAME', 'http_outcomes_error_wrapper';
 
-comment on function reconcile.http_outcomes_error(jsonb) is
+comment on function reconcile_internal.http_outcomes_error(jsonb) is
     'What is wrong with a map of HTTP statuses to outcomes; NULL when it will do.';
 
-create function reconcile.captures_error(captures jsonb) returns text
+create function reconcile_internal.captures_error(captures jsonb) returns text
 language c immutable parallel safe strict
 as 'MODULE_PATHNAME', 'captures_error_wrapper';
 
-comment on function reconcile.captures_error(jsonb) is 'What is wrong with captures; NULL when they will do.';
+comment on function reconcile_internal.captures_error(jsonb) is 'What is wrong with captures; NULL when they will do.';
 
-create function reconcile.full_captures(captures jsonb) returns jsonb
+create function reconcile_internal.full_captures(captures jsonb) returns jsonb
 language c immutable parallel safe strict
 as 'MODULE_PATHNAME', 'full_captures_wrapper';
 
-comment on function reconcile.full_captures(jsonb) is
+comment on function reconcile_internal.full_captures(jsonb) is
     'Captures with path and sensitive each; NULL when they are unsound.';
 
-create function reconcile.currency_exponents_error(currency_exponents jsonb) returns text
+create function reconcile_internal.currency_exponents_error(currency_exponents jsonb) returns text
 language c immutable parallel safe strict
 as 'MODULE_PATHNAME', 'currency_exponents_error_wrapper';
 
-comment on function reconcile.currency_exponents_error(jsonb) is
+comment on function reconcile_internal.currency_exponents_error(jsonb) is
     'What is wrong with a provider''s exceptions to ISO 4217; NULL when they will do.';
 
-create function reconcile.said_amount(said text, amount_unit text, currency text, exceptions jsonb) returns text
+create function reconcile_internal.said_amount(said text, amount_unit text, currency text, exceptions jsonb) returns text
 language c immutable parallel safe
 as 'MODULE_PATHNAME', 'said_amount_wrapper';
 
-comment on function reconcile.said_amount(text, text, text, jsonb) is
+comment on function reconcile_internal.said_amount(text, text, text, jsonb) is
     'An amount of an answer in major units, exact; NULL when it is not said or can''t be read.';
 
-create function reconcile.has_sane_numbers(body text) returns boolean
+create function reconcile_internal.has_sane_numbers(body text) returns boolean
 language c immutable parallel safe strict
 as 'MODULE_PATHNAME', 'has_sane_numbers_wrapper';
 
-comment on function reconcile.has_sane_numbers(text) is
+comment on function reconcile_internal.has_sane_numbers(text) is
     'Whether no number of an answer would grow out of proportion when it is written out, as 1e131071 does.';
 
-create function reconcile.auth_error(auth jsonb) returns text
+create function reconcile_internal.auth_error(auth jsonb) returns text
 language c immutable parallel safe strict
 as 'MODULE_PATHNAME', 'auth_error_wrapper';
 
-comment on function reconcile.auth_error(jsonb) is
+comment on function reconcile_internal.auth_error(jsonb) is
     'What is wrong with a way to sign; NULL when it will do.';
 
-create function reconcile.headers_error(headers jsonb) returns text
+create function reconcile_internal.headers_error(headers jsonb) returns text
 language c immutable parallel safe strict
 as 'MODULE_PATHNAME', 'headers_error_wrapper';
 
-comment on function reconcile.headers_error(jsonb) is
+comment on function reconcile_internal.headers_error(jsonb) is
     'What is wrong with the headers that go with every request; NULL when they will do.';
 
-create function reconcile.status_map_error(status_map jsonb) returns text
+create function reconcile_internal.status_map_error(status_map jsonb) returns text
 language c immutable parallel safe strict
 as 'MODULE_PATHNAME', 'status_map_error_wrapper';
 
-comment on function reconcile.status_map_error(jsonb) is
+comment on function reconcile_internal.status_map_error(jsonb) is
     'What is wrong with a map of the provider''s words to outcomes; NULL when it will do.';
 
-create function reconcile.currency_exponent(currency text) returns integer
+create function reconcile_internal.currency_exponent(currency text) returns integer
 language c immutable parallel safe strict
 as 'MODULE_PATHNAME', 'currency_exponent_wrapper';
 
-comment on function reconcile.currency_exponent(text) is
+comment on function reconcile_internal.currency_exponent(text) is
     'Decimals of a currency by ISO 4217 (USD 2, JPY 0); NULL for an unknown code.';
 
-create function reconcile.redact(body text, also text[]) returns text
+create function reconcile_internal.redact(body text, also text[]) returns text
 language c immutable parallel safe strict
 as 'MODULE_PATHNAME', 'redact_wrapper';
 
-comment on function reconcile.redact(text, text[]) is
+comment on function reconcile_internal.redact(text, text[]) is
     'An answer with secrets and card numbers masked, and the members named in also; NULL when nothing had to be.';
 
-create function reconcile.redact_text(body text, also text[]) returns text
+create function reconcile_internal.redact_text(body text, also text[]) returns text
 language c immutable parallel safe strict
 as 'MODULE_PATHNAME', 'redact_text_wrapper';
 
-comment on function reconcile.redact_text(text, text[]) is
+comment on function reconcile_internal.redact_text(text, text[]) is
     'A text for people, such as a message that quotes a provider, with secrets and card numbers in it masked, and values of the names '
     'in also; NULL when nothing had to be.';
 
-create function reconcile.is_sensitive(name text) returns boolean
+create function reconcile_internal.is_sensitive(name text) returns boolean
 language c immutable parallel safe strict
 as 'MODULE_PATHNAME', 'is_sensitive_wrapper';
 
-comment on function reconcile.is_sensitive(text) is
+comment on function reconcile_internal.is_sensitive(text) is
     'Whether members of this name are masked in every answer: by its words, voucher_pin is, pin_status is not.';
-
-create function reconcile._wake(order_id bigint, since_us bigint) returns boolean
-language c volatile strict
-as 'MODULE_PATHNAME', '_wake_wrapper';
-
-comment on function reconcile._wake(bigint, bigint) is
-    'Has an order''s check made due by a background worker in a transaction of its own, unless one came back since then; false '
-    'when no worker slot is free.';
-
-create function reconcile._wake_for_test(test_id bigint, provider_id integer, order_number text, reference text) returns boolean
-language c volatile strict
-as 'MODULE_PATHNAME', '_wake_for_test_wrapper';
-
-comment on function reconcile._wake_for_test(bigint, integer, text, text) is
-    'Puts a question of test_provider by a background worker in a transaction of its own; false when no worker slot is free.';
-
-create function reconcile._hold_settings() returns integer
-language c volatile strict
-as 'MODULE_PATHNAME', '_hold_settings_wrapper';
-
-comment on function reconcile._hold_settings() is
-    'Before code of the application is called: opens a level of settings and answers it.';
-
-create function reconcile._give_back_settings(level integer) returns void
-language c volatile strict
-as 'MODULE_PATHNAME', '_give_back_settings_wrapper';
-
-comment on function reconcile._give_back_settings(integer) is
-    'After code of the application was called: takes back every setting, the search_path above all, that it has changed for the session.';

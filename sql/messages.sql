@@ -5,7 +5,7 @@
 
 -- The number of the transition and the microsecond in which it was written, both of its own row: so a retry, a replay and a
 -- restore keep the id, and another database, or a copy that went on by itself, gives other ones.
-create function reconcile._message_id(p_transition reconcile.transitions) returns text
+create function reconcile_internal._message_id(p_transition reconcile.transitions) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -13,10 +13,10 @@ begin
 end
 $$;
 
-comment on function reconcile._message_id(reconcile.transitions) is
+comment on function reconcile_internal._message_id(reconcile.transitions) is
     'What receivers know an event by, wherever and however often it is sent.';
 
-create function reconcile._message(p_transition reconcile.transitions) returns text
+create function reconcile_internal._message(p_transition reconcile.transitions) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -28,7 +28,7 @@ begin
                 'event_id', p_transition.transition_id, 'order_number', o.order_number, 'state', p_transition.to_state,
                 'previous_state', p_transition.from_state, 'cause', p_transition.cause, 'reason', p_transition.reason,
                 'provider', p.name, 'reference', o.reference, 'transaction_id', o.transaction_id, 'amount', o.amount::text,
-                'currency', o.currency, 'details', o.details, 'captured', reconcile._harmless_captures(p.captures, o.captured)
+                'currency', o.currency, 'details', o.details, 'captured', reconcile_internal._harmless_captures(p.captures, o.captured)
             )
         )
         from reconcile.tracked_orders as o
@@ -38,9 +38,25 @@ begin
 end
 $$;
 
-comment on function reconcile._message(reconcile.transitions) is 'What is sent about a transition, without what is sensitive.';
+comment on function reconcile_internal._message(reconcile.transitions) is 'What is sent about a transition, without what is sensitive.';
 
-create function reconcile._fan_out(p_endpoint_ids integer[], p_now timestamptz) returns bigint
+-- One that can't be written, by a fault of its order's facts, is parked and told, and the rest go on.
+create function reconcile_internal._message_or_problem(p_transition reconcile.transitions, out payload text, out problem text)
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    payload := reconcile_internal._message(p_transition);
+exception
+    when others then
+        payload := '';
+        problem := left(format('the message can''t be written: %s (%s)', sqlerrm, sqlstate), 500);
+end
+$$;
+
+comment on function reconcile_internal._message_or_problem(reconcile.transitions) is
+    'What is sent about a transition, or why that can''t be written.';
+
+create function reconcile_internal._fan_out(p_endpoint_ids integer[], p_now timestamptz) returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
@@ -48,7 +64,7 @@ set enable_bitmapscan = off
 set jit = off
 as $$
 declare
-    v_below bigint := reconcile._read_position();
+    v_below bigint := reconcile_internal._read_position();
     -- Events wait in the outbox for as long as so many of an endpoint's deliveries were never tried.
     v_untried constant bigint := 500;
     -- So many are looked at where only some are wanted.
@@ -81,11 +97,12 @@ begin
         select l.endpoint_id, l.transition, l.is_wanted from looked_at as l where l.wanted <= l.room
     ),
     made as (
-        insert into reconcile.deliveries (endpoint_id, transition_id, message_id, payload, due_at)
+        insert into reconcile.deliveries (endpoint_id, transition_id, message_id, payload, due_at, last_problem, parked_at)
         select
-            found.endpoint_id, (found.transition).transition_id, reconcile._message_id(found.transition),
-            reconcile._message(found.transition), p_now
+            found.endpoint_id, (found.transition).transition_id, reconcile_internal._message_id(found.transition),
+            message.payload, p_now, message.problem, case when message.problem is not null then p_now end
         from found
+        cross join lateral reconcile_internal._message_or_problem(found.transition) as message
         where found.is_wanted
         -- One that was replayed ahead of the cursor.
         on conflict (endpoint_id, transition_id) do nothing
@@ -106,7 +123,7 @@ begin
 end
 $$;
 
-comment on function reconcile._fan_out(integer[], timestamptz) is
+comment on function reconcile_internal._fan_out(integer[], timestamptz) is
     'Makes deliveries of the events past the cursors of these endpoints, which are locked, a bounded number each; answers how many.';
 
 create function reconcile.replay_events(endpoint text, event_ids bigint[] default null) returns integer
@@ -114,7 +131,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
-    v_endpoint reconcile.event_endpoints := reconcile._endpoint(replay_events.endpoint);
+    v_endpoint reconcile.event_endpoints := reconcile_internal._endpoint(replay_events.endpoint);
     v_unknown bigint;
     v_again integer;
     v_anew integer := 0;
@@ -137,14 +154,16 @@ begin
       end;
     get diagnostics v_again = row_count;
     if replay_events.event_ids is not null then
-        insert into reconcile.deliveries (endpoint_id, transition_id, message_id, payload, due_at)
-        select v_endpoint.endpoint_id, t.transition_id, reconcile._message_id(t), reconcile._message(t), clock_timestamp()
+        insert into reconcile.deliveries (endpoint_id, transition_id, message_id, payload, due_at, last_problem, parked_at)
+        select v_endpoint.endpoint_id, t.transition_id, reconcile_internal._message_id(t), message.payload, clock_timestamp(),
+            message.problem, case when message.problem is not null then clock_timestamp() end
         from reconcile.transitions as t
+        cross join lateral reconcile_internal._message_or_problem(t) as message
         where t.transition_id = any (replay_events.event_ids)
         on conflict (endpoint_id, transition_id) do nothing;
         get diagnostics v_anew = row_count;
     end if;
-    perform reconcile._tell_listeners();
+    perform reconcile_internal._tell_listeners();
     return v_again + v_anew;
 end
 $$;

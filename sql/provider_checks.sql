@@ -1,9 +1,9 @@
 -- What a provider's row may say, field by field. A bad one is refused when it is written, with the field's name.
--- Requires: audit.
+-- Requires: declarations.
 
 -- A path can be well formed and still fail on every answer, by a variable that nobody gives or a function that needs a time
 -- zone. So it is tried, on an answer without anything in it.
-create function reconcile._bad_path(p_row reconcile.providers, out field text, out problem text)
+create function reconcile_internal._bad_path(p_row reconcile.providers, out field text, out problem text)
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -18,11 +18,11 @@ begin
         union all select 'reference_path', p_row.reference_path::text, false
         union all
         select 'captures', c.value ->> 'path', false
-        from jsonb_each(coalesce(reconcile.full_captures(p_row.captures), '{}')) as c
+        from jsonb_each(coalesce(reconcile_internal.full_captures(p_row.captures), '{}')) as c
         union all
         select 'rules', r.value ->> 'when', true
         from jsonb_array_elements(
-            case when reconcile.rules_error(p_row.rules) is null then coalesce(p_row.rules, '[]') else '[]' end
+            case when reconcile_internal.rules_error(p_row.rules) is null then coalesce(p_row.rules, '[]') else '[]' end
         ) as r
     loop
         continue when v_path.path is null;
@@ -41,11 +41,39 @@ begin
 end
 $$;
 
-comment on function reconcile._bad_path(reconcile.providers) is
+comment on function reconcile_internal._bad_path(reconcile.providers) is
     'The first of a provider''s paths that can''t be evaluated, and why.';
 
+-- What a path leads to is kept and shown, so it may not lead through a member that is masked everywhere else.
+create function reconcile_internal._masked_path(p_row reconcile.providers, out field text, out problem text)
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    select path.field, format('%s leads to %s, which is masked wherever it is kept', path.path, path.member) into field, problem
+    from (
+        select named.field, named.path, found.member[1] as member
+        from (
+            select 'status_path' as field, p_row.status_path::text as path
+            union all select 'transaction_id_path', p_row.transaction_id_path::text
+            union all select 'reference_path', p_row.reference_path::text
+            union all
+            select 'captures', (c.value ->> 'path')::jsonpath::text
+            from jsonb_each(coalesce(reconcile_internal.full_captures(p_row.captures), '{}')) as c
+            where not (c.value ->> 'sensitive')::boolean
+        ) as named
+        -- A name in a path is written as in JSON.
+        cross join lateral regexp_matches(named.path, E'\\.("(?:[^"\\\\]|\\\\.)*")', 'g') as found (member)
+    ) as path
+    where reconcile_internal.is_sensitive(path.member::jsonb #>> '{}') or path.member::jsonb #>> '{}' = any (p_row.sensitive)
+    limit 1;
+end
+$$;
+
+comment on function reconcile_internal._masked_path(reconcile.providers) is
+    'The first of a provider''s paths that leads to what is masked, and what that is.';
+
 -- The fields that a webhook's payload is read by are fields of the provider's row, and have to be as sound as those.
-create function reconcile._webhook_problem(p_row reconcile.providers) returns text
+create function reconcile_internal._webhook_problem(p_row reconcile.providers) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -73,7 +101,7 @@ begin
     begin
         perform (p_row.webhook ->> 'order_number_path')::jsonpath;
         v_row := jsonb_populate_record(p_row, p_row.webhook - '{evidence,order_number_path}'::text[] || '{"webhook": {}}');
-        perform reconcile._refuse_unsound(v_row);
+        perform reconcile_internal._refuse_unsound(v_row);
         return null;
     exception
         when others then
@@ -82,10 +110,10 @@ begin
 end
 $$;
 
-comment on function reconcile._webhook_problem(reconcile.providers) is
+comment on function reconcile_internal._webhook_problem(reconcile.providers) is
     'What is wrong with how a provider''s webhooks are read; NULL when it will do.';
 
-create function reconcile._refuse_unsound(p_row reconcile.providers) returns void
+create function reconcile_internal._refuse_unsound(p_row reconcile.providers) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -95,15 +123,29 @@ declare
     v_path_field text;
     v_path_error text;
     v_unmasked text;
+    v_masked_field text;
+    v_masked text;
+    -- The first of the fields that hold whatever one writes into them.
+    v_large text := (
+        select min(large.field) from (values ('variables', p_row.variables), ('headers', p_row.headers), ('body', p_row.body), ('auth', p_row.auth),
+            ('status_map', p_row.status_map), ('rules', p_row.rules), ('captures', p_row.captures), ('http_outcomes', p_row.http_outcomes),
+            ('webhook', p_row.webhook)) as large (field, value)
+        where reconcile_internal._json_problem(large.value) is not null
+    );
 begin
-    if coalesce(jsonb_typeof(p_row.headers), 'object') = 'object' then
-        v_request_error := reconcile.request_error(coalesce(p_row.headers, '{}'), p_row.body, v_variables);
+    if v_large is not null then
+        raise exception 'provider %: %: it is too large, or holds a number that is', left(p_row.name, 80), v_large
+            using errcode = 'RC003', hint = '64 kB are kept at most.', column = v_large, table = 'providers', schema = 'reconcile';
     end if;
-    select bad.field, bad.problem into v_path_field, v_path_error from reconcile._bad_path(p_row) as bad;
+    if coalesce(jsonb_typeof(p_row.headers), 'object') = 'object' then
+        v_request_error := reconcile_internal.request_error(coalesce(p_row.headers, '{}'), p_row.body, v_variables);
+    end if;
+    select bad.field, bad.problem into v_path_field, v_path_error from reconcile_internal._bad_path(p_row) as bad;
     if v_path_error is null then
+        select masked.field, masked.problem into v_masked_field, v_masked from reconcile_internal._masked_path(p_row) as masked;
         select min(capture.key) into v_unmasked
-        from jsonb_each(coalesce(reconcile.full_captures(p_row.captures), '{}')) as capture
-        where (capture.value ->> 'sensitive')::boolean and (capture.value ->> 'path')::jsonpath::text !~ '\."([^"\\]|\\.)*"(\[[^]"]*\])*$';
+        from jsonb_each(coalesce(reconcile_internal.full_captures(p_row.captures), '{}')) as capture
+        where (capture.value ->> 'sensitive')::boolean and (capture.value ->> 'path')::jsonpath::text !~ E'\\."([^"\\\\]|\\\\.)*"(\\[[^]"]*\\])*$';
     end if;
 
     -- The first complaint is raised: one sentence that names the field, what is wrong and what would do.
@@ -116,22 +158,24 @@ begin
             'The variables are order_number, reference and the constants in variables; a brace itself is written \{.'),
         ('kind', p_row.kind not in ('http', 'sql'), format('%L is not a kind', left(p_row.kind, 20)), 'Use http or sql.'),
         ('url', p_row.kind = 'sql' and p_row.url is not null, 'a provider of kind sql has none', 'Leave it out.'),
-        ('webhook', reconcile._webhook_problem(p_row) is not null, reconcile._webhook_problem(p_row),
+        ('webhook', reconcile_internal._webhook_problem(p_row) is not null, reconcile_internal._webhook_problem(p_row),
             'Write {} for a doorbell, or {"evidence": true, "status_path": "$.data.status", "reference_path": "$.data.id"}.'),
-        ('url', reconcile.url_template_error(p_row.url, v_variables) is not null,
-            reconcile.url_template_error(p_row.url, v_variables),
+        ('url', reconcile_internal.url_template_error(p_row.url, v_variables) is not null,
+            reconcile_internal.url_template_error(p_row.url, v_variables),
             'Write a template such as https://api.vendor.example/orders/{order_number}?invoice={reference}.'),
+        (v_masked_field, v_masked is not null, v_masked,
+            'Name another member; a capture that has to be kept all the same is marked: {"path": "$.…", "sensitive": true}.'),
         ('method', p_row.method not in ('GET', 'POST'), format('%L is not a method', left(p_row.method, 20)), 'Use GET or POST.'),
         ('body', p_row.body is not null and coalesce(p_row.method, 'GET') = 'GET', 'a GET carries none', 'Use method => ''POST''.'),
-        ('headers', reconcile.headers_error(p_row.headers) is not null, reconcile.headers_error(p_row.headers),
+        ('headers', reconcile_internal.headers_error(p_row.headers) is not null, reconcile_internal.headers_error(p_row.headers),
             'Write an object such as {"Accept": "application/json"}; what is secret belongs in auth.'),
-        ('auth', reconcile.auth_error(p_row.auth) is not null, reconcile.auth_error(p_row.auth),
+        ('auth', reconcile_internal.auth_error(p_row.auth) is not null, reconcile_internal.auth_error(p_row.auth),
             'Write {"kind": "none"}, {"kind": "bearer", "secret": "NAME"}, or another kind: see sql/README.md.'),
-        ('rules', reconcile.rules_error(p_row.rules) is not null, reconcile.rules_error(p_row.rules),
+        ('rules', reconcile_internal.rules_error(p_row.rules) is not null, reconcile_internal.rules_error(p_row.rules),
             'Write [{"when": "$.status == \"paid\"", "means": "succeeded"}]: the first that holds decides.'),
-        ('http_outcomes', reconcile.http_outcomes_error(p_row.http_outcomes) is not null,
-            reconcile.http_outcomes_error(p_row.http_outcomes), 'Write an object such as {"404": "pending", "5xx": "body"}.'),
-        ('captures', reconcile.captures_error(p_row.captures) is not null, reconcile.captures_error(p_row.captures),
+        ('http_outcomes', reconcile_internal.http_outcomes_error(p_row.http_outcomes) is not null,
+            reconcile_internal.http_outcomes_error(p_row.http_outcomes), 'Write an object such as {"404": "pending", "5xx": "body"}.'),
+        ('captures', reconcile_internal.captures_error(p_row.captures) is not null, reconcile_internal.captures_error(p_row.captures),
             'Write an object such as {"pin_code": {"path": "$.data.pin", "sensitive": true}}.'),
         ('captures', v_unmasked is not null, format('%L is sensitive, and its path does not end with the name of a member', v_unmasked),
             'End it as in $.data.pin: by that name the value is masked in what is kept of the answer.'),
@@ -139,15 +183,15 @@ begin
             'Write jsonpath that PostgreSQL evaluates by itself: a path as $.data.status, in rules a predicate as $.status == "paid".'),
         ('status_map', p_row.status_map = '{}' and coalesce(p_row.rules, '[]') = '[]',
             'it is empty and there are no rules, so no answer could ever close an order', 'Write a status_map or rules.'),
-        ('status_map', p_row.status_map <> '{}' and reconcile.status_map_error(p_row.status_map) is not null,
-            reconcile.status_map_error(p_row.status_map),
+        ('status_map', p_row.status_map <> '{}' and reconcile_internal.status_map_error(p_row.status_map) is not null,
+            reconcile_internal.status_map_error(p_row.status_map),
             'Write an object such as {"paid": "succeeded", "declined": "failed", "open": "pending"}.'),
         ('amount_unit', p_row.amount_unit not in ('major', 'minor'), format('%L is not a unit', left(p_row.amount_unit, 20)),
             'Use major (12.34) or minor (1234).'),
         ('currency', p_row.currency !~ '^[A-Z]{3}$', format('%L is not a currency', left(p_row.currency, 20)),
             'Write its three capitals.'),
-        ('currency_exponents', reconcile.currency_exponents_error(p_row.currency_exponents) is not null,
-            reconcile.currency_exponents_error(p_row.currency_exponents), 'Write an object such as {"IDR": 0}.'),
+        ('currency_exponents', reconcile_internal.currency_exponents_error(p_row.currency_exponents) is not null,
+            reconcile_internal.currency_exponents_error(p_row.currency_exponents), 'Write an object such as {"IDR": 0}.'),
         ('sensitive', array_position(p_row.sensitive, null) is not null, 'it holds a NULL',
             'Name members of the answer, as in {pin_code}.'),
         ('schedule', reconcile.schedule_error(p_row.schedule) is not null, reconcile.schedule_error(p_row.schedule),
@@ -192,19 +236,19 @@ begin
 end
 $$;
 
-comment on function reconcile._refuse_unsound(reconcile.providers) is
+comment on function reconcile_internal._refuse_unsound(reconcile.providers) is
     'Refuses a provider that can''t work, and says which field is why. A field that is NULL is not looked at.';
 
-create function reconcile._check_provider() returns trigger
+create function reconcile_internal._check_provider() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
-    perform reconcile._refuse_unsound(new);
+    perform reconcile_internal._refuse_unsound(new);
     return new;
 end
 $$;
 
-comment on function reconcile._check_provider() is 'Refuses an unsound row, whoever writes it.';
+comment on function reconcile_internal._check_provider() is 'Refuses an unsound row, whoever writes it.';
 
 create trigger providers_checked before insert or update on reconcile.providers
-    for each row execute function reconcile._check_provider();
+    for each row execute function reconcile_internal._check_provider();

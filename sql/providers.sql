@@ -1,7 +1,7 @@
 -- Providers as rows: written by a DBA, kept in all their versions, paused and resumed.
 -- Requires: provider_checks.
 
-create function reconcile._given(p_fields jsonb) returns jsonb
+create function reconcile_internal._given(p_fields jsonb) returns jsonb
 language sql immutable parallel safe set search_path = pg_catalog, pg_temp
 as $$
     -- Not jsonb_strip_nulls, which would also reach into a status map and lose a word there.
@@ -9,9 +9,9 @@ as $$
     from jsonb_each(p_fields) as field;
 $$;
 
-comment on function reconcile._given(jsonb) is 'The fields that were given: those that are not NULL.';
+comment on function reconcile_internal._given(jsonb) is 'The fields that were given: those that are not NULL.';
 
-create function reconcile._provider(p_name text) returns reconcile.providers
+create function reconcile_internal._provider(p_name text) returns reconcile.providers
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -26,11 +26,11 @@ begin
 end
 $$;
 
-comment on function reconcile._provider(text) is 'A provider by its name, or an error that says so.';
+comment on function reconcile_internal._provider(text) is 'A provider by its name, or an error that says so.';
 
 -- Adding, altering and the presets share this: the fields that were given, by name, over what is there or over the defaults.
-create function reconcile._write_provider(p_name text, p_fields jsonb, p_new boolean) returns void
-language plpgsql security definer set search_path = pg_catalog, pg_temp
+create function reconcile_internal._write_provider(p_name text, p_fields jsonb, p_new boolean) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_unknown text := (
@@ -55,7 +55,7 @@ begin
     end if;
     if p_fields ? 'captures' then
         p_fields := p_fields
-            || jsonb_build_object('captures', coalesce(reconcile.full_captures(p_fields -> 'captures'), p_fields -> 'captures'));
+            || jsonb_build_object('captures', coalesce(reconcile_internal.full_captures(p_fields -> 'captures'), p_fields -> 'captures'));
     end if;
     v_unknown := (
         select min(a.attname)
@@ -67,7 +67,7 @@ begin
             case when p_name is null then 'name' else coalesce(v_unknown, 'url') end
             using errcode = 'RC003', hint = 'Give it a value, or leave it out for its default.';
     end if;
-    v_sound := reconcile._refuse_unsound(
+    v_sound := reconcile_internal._refuse_unsound(
         jsonb_populate_record(null::reconcile.providers, p_fields || jsonb_build_object('name', p_name)));
     if p_new then
         -- The columns that are given and no others: the rest has the defaults of the table's definition.
@@ -77,14 +77,14 @@ begin
             'returning provider_id', v_columns, v_columns
         ) into v_provider_id using p_name, p_fields;
         insert into reconcile.provider_traffic (provider_id) values (v_provider_id);
-        perform reconcile._ensure_partitions();
+        perform reconcile_internal._ensure_partitions();
     else
-        v_provider_id := (reconcile._provider(p_name)).provider_id;
+        v_provider_id := (reconcile_internal._provider(p_name)).provider_id;
         -- Not for update: orders that are tracked meanwhile refer to the key, which stays.
         select p.* into v_old from reconcile.providers as p where p.provider_id = v_provider_id for no key update;
         v_new := jsonb_populate_record(v_old, p_fields);
         v_new.version := v_old.version + 1;
-        v_sound := reconcile._refuse_unsound(v_new);
+        v_sound := reconcile_internal._refuse_unsound(v_new);
         update reconcile.providers as p
         set (
             version, url, lookup, webhook, status_map, status_path, method, auth, headers, body, variables, rules, http_outcomes,
@@ -117,11 +117,11 @@ exception
 end
 $$;
 
-comment on function reconcile._write_provider(text, jsonb, boolean) is 'Writes a provider''s row and its version.';
+comment on function reconcile_internal._write_provider(text, jsonb, boolean) is 'Writes a provider''s row and its version.';
 
 -- What every preset is made of: its fields, and over them what the caller wants different.
-create function reconcile._add_preset(p_name text, p_fields jsonb, p_settings jsonb) returns void
-language plpgsql security definer set search_path = pg_catalog, pg_temp
+create function reconcile_internal._add_preset(p_name text, p_fields jsonb, p_settings jsonb) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_written text;
@@ -130,14 +130,14 @@ begin
         raise exception 'provider %: settings is not an object', left(p_name, 80)
             using errcode = 'RC003', hint = 'Write fields of reconcile.add_provider, as in {"deadline": "2 hours"}.';
     end if;
-    v_written := reconcile._write_provider(p_name, reconcile._given(p_fields) || coalesce(p_settings, '{}'), true);
+    v_written := reconcile_internal._write_provider(p_name, reconcile_internal._given(p_fields) || coalesce(p_settings, '{}'), true);
 end
 $$;
 
-comment on function reconcile._add_preset(text, jsonb, jsonb) is
+comment on function reconcile_internal._add_preset(text, jsonb, jsonb) is
     'Adds a provider by a preset''s fields, with the caller''s settings over them.';
 
-create function reconcile._with_cleared(p_name text, p_fields jsonb, p_clear jsonb) returns jsonb
+create function reconcile_internal._with_cleared(p_name text, p_fields jsonb, p_clear jsonb) returns jsonb
 language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -157,17 +157,16 @@ begin
 end
 $$;
 
-comment on function reconcile._with_cleared(text, jsonb, jsonb) is 'A provider''s fields, with those that are named for clearing as NULL.';
+comment on function reconcile_internal._with_cleared(text, jsonb, jsonb) is 'A provider''s fields, with those that are named for clearing as NULL.';
 
-create function reconcile._add_provider(p_declaration_id bigint) returns void
-language plpgsql security definer set search_path = pg_catalog, pg_temp
+create function reconcile_internal._add_provider(p_declaration reconcile.declarations) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_declaration reconcile.declarations := reconcile._declaration(p_declaration_id, 'add_provider');
-    v_fields jsonb := v_declaration.arguments - '{name,clear,lookup_call,lookup_table,lookup_columns}'::text[];
-    v_name text := v_declaration.arguments ->> 'name';
+    v_fields jsonb := p_declaration.arguments - '{name,clear,lookup_call,lookup_table,lookup_columns}'::text[];
+    v_name text := p_declaration.arguments ->> 'name';
     v_kind text := coalesce(v_fields ->> 'kind', 'http');
-    v_has_lookup boolean := v_declaration.arguments ?| '{lookup_call,lookup_table}';
+    v_has_lookup boolean := p_declaration.arguments ?| '{lookup_call,lookup_table}';
     v_written text;
 begin
     if v_name is null or not v_fields ?| '{status_map,rules}' or v_kind = 'http' and not v_fields ? 'url' then
@@ -181,13 +180,13 @@ begin
             using errcode = 'RC003', hint = 'Use kind => ''sql'' with a lookup, or http with a url.';
     end if;
     if v_kind = 'sql' then
-        v_fields := v_fields || jsonb_build_object('lookup', reconcile._register_lookup(v_name, v_declaration));
+        v_fields := v_fields || jsonb_build_object('lookup', reconcile_internal._register_lookup(v_name, p_declaration));
     end if;
-    v_written := reconcile._write_provider(v_name, reconcile._with_cleared(v_name, v_fields, v_declaration.arguments -> 'clear'), true);
+    v_written := reconcile_internal._write_provider(v_name, reconcile_internal._with_cleared(v_name, v_fields, p_declaration.arguments -> 'clear'), true);
 end
 $$;
 
-comment on function reconcile._add_provider(bigint) is 'Does what add_provider was called for.';
+comment on function reconcile_internal._add_provider(reconcile.declarations) is 'Does what add_provider was called for.';
 
 create function reconcile.add_provider(
     name text,
@@ -237,7 +236,7 @@ create function reconcile.add_provider(
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_id bigint := reconcile._declare('add_provider', jsonb_build_object(
+    v_id bigint := reconcile_doors.declare('add_provider', jsonb_build_object(
         'name', name, 'url', url, 'status_map', status_map, 'status_path', status_path::text, 'method', method, 'auth', auth,
         'headers', headers, 'body', body, 'variables', variables, 'rules', rules, 'http_outcomes', http_outcomes,
         'captures', captures, 'transaction_id_path', transaction_id_path::text, 'amount_path', amount_path::text,
@@ -247,12 +246,12 @@ declare
         not_found_grace, 'not_found_as', not_found_as, 'gives_up_as', gives_up_as, 'late_success', late_success,
         'late_watch', late_watch, 'refund_watch', refund_watch, 'rate_limit', rate_limit, 'rate_interval',
         rate_interval, 'burst', burst, 'gap', gap, 'concurrency', concurrency, 'breaker_after', breaker_after,
-        'timeout', timeout, 'webhook', webhook, 'kind', kind, 'lookup_call', lookup::text, 'lookup_table', lookup_table::text,
+        'timeout', timeout, 'webhook', webhook, 'kind', kind, 'lookup_call', lookup::oid, 'lookup_table', lookup_table::oid,
         'lookup_columns', lookup_columns, 'clear', to_jsonb(clear)
     ));
-    v_done text;
+    v_done jsonb;
 begin
-    v_done := reconcile._add_provider(v_id);
+    v_done := reconcile_doors.do_declared(v_id);
 end
 $$;
 
@@ -260,28 +259,27 @@ comment on function reconcile.add_provider is
     'Adds a provider. What is left out has the default of its column in reconcile.providers, what clear names has no value; a bad field is '
     'refused by name.';
 
-create function reconcile._alter_provider(p_declaration_id bigint) returns void
-language plpgsql security definer set search_path = pg_catalog, pg_temp
+create function reconcile_internal._alter_provider(p_declaration reconcile.declarations) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_declaration reconcile.declarations := reconcile._declaration(p_declaration_id, 'alter_provider');
-    v_fields jsonb := v_declaration.arguments - '{name,clear,lookup_call,lookup_table,lookup_columns}'::text[];
-    v_name text := v_declaration.arguments ->> 'name';
+    v_fields jsonb := p_declaration.arguments - '{name,clear,lookup_call,lookup_table,lookup_columns}'::text[];
+    v_name text := p_declaration.arguments ->> 'name';
     v_written text;
 begin
-    if v_declaration.arguments ?| '{lookup_call,lookup_table}' then
-        if (reconcile._provider(v_name)).kind <> 'sql' then
+    if p_declaration.arguments ?| '{lookup_call,lookup_table}' then
+        if (reconcile_internal._provider(v_name)).kind <> 'sql' then
             raise exception 'provider %: lookup: it is asked over HTTP', left(v_name, 80)
                 using errcode = 'RC003', hint = 'Add a provider of kind sql beside it, and attach or track orders there.';
         end if;
-        perform reconcile._forget_lookup(v_name);
-        v_fields := v_fields || jsonb_build_object('lookup', reconcile._register_lookup(v_name, v_declaration));
+        perform reconcile_internal._forget_lookup(v_name);
+        v_fields := v_fields || jsonb_build_object('lookup', reconcile_internal._register_lookup(v_name, p_declaration));
     end if;
-    v_written := reconcile._write_provider(v_name, reconcile._with_cleared(v_name, v_fields, v_declaration.arguments -> 'clear'), false);
+    v_written := reconcile_internal._write_provider(v_name, reconcile_internal._with_cleared(v_name, v_fields, p_declaration.arguments -> 'clear'), false);
 end
 $$;
 
-comment on function reconcile._alter_provider(bigint) is 'Does what alter_provider was called for.';
+comment on function reconcile_internal._alter_provider(reconcile.declarations) is 'Does what alter_provider was called for.';
 
 create function reconcile.alter_provider(
     name text,
@@ -330,7 +328,7 @@ create function reconcile.alter_provider(
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_id bigint := reconcile._declare('alter_provider', jsonb_build_object(
+    v_id bigint := reconcile_doors.declare('alter_provider', jsonb_build_object(
         'name', name, 'url', url, 'status_map', status_map, 'status_path', status_path::text, 'method', method, 'auth', auth,
         'headers', headers, 'body', body, 'variables', variables, 'rules', rules, 'http_outcomes', http_outcomes,
         'captures', captures, 'transaction_id_path', transaction_id_path::text, 'amount_path', amount_path::text,
@@ -340,12 +338,12 @@ declare
         not_found_grace, 'not_found_as', not_found_as, 'gives_up_as', gives_up_as, 'late_success', late_success,
         'late_watch', late_watch, 'refund_watch', refund_watch, 'rate_limit', rate_limit, 'rate_interval',
         rate_interval, 'burst', burst, 'gap', gap, 'concurrency', concurrency, 'breaker_after', breaker_after,
-        'timeout', timeout, 'webhook', webhook, 'lookup_call', lookup::text, 'lookup_table', lookup_table::text,
+        'timeout', timeout, 'webhook', webhook, 'lookup_call', lookup::oid, 'lookup_table', lookup_table::oid,
         'lookup_columns', lookup_columns, 'clear', to_jsonb(clear)
     ));
-    v_done text;
+    v_done jsonb;
 begin
-    v_done := reconcile._alter_provider(v_id);
+    v_done := reconcile_doors.do_declared(v_id);
 end
 $$;
 
@@ -356,10 +354,10 @@ create function reconcile.pause_provider(name text, reason text) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_provider reconcile.providers := reconcile._provider(pause_provider.name);
+    v_provider reconcile.providers := reconcile_internal._provider(pause_provider.name);
 begin
-    if coalesce(trim(pause_provider.reason), '') = '' then
-        raise exception 'a pause needs a reason' using errcode = 'RC005', hint = 'Say why: the next person on call reads it.';
+    if coalesce(trim(pause_provider.reason), '') = '' or length(pause_provider.reason) > 2000 then
+        raise exception 'a pause needs a reason of 1 to 2000 characters' using errcode = 'RC005', hint = 'Say why: the next person on call reads it.';
     end if;
     update reconcile.providers as p
     set paused_at = coalesce(p.paused_at, clock_timestamp()), paused_by = session_user, paused_reason = pause_provider.reason
@@ -373,7 +371,7 @@ create function reconcile.resume_provider(name text) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_provider reconcile.providers := reconcile._provider(resume_provider.name);
+    v_provider reconcile.providers := reconcile_internal._provider(resume_provider.name);
 begin
     update reconcile.providers as p
     set paused_at = null, paused_by = null, paused_reason = null

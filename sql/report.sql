@@ -2,7 +2,7 @@
 -- Requires: settling.
 
 -- Answers to test_provider. Kept as they came, but for what is never stored, until their caller has read them.
-create function reconcile._report_tests(
+create function reconcile_internal._report_tests(
     p_sidecar_id bigint,
     p_order_ids bigint[], p_tokens bigint[], p_faults text[], p_http_statuses integer[], p_bodies text[],
     p_details text[], p_durations_ms integer[]
@@ -14,8 +14,8 @@ as $$
         set answered_at = clock_timestamp(), fault = given.fault, http_status = given.http_status, detail = left(given.detail, 1000),
             -- What is not JSON can't be looked through for secrets: only its length is kept, for the message.
             body = case
-                when reconcile._parsed(given.body) is null then repeat(' ', length(given.body))
-                else coalesce(reconcile.redact(given.body, reconcile._never_kept(p)), given.body)
+                when reconcile_internal._parsed(given.body) is null then repeat(' ', length(given.body))
+                else coalesce(reconcile_internal.redact(given.body, reconcile_internal._never_kept(p)), given.body)
             end,
             duration_ms = given.duration_ms
         from unnest(p_order_ids, p_tokens, p_faults, p_http_statuses, p_bodies, p_details, p_durations_ms)
@@ -32,7 +32,7 @@ as $$
     select coalesce(array_agg(-answered.test_id), '{}') from answered
 $$;
 
-comment on function reconcile._report_tests(
+comment on function reconcile_internal._report_tests(
     bigint, bigint[], bigint[], text[], integer[], text[], text[], integer[]
 ) is
     'Takes answers to test_provider; answers which were applied.';
@@ -50,11 +50,11 @@ declare
     v_applied bigint[] := '{}';
     v_stale bigint := 0;
 begin
-    v_applied := reconcile._settle(
+    v_applied := reconcile_internal._settle(
         p_sidecar_id, p_order_ids, p_tokens, p_faults, p_http_statuses, p_bodies, p_details, p_durations_ms, p_retry_after_s, true
     );
     if exists (select from unnest(p_order_ids) as given (order_id) where given.order_id < 0) then
-        v_applied := v_applied || reconcile._report_tests(
+        v_applied := v_applied || reconcile_internal._report_tests(
             p_sidecar_id, p_order_ids, p_tokens, p_faults, p_http_statuses, p_bodies, p_details, p_durations_ms
         );
     end if;

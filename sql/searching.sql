@@ -4,14 +4,14 @@
 
 -- An order that a transaction of the application has just taken in, and that has not ended, is not waited for: it is found by halves and
 -- noted for later.
-create function reconcile._follow_or_note(p_attachment_id integer, p_order_numbers text[]) returns integer
+create function reconcile_internal._follow_or_note(p_attachment_id integer, p_order_numbers text[]) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '50ms'
 as $$
 declare
     v_half integer := cardinality(p_order_numbers) / 2;
 begin
     begin
-        return reconcile._follow(p_attachment_id, p_order_numbers);
+        return reconcile_internal._follow(p_attachment_id, p_order_numbers);
     exception
         when lock_not_available or deadlock_detected then
             if cardinality(p_order_numbers) <= 1 then
@@ -19,17 +19,17 @@ begin
                 return 0;
             end if;
     end;
-    return reconcile._follow_or_note(p_attachment_id, p_order_numbers[:v_half])
-        + reconcile._follow_or_note(p_attachment_id, p_order_numbers[v_half + 1:]);
+    return reconcile_internal._follow_or_note(p_attachment_id, p_order_numbers[:v_half])
+        + reconcile_internal._follow_or_note(p_attachment_id, p_order_numbers[v_half + 1:]);
 end
 $$;
 
-comment on function reconcile._follow_or_note(integer, text[]) is
+comment on function reconcile_internal._follow_or_note(integer, text[]) is
     'Follows rows as _follow does, and notes those that can''t be followed without waiting; answers how many orders have changed.';
 
 -- One attachment's arrivals, a note at a time, until they are done or the time is over. Only those that were there at the beginning:
 -- an order that is busy is noted anew.
-create function reconcile._take_arrivals(
+create function reconcile_internal._take_arrivals(
     p_row reconcile.attachments, p_until timestamptz, out followed integer, out problem text
 )
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -59,14 +59,14 @@ begin
                 update reconcile.attachment_sweeps as s
                 set phase = 1, after = null, began_at = clock_timestamp(), rows_seen = 0, rows_followed = 0
                 where s.attachment_id = p_row.attachment_id and s.began_at < v_note.noted_at;
-                v_sweep := reconcile._search(p_row, p_until);
+                v_sweep := reconcile_internal._search(p_row, p_until);
                 followed := followed + v_sweep.rows_followed::integer;
                 delete from reconcile.arrivals as a
                 where a.attachment_id = p_row.attachment_id and a.order_numbers is null and a.noted_at < v_sweep.began_at
                   and v_sweep.phase > cardinality(p_row.track) + 1;
             else
                 delete from reconcile.arrivals as a where a.arrival_id = v_note.arrival_id;
-                followed := followed + reconcile._follow_or_note(p_row.attachment_id, v_note.order_numbers);
+                followed := followed + reconcile_internal._follow_or_note(p_row.attachment_id, v_note.order_numbers);
             end if;
         exception
             when data_exception then
@@ -85,11 +85,11 @@ begin
 end
 $$;
 
-comment on function reconcile._take_arrivals(reconcile.attachments, timestamptz) is
+comment on function reconcile_internal._take_arrivals(reconcile.attachments, timestamptz) is
     'Follows the noted rows of an attached table until a time; answers how many orders have changed, and what was in the way.';
 
 -- One page of the search. The phases are the tracked statuses, one after the other, and then the open orders.
-create function reconcile._search_page(p_row reconcile.attachments, p_most integer, p_has_index boolean) returns reconcile.attachment_sweeps
+create function reconcile_internal._search_page(p_row reconcile.attachments, p_most integer, p_has_index boolean) returns reconcile.attachment_sweeps
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -107,14 +107,12 @@ begin
     if v_sweep.phase <= cardinality(p_row.track) and not p_has_index then
         v_sweep.phase := cardinality(p_row.track) + 1;
     end if;
-    if reconcile._renamed(p_row) is not null then
-        raise exception '%', reconcile._renamed(p_row) using errcode = 'RC011';
-    end if;
     if v_sweep.phase <= cardinality(p_row.track) then
-        v_level := reconcile._hold_settings();
+        perform reconcile_internal._hold_attached(p_row, false);
+        v_level := reconcile_internal._hold_settings();
         execute format('select coalesce(array_agg(r), ''{}'') from reconcile_generated._page_%s($1, $2, $3) as r', p_row.attachment_id)
         into v_rows using p_row.track[v_sweep.phase], v_sweep.after, p_most;
-        perform reconcile._give_back_settings(v_level);
+        perform reconcile_internal._give_back_settings(v_level);
         v_seen := cardinality(v_rows);
         v_order_numbers := array(
             select r.order_number
@@ -124,7 +122,7 @@ begin
                or o.attachment_id is distinct from p_row.attachment_id
                or o.state in ('pending', 'processing') and (
                    o.reference is distinct from nullif(r.reference, '')
-                   or o.amount is distinct from reconcile.said_amount(r.amount, p_row.amount_unit, upper(r.currency), null)::numeric
+                   or o.amount is distinct from reconcile_internal.said_amount(r.amount, p_row.amount_unit, upper(r.currency), null)::numeric
                    or o.currency is distinct from upper(r.currency))
                or o.state not in ('pending', 'processing') and (o.settled_by = 'application' or p_row.write -> o.state ? p_row.status)
         );
@@ -141,7 +139,7 @@ begin
         ) as open;
         v_seen := cardinality(v_order_ids);
         v_sweep.after := v_order_ids[v_seen]::text;
-        v_rows := reconcile._rows_of(p_row.attachment_id, v_order_numbers);
+        v_rows := reconcile_internal._rows_of(p_row, v_order_numbers);
         v_order_numbers := array(
             select open.order_number
             from unnest(v_order_numbers) as open (order_number)
@@ -151,7 +149,7 @@ begin
     end if;
     v_sweep.rows_seen := v_sweep.rows_seen + v_seen;
     if v_order_numbers <> '{}' then
-        v_sweep.rows_followed := v_sweep.rows_followed + reconcile._follow_or_note(p_row.attachment_id, v_order_numbers);
+        v_sweep.rows_followed := v_sweep.rows_followed + reconcile_internal._follow_or_note(p_row.attachment_id, v_order_numbers);
     end if;
     if v_seen < p_most then
         v_sweep.phase := v_sweep.phase + 1;
@@ -172,18 +170,28 @@ begin
 end
 $$;
 
-comment on function reconcile._search_page(reconcile.attachments, integer, boolean) is
+comment on function reconcile_internal._search_page(reconcile.attachments, integer, boolean) is
     'Looks at the next rows of an attached table, if it has an index for that, or at the next of its open orders; answers how far the '
     'search has come.';
 
-create function reconcile._search(p_row reconcile.attachments, p_until timestamptz) returns reconcile.attachment_sweeps
+create function reconcile_internal._search(p_row reconcile.attachments, p_until timestamptz) returns reconcile.attachment_sweeps
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_page constant integer := 2000;
-    v_has_index boolean := reconcile._missing_index(p_row) is null;
+    v_missing_index text;
     v_sweep reconcile.attachment_sweeps;
 begin
+    -- First of all: even to look at its size would wait for who has locked it.
+    perform reconcile_internal._hold_attached(p_row, false);
+    v_missing_index := reconcile_internal._missing_index(p_row);
+    update reconcile.attachment_sweeps as s
+    set missing_index = v_missing_index
+    where s.attachment_id in (
+        select free.attachment_id from reconcile.attachment_sweeps as free
+        where free.attachment_id = p_row.attachment_id and free.missing_index is distinct from v_missing_index
+        for update skip locked
+    );
     update reconcile.attachment_sweeps as s
     set began_at = clock_timestamp(), rows_seen = 0, rows_followed = 0
     where s.attachment_id in (
@@ -192,26 +200,64 @@ begin
         for update skip locked
     );
     loop
-        v_sweep := reconcile._search_page(p_row, v_page, v_has_index);
+        v_sweep := reconcile_internal._search_page(p_row, v_page, v_missing_index is null);
         exit when v_sweep is null or v_sweep.phase > cardinality(p_row.track) + 1 or clock_timestamp() > p_until;
     end loop;
     return v_sweep;
 end
 $$;
 
-comment on function reconcile._search(reconcile.attachments, timestamptz) is
+comment on function reconcile_internal._search(reconcile.attachments, timestamptz) is
     'Searches an attached table from where the search stands, to its end or until a time.';
 
--- Each table by itself: what is wrong with one is kept with it and stops no other.
-create function reconcile._take_in_all(p_time interval, p_with_search boolean) returns integer
+-- One table by itself: what is wrong with it is kept with it and stops no other.
+create function reconcile_internal._take_in_one(p_row reconcile.attachments, p_until timestamptz, p_with_search boolean) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_before bigint;
+    v_sweep reconcile.attachment_sweeps;
+    v_problem text;
+    v_looked boolean := exists (select from reconcile.arrivals as n where n.attachment_id = p_row.attachment_id);
+    v_followed integer := 0;
+begin
+    begin
+        if v_looked then
+            select taken.followed, taken.problem into v_followed, v_problem
+            from reconcile_internal._take_arrivals(p_row, p_until) as taken;
+        end if;
+        if p_with_search then
+            -- A restore without privileges has left out what its owner needs to note rows.
+            perform reconcile_internal._let_enter(p_row.owner);
+            v_before := (select s.rows_followed from reconcile.attachment_sweeps as s where s.attachment_id = p_row.attachment_id);
+            v_sweep := reconcile_internal._search(p_row, p_until);
+            v_followed := v_followed + coalesce(greatest(0, v_sweep.rows_followed - v_before), 0)::integer;
+        end if;
+    exception
+        when others then
+            v_problem := format('%s (%s)', sqlerrm, sqlstate);
+    end;
+    if v_looked or v_problem is not null then
+        update reconcile.attachment_sweeps as s
+        set problem = v_problem, problem_at = case when v_problem is not null then coalesce(s.problem_at, clock_timestamp()) end
+        where s.attachment_id in (
+            select free.attachment_id from reconcile.attachment_sweeps as free
+            where free.attachment_id = p_row.attachment_id and free.problem is distinct from v_problem
+            for update skip locked
+        );
+    end if;
+    return v_followed;
+end
+$$;
+
+comment on function reconcile_internal._take_in_one(reconcile.attachments, timestamptz, boolean) is
+    'Follows what was noted of an attached table and, if asked to, searches it, until a time; answers how many orders changed.';
+
+create function reconcile_internal._take_in_all(p_time interval) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_row reconcile.attachments;
-    v_before bigint;
-    v_sweep reconcile.attachment_sweeps;
-    v_problem text;
-    v_looked boolean;
     v_until timestamptz := clock_timestamp() + p_time;
     v_followed integer := 0;
 begin
@@ -221,43 +267,14 @@ begin
         join reconcile.attachment_sweeps as s on s.attachment_id = a.attachment_id
         order by s.finished_at nulls first, a.attachment_id
     loop
-        begin
-            v_problem := null;
-            v_looked := exists (select from reconcile.arrivals as n where n.attachment_id = v_row.attachment_id);
-            if v_looked then
-                select v_followed + taken.followed, taken.problem into v_followed, v_problem
-                from reconcile._take_arrivals(v_row, v_until) as taken;
-            end if;
-            if p_with_search then
-                -- The table and its functions may have been given to somebody else, who may not tell yet.
-                perform reconcile._let_tell(r.rolname)
-                from pg_proc as p
-                join pg_roles as r on r.oid = p.proowner
-                where p.oid = to_regprocedure(format('reconcile_generated._tell_%s()', v_row.attachment_id));
-                v_before := (select s.rows_followed from reconcile.attachment_sweeps as s where s.attachment_id = v_row.attachment_id);
-                v_sweep := reconcile._search(v_row, v_until);
-                v_followed := v_followed + coalesce(greatest(0, v_sweep.rows_followed - v_before), 0)::integer;
-            end if;
-        exception
-            when others then
-                v_problem := format('%s (%s)', sqlerrm, sqlstate);
-        end;
-        if v_looked or v_problem is not null then
-            update reconcile.attachment_sweeps as s
-            set problem = v_problem, problem_at = case when v_problem is not null then coalesce(s.problem_at, clock_timestamp()) end
-            where s.attachment_id in (
-                select free.attachment_id from reconcile.attachment_sweeps as free
-                where free.attachment_id = v_row.attachment_id and free.problem is distinct from v_problem
-                for update skip locked
-            );
-        end if;
+        v_followed := v_followed + reconcile_internal._take_in_one(v_row, v_until, true);
     end loop;
     return v_followed;
 end
 $$;
 
-comment on function reconcile._take_in_all(interval, boolean) is
-    'Follows what was noted of all attached tables and, if asked to, searches them, for so long in all; answers how many orders changed.';
+comment on function reconcile_internal._take_in_all(interval) is
+    'Follows what was noted of all attached tables and searches them, for so long in all; answers how many orders changed.';
 
 create function reconcile.take_in(relation regclass, max_seconds integer default 5)
 returns table (rows_seen bigint, rows_followed bigint, arrivals_waiting bigint, finished boolean)
@@ -274,12 +291,13 @@ begin
         raise exception 'take_in %: it is not attached', take_in.relation
             using errcode = 'RC009', hint = 'The attached tables are in reconcile.attached_tables.';
     end if;
-    if reconcile._missing_index(v_row) is not null then
+    perform reconcile_internal._hold_attached(v_row, false);
+    if reconcile_internal._missing_index(v_row) is not null then
         raise exception 'take_in %: its rows can''t be looked for without an index', take_in.relation
-            using errcode = 'RC009', hint = reconcile._missing_index(v_row) || ';';
+            using errcode = 'RC009', hint = reconcile_internal._missing_index(v_row) || ';';
     end if;
-    perform reconcile._take_arrivals(v_row, v_until);
-    v_sweep := reconcile._search(v_row, v_until);
+    perform reconcile_internal._take_arrivals(v_row, v_until);
+    v_sweep := reconcile_internal._search(v_row, v_until);
     return query
     select v_sweep.rows_seen, v_sweep.rows_followed,
         (select coalesce(sum(cardinality(n.order_numbers)), 0) from reconcile.arrivals as n where n.attachment_id = v_row.attachment_id),

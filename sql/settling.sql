@@ -6,7 +6,7 @@
 -- Locks: leases and tracked_orders with SKIP LOCKED, and nothing that another report or claim would wait for.
 -- Requires: reading.
 
-create function reconcile._apply_report(
+create function reconcile_internal._apply_report(
     p_sidecar_id bigint,
     p_order_ids bigint[], p_tokens bigint[], p_faults text[], p_http_statuses integer[], p_bodies text[],
     p_details text[], p_durations_ms integer[], p_retry_after_s integer[],
@@ -49,7 +49,7 @@ begin
     -- An answer is read by the description that the question was asked by.
     policy as materialized (
         select
-            asked.provider_version, row.provider, (row.provider).provider_id, reconcile._never_kept(row.provider) as never_kept,
+            asked.provider_version, row.provider, (row.provider).provider_id, reconcile_internal._never_kept(row.provider) as never_kept,
             (extract(epoch from (row.provider).deadline) * 1000)::bigint as deadline_ms,
             (extract(epoch from (row.provider).not_found_grace) * 1000)::bigint as not_found_grace_ms
         from (select distinct held.provider_id, held.provider_version from held) as asked
@@ -72,18 +72,24 @@ begin
             -- Without a sidecar there was no wire: a row of this database or a webhook's payload is read as it is.
             case
                 when p_sidecar_id > 0 or p_sidecar_id < 0 and (policy.provider).kind = 'http' or held.fault is not null
-                    then reconcile.wire_outcome(held.fault, held.http_status, nullif((policy.provider).http_outcomes, '{}'))
+                    then reconcile_internal.wire_outcome(held.fault, held.http_status, nullif((policy.provider).http_outcomes, '{}'))
                 when held.body is null then 'not_found'
             end as wire,
-            reconcile._parsed(held.body) as answer
+            reconcile_internal._parsed(held.body) as answer
         from held
         join policy on policy.provider_id = held.provider_id and policy.provider_version = held.provider_version
+    ),
+    -- What may be kept of it. The word and captures are taken from here too: a path may lead to what is masked.
+    masked as materialized (
+        select a.*, case when a.answer is not null then coalesce(reconcile_internal.redact(a.body, a.never_kept)::jsonb, a.answer) end as shown
+        from answered as a
     ),
     -- What the answer says, where the provider's paths point. An object in an amount's place is no amount, and no silence either.
     said as materialized (
         select
             a.*,
             jsonb_path_query_first(a.answer, (a.provider).status_path, '{}', true) as status,
+            left(jsonb_path_query_first(a.shown, (a.provider).status_path, '{}', true) #>> '{}', 200) as shown_word,
             left(jsonb_path_query_first(a.answer, (a.provider).transaction_id_path, '{}', true) #>> '{}', 500) as transaction_id,
             jsonb_path_query_first(a.answer, (a.provider).amount_path, '{}', true) #>> '{}' as said_amount,
             coalesce(
@@ -92,14 +98,14 @@ begin
             jsonb_path_query_first(a.answer, (a.provider).refunded_path, '{}', true) #>> '{}' as said_refunded,
             left(jsonb_path_query_first(a.answer, (a.provider).reference_path, '{}', true) #>> '{}', 1000) as said_reference,
             case when (a.provider).rules <> '[]' and a.answer is not null
-                then reconcile._matching_rule((a.provider).rules, a.answer) end as rule
-        from answered as a
+                then reconcile_internal._matching_rule((a.provider).rules, a.answer) end as rule
+        from masked as a
     ),
     meant as materialized (
         select
-            s.*, jsonb_typeof(s.status) as status_type, case when s.wire is null then left(s.status #>> '{}', 200) end as word,
+            s.*, jsonb_typeof(s.status) as status_type, case when s.wire is null then s.shown_word end as word,
             coalesce(s.rule ->> 'means', (s.provider).status_map ->> left(s.status #>> '{}', 200)) as mapped,
-            case when s.said_refunded is not null then reconcile.said_amount(
+            case when s.said_refunded is not null then reconcile_internal.said_amount(
                 s.said_refunded, (s.provider).amount_unit, coalesce(s.said_currency, s.currency), nullif((s.provider).currency_exponents, '{}')
             )::numeric end as refunded_amount
         from said as s
@@ -139,7 +145,7 @@ begin
             end as remark
         from weighed as w
         cross join lateral (
-            select reconcile.disagreement(
+            select reconcile_internal.disagreement(
                 w.verdict, trim_scale(w.amount)::text, w.currency, w.reference,
                 w.said_amount, w.said_currency, w.said_reference,
                 (w.provider).amount_unit, nullif((w.provider).currency_exponents, '{}')
@@ -149,6 +155,8 @@ begin
     judged as materialized (
         select
             r.*, d.*, nextval('reconcile.check_ids') as check_id,
+            -- It may quote what the answer, or an error of the application, says.
+            coalesce(reconcile_internal.redact_text(r.remark, r.never_kept), r.remark) as detail_kept,
             r.wire is null and r.answer is not null and coalesce(r.said_reference = r.reference, true) as about_this_order,
             clock_timestamp() as answered_at,
             -- A webhook that came meanwhile may know more than this answer.
@@ -181,7 +189,7 @@ begin
             transaction_id = case when j.about_this_order then coalesce(j.transaction_id, o.transaction_id) else o.transaction_id end,
             captured = case
                 when (j.provider).captures <> '{}' and j.about_this_order
-                    then o.captured || reconcile._captured((j.provider).captures, j.answer)
+                    then o.captured || reconcile_internal._captured((j.provider).captures, j.answer, j.shown)
                 else o.captured
             end,
             refunded_amount = case when j.about_this_order then coalesce(j.refunded_amount, o.refunded_amount) else o.refunded_amount end,
@@ -198,19 +206,20 @@ begin
         )
         select
             j.order_id, j.check_id, j.answered_at, j.claimed_at, j.duration_ms, j.provider_id, j.provider_version, p_sidecar_id, j.token,
-            j.fault, j.http_status, left(j.remark, 1000),
+            left(j.fault, 40), j.http_status, left(j.detail_kept, 1000),
             case
                 when j.answer is null then null
                 when octet_length(j.body) > 65536 then to_jsonb(format('[%s bytes, read and not kept]', octet_length(j.body)))
-                else coalesce(reconcile.redact(j.body, j.never_kept)::jsonb, j.answer)
+                else j.shown
             end,
             j.word, j.outcome, j.retry_after_ms,
-            j.state, j.settled_by, j.attempt, j.tries, j.faults, j.to_state, j.reason, left(p_problem, 1000), j.next_check_at
+            j.state, j.settled_by, j.attempt, j.tries, j.faults, j.to_state, j.reason,
+            left(coalesce(reconcile_internal.redact_text(p_problem, j.never_kept), p_problem), 1000), j.next_check_at
         from judged as j
     ),
     told as (
         insert into reconcile.transitions (order_id, changed_at, from_state, to_state, cause, check_id, reason, written_in)
-        select j.order_id, j.answered_at, j.state, j.to_state, j.settled_as, j.check_id, j.reason, (select reconcile._write_position())
+        select j.order_id, j.answered_at, j.state, j.to_state, j.settled_as, j.check_id, j.reason, (select reconcile_internal._write_position())
         from judged as j
         where j.to_state <> j.state
         returning transition_id
@@ -228,37 +237,37 @@ begin
     )
     select
         array_agg(j.order_id), array_agg(j.provider_id) filter (where p_sidecar_id <> 0 or (j.provider).kind = 'sql'), array_agg(j.outcome),
-        array_agg(left(coalesce(j.remark, j.reason), 500)), array_agg(j.retry_after_ms), array_agg(j.word),
+        array_agg(left(coalesce(j.detail_kept, j.reason), 500)), array_agg(j.retry_after_ms), array_agg(j.word),
         (select array_agg(told.transition_id) from told)
     into v_applied, v_provider_ids, v_outcomes, v_details, v_retry_after_ms, v_words, v_transition_ids
     from judged as j;
     -- A webhook is no call.
     if v_provider_ids is not null then
-        perform reconcile._note_ended_calls(v_provider_ids, clock_timestamp(), v_outcomes, v_details, v_retry_after_ms, v_words);
+        perform reconcile_internal._note_ended_calls(v_provider_ids, clock_timestamp(), v_outcomes, v_details, v_retry_after_ms, v_words);
     end if;
     -- A preview, by the id -1, has no effects.
     if v_transition_ids is not null and p_sidecar_id >= 0 then
         if p_problem is null then
             delete from reconcile.recorded_failures as f where f.order_id = any (v_applied);
         end if;
-        perform reconcile._carry_out(v_transition_ids, p_ends_here);
+        perform reconcile_internal._carry_out(v_transition_ids);
         -- Not from a transaction of the application.
         if p_ends_here then
-            perform reconcile._tell_listeners();
+            perform reconcile_internal._tell_listeners();
         end if;
     end if;
     return v_applied;
 end
 $$;
 
-comment on function reconcile._apply_report(
+comment on function reconcile_internal._apply_report(
     bigint, bigint[], bigint[], text[], integer[], text[], text[], integer[], integer[], boolean, text, bigint
 ) is
     'Reads, judges and applies a batch; answers the orders that were applied. Stale and locked ones are left out. With a problem, the '
     'answers are kept and nothing follows from them: asked again after so many ms, or, without a time, for a person to review.';
 
 -- An answer that could not be applied: its order is asked about again, and the audit says why.
-create function reconcile._postpone(p_sidecar_id bigint, p_order_id bigint, p_token bigint, p_problem text) returns boolean
+create function reconcile_internal._postpone(p_sidecar_id bigint, p_order_id bigint, p_token bigint, p_problem text) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -290,16 +299,16 @@ begin
     delete from reconcile.leases as l where l.order_id = p_order_id;
     insert into reconcile.due_checks (order_id, provider_id, due_at) values (p_order_id, v_order.provider_id, v_next_check_at)
     on conflict (order_id) do update set due_at = least(due_checks.due_at, excluded.due_at);
-    perform reconcile._note_ended_calls(array[v_order.provider_id], clock_timestamp());
+    perform reconcile_internal._note_ended_calls(array[v_order.provider_id], clock_timestamp());
     return true;
 end
 $$;
 
-comment on function reconcile._postpone(bigint, bigint, bigint, text) is
+comment on function reconcile_internal._postpone(bigint, bigint, bigint, text) is
     'Has an order asked about again whose answer could not be applied; false when the order is locked or the lease gone.';
 
 -- One order whose answer could not be applied, or whose effects failed.
-create function reconcile._put_off(
+create function reconcile_internal._put_off(
     p_sidecar_id bigint, p_order_id bigint, p_token bigint, p_fault text, p_http_status integer, p_body text, p_detail text,
     p_duration_ms integer, p_retry_after_s integer, p_ends_here boolean, p_sqlstate text, p_problem text, p_effect text
 ) returns bigint[]
@@ -329,7 +338,7 @@ begin
         problem = excluded.problem, failed_at = excluded.failed_at
     returning f.* into v_failed;
     begin
-        v_applied := reconcile._apply_report(
+        v_applied := reconcile_internal._apply_report(
             p_sidecar_id, array[p_order_id], array[p_token], array[p_fault], array[p_http_status], array[p_body], array[p_detail],
             array[p_duration_ms], array[p_retry_after_s], p_ends_here, format('%s: %s', p_sqlstate, p_problem),
             case
@@ -342,29 +351,29 @@ begin
             v_outcome := (
                 select c.outcome from reconcile.recorded_checks as c where c.order_id = p_order_id order by c.check_id desc limit 1
             );
-            if reconcile._yield_to_application(p_order_id, v_outcome) then
+            if reconcile_internal._yield_to_application(p_order_id, v_outcome) then
                 delete from reconcile.recorded_failures as f where f.order_id = p_order_id;
             end if;
         end if;
     exception
         when others or assert_failure then
             get stacked diagnostics v_context = pg_exception_context;
-            if reconcile._is_own_trouble(sqlstate, v_context) then
+            if reconcile_internal._is_own_trouble(sqlstate, v_context) then
                 raise;
             end if;
             raise warning 'the answer about order % could not be applied: % (%)', v_order_number, p_problem, p_sqlstate;
-            v_applied := case when reconcile._postpone(p_sidecar_id, p_order_id, p_token, format('%s: %s', p_sqlstate, p_problem))
+            v_applied := case when reconcile_internal._postpone(p_sidecar_id, p_order_id, p_token, format('%s: %s', p_sqlstate, p_problem))
                 then array[p_order_id] end;
     end;
     return coalesce(v_applied, '{}');
 end
 $$;
 
-comment on function reconcile._put_off(bigint, bigint, bigint, text, integer, text, text, integer, integer, boolean, text, text, text) is
+comment on function reconcile_internal._put_off(bigint, bigint, bigint, text, integer, text, text, integer, integer, boolean, text, text, text) is
     'Records that an answer could not be carried out, and when its order is asked about again; answers the order, if its lease was there.';
 
 -- A batch as one, or in halves until what can't be applied stands alone: it costs itself a retry and the others nothing.
-create function reconcile._settle(
+create function reconcile_internal._settle(
     p_sidecar_id bigint,
     p_order_ids bigint[], p_tokens bigint[], p_faults text[], p_http_statuses integer[], p_bodies text[],
     p_details text[], p_durations_ms integer[], p_retry_after_s integer[], p_ends_here boolean
@@ -378,7 +387,7 @@ declare
     v_context text;
 begin
     begin
-        v_applied := reconcile._apply_report(
+        v_applied := reconcile_internal._apply_report(
             p_sidecar_id, p_order_ids, p_tokens, p_faults, p_http_statuses, p_bodies, p_details, p_durations_ms, p_retry_after_s,
             p_ends_here
         );
@@ -388,27 +397,27 @@ begin
             get stacked diagnostics v_context = pg_exception_context;
             -- A sidecar whose report takes too long hands it in again by halves. An order whose effects take so long by themselves is put
             -- off like one whose effects fail.
-            if reconcile._is_own_trouble(sqlstate, v_context) and (sqlstate <> '57014' or p_sidecar_id = 0 or v_count > 1) then
+            if reconcile_internal._is_own_trouble(sqlstate, v_context) and (sqlstate <> '57014' or p_sidecar_id = 0 or v_count > 1) then
                 raise;
             end if;
             if v_count <= 1 then
-                return reconcile._put_off(
+                return reconcile_internal._put_off(
                     p_sidecar_id, p_order_ids[1], p_tokens[1], p_faults[1], p_http_statuses[1], p_bodies[1], p_details[1],
-                    p_durations_ms[1], p_retry_after_s[1], p_ends_here, sqlstate, sqlerrm, reconcile._effect_of(v_context)
+                    p_durations_ms[1], p_retry_after_s[1], p_ends_here, sqlstate, sqlerrm, reconcile_internal._effect_of(v_context)
                 );
             end if;
     end;
-    return reconcile._settle(
+    return reconcile_internal._settle(
         p_sidecar_id, p_order_ids[:v_half], p_tokens[:v_half], p_faults[:v_half], p_http_statuses[:v_half], p_bodies[:v_half],
         p_details[:v_half], p_durations_ms[:v_half], p_retry_after_s[:v_half], p_ends_here
-    ) || reconcile._settle(
+    ) || reconcile_internal._settle(
         p_sidecar_id, p_order_ids[v_half + 1:], p_tokens[v_half + 1:], p_faults[v_half + 1:], p_http_statuses[v_half + 1:],
         p_bodies[v_half + 1:], p_details[v_half + 1:], p_durations_ms[v_half + 1:], p_retry_after_s[v_half + 1:], p_ends_here
     );
 end
 $$;
 
-comment on function reconcile._settle(
+comment on function reconcile_internal._settle(
     bigint, bigint[], bigint[], text[], integer[], text[], text[], integer[], integer[], boolean
 ) is
     'Applies a batch of answers, all but those that can''t be; answers the orders that were applied or put off. Constraints that are '

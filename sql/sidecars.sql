@@ -1,13 +1,13 @@
 -- The sidecars' register: who is there, since when, and how long until there is something to do.
 -- Requires: report.
 
-create function reconcile._sidecar_alive_within() returns interval
+create function reconcile_internal._sidecar_alive_within() returns interval
 language sql immutable parallel safe set search_path = pg_catalog, pg_temp
 as $$
     select interval '20 seconds';
 $$;
 
-comment on function reconcile._sidecar_alive_within() is 'A sidecar not heard of for longer counts as gone. They report every 5 s.';
+comment on function reconcile_internal._sidecar_alive_within() is 'A sidecar not heard of for longer counts as gone. They report every 5 s.';
 
 create function reconcile.sidecar_start(p_name text, p_version text, p_slots integer) returns bigint
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -15,7 +15,7 @@ as $$
 declare
     v_sidecar_id bigint;
 begin
-    perform reconcile._ensure_partitions();
+    perform reconcile_internal._ensure_partitions();
     insert into reconcile.registered_sidecars (name, version, slots)
     values (left(p_name, 200), left(p_version, 50), p_slots)
     returning sidecar_id into v_sidecar_id;
@@ -25,7 +25,7 @@ $$;
 
 comment on function reconcile.sidecar_start(text, text, integer) is 'Protocol: registers a process and answers its id.';
 
-create function reconcile._next_claim_at() returns timestamptz
+create function reconcile_internal._next_claim_at() returns timestamptz
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -33,7 +33,7 @@ begin
     -- A provider whose limits leave no room is waited for until they give way; room that a report makes is noticed by the
     -- sidecar that reports.
     select min(greatest(due.at, case when q.allowed = 0 then coalesce(q.waits_until, clock_timestamp() + interval '1 second') end))
-    from reconcile._quotas(null) as q
+    from reconcile_internal._quotas(null) as q
     cross join lateral (
         select least(
             (select min(d.due_at) from reconcile.due_checks as d where d.provider_id = q.provider_id and d.due_at >= q.looks_from),
@@ -45,10 +45,11 @@ begin
 end
 $$;
 
-comment on function reconcile._next_claim_at() is 'When a claim will next find something; NULL when nothing waits.';
+comment on function reconcile_internal._next_claim_at() is 'When a claim will next find something; NULL when nothing waits.';
 
+-- Touches the ledger's tables and nothing of an application's: what would is only said to wait, for the sidecar's other connection.
 create function reconcile.sidecar_heartbeat(p_sidecar_id bigint, p_in_flight integer)
-returns table (known boolean, wait_ms integer)
+returns table (known boolean, wait_ms integer, backlog boolean)
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
@@ -59,35 +60,71 @@ begin
     set heartbeat_at = clock_timestamp(), in_flight = p_in_flight, stopped_at = null
     where s.sidecar_id = p_sidecar_id;
     v_known := found;
-    perform reconcile._put_back_expired();
+    perform reconcile_internal._put_back_expired();
     -- The month after next has no partition when nobody has made one lately.
     if to_regclass('reconcile.recorded_checks_' || to_char(clock_timestamp() at time zone 'UTC' + interval '1 month', 'YYYY_MM')) is null then
-        perform reconcile._ensure_partitions();
-    end if;
-    -- What a bulk load has only noted; the rest of the search is for the schedule.
-    if exists (select from reconcile.arrivals) then
-        perform reconcile._take_in_all('300 milliseconds', false);
-    end if;
-    if exists (select from reconcile.received_webhooks as w where w.effect = 'kept' and w.order_id is not null) then
-        perform reconcile._take_kept_evidence();
+        perform reconcile_internal._ensure_partitions();
     end if;
     -- Without claims nobody else would count what has ended.
     if exists (select from reconcile.ended_calls) then
         perform from reconcile.provider_traffic as t order by t.provider_id for update;
-        perform reconcile._fold_ended_calls(array(select t.provider_id from reconcile.provider_traffic as t));
+        perform reconcile_internal._fold_ended_calls(array(select t.provider_id from reconcile.provider_traffic as t));
     end if;
     return query
     select v_known, case
         when next_claim.at is not null
             then greatest(0, least(86400000, ceil(extract(epoch from next_claim.at - clock_timestamp()) * 1000)))::integer
-    end
-    from reconcile._next_claim_at() as next_claim (at);
+    end, exists (select from reconcile.arrivals)
+        or exists (select from reconcile.received_webhooks as w where w.effect = 'kept' and w.order_id is not null)
+    from reconcile_internal._next_claim_at() as next_claim (at);
 end
 $$;
 
 comment on function reconcile.sidecar_heartbeat(bigint, integer) is
-    'Protocol: says that a sidecar lives; answers whether it is known and in how many milliseconds there is something to claim, '
-    'NULL when nothing waits.';
+    'Protocol: says that a sidecar lives; answers whether it is known, in how many milliseconds there is something to claim (NULL when '
+    'nothing waits), and whether sidecar_backlog has something.';
+
+create function reconcile.sidecar_backlog(p_sidecar_id bigint) returns table (attachment_id integer, provider_id integer)
+language plpgsql stable security definer rows 10 set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+    return query
+    select distinct n.attachment_id, null::integer from reconcile.arrivals as n
+    union all
+    select distinct null::integer, w.provider_id from reconcile.received_webhooks as w where w.effect = 'kept' and w.order_id is not null;
+end
+$$;
+
+comment on function reconcile.sidecar_backlog(bigint) is
+    'Protocol: what waits that touches applications'' tables: attached tables with noted rows, and providers with webhooks that were kept. '
+    'For a connection of its own, one of them at a time.';
+
+create function reconcile.sidecar_follow(p_sidecar_id bigint, p_attachment_id integer) returns integer
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return (
+        select reconcile_internal._take_in_one(a, clock_timestamp() + interval '2 seconds', false)
+        from reconcile.attachments as a
+        where a.attachment_id = p_attachment_id
+    );
+end
+$$;
+
+comment on function reconcile.sidecar_follow(bigint, integer) is
+    'Protocol: follows what was noted of one attached table, for two seconds at most; answers how many orders changed.';
+
+create function reconcile.sidecar_settle_webhooks(p_sidecar_id bigint, p_provider_id integer) returns integer
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return reconcile_internal._take_kept_evidence(p_provider_id);
+end
+$$;
+
+comment on function reconcile.sidecar_settle_webhooks(bigint, integer) is
+    'Protocol: settles orders of one provider by webhooks that came before them; answers how many.';
 
 create function reconcile.sidecar_stop(p_sidecar_id bigint) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp

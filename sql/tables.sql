@@ -20,7 +20,7 @@ create table reconcile.settings (
 insert into reconcile.settings default values;
 
 -- A restore brings a row of its own, and CREATE EXTENSION has written one before it.
-create function reconcile._replace_settings() returns trigger
+create function reconcile_internal._replace_settings() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -31,10 +31,10 @@ begin
 end
 $$;
 
-comment on function reconcile._replace_settings() is 'Keeps settings at one row: a new one takes the place of the old.';
+comment on function reconcile_internal._replace_settings() is 'Keeps settings at one row: a new one takes the place of the old.';
 
 create trigger settings_replaced before insert on reconcile.settings
-    for each row execute function reconcile._replace_settings();
+    for each row execute function reconcile_internal._replace_settings();
 
 comment on table reconcile.settings is 'How long things are kept and when they count as stuck: one row.';
 comment on column reconcile.settings.only_row is 'Always true: there is one row.';
@@ -47,7 +47,7 @@ comment on column reconcile.settings.last_check_within is
 comment on column reconcile.settings.effect_tries is
     'An order whose hook or write-back failed this often goes to review.';
 comment on column reconcile.settings.era is
-    'Counts the clusters that the database has lived in, so that events keep their order: see reconcile._write_position.';
+    'Counts the clusters that the database has lived in, so that events keep their order: see reconcile_internal._write_position.';
 
 create sequence reconcile.provider_ids as integer;
 
@@ -182,6 +182,7 @@ create table reconcile.provider_traffic (
     rests_until timestamptz,
     probe_at timestamptz,
     probes integer not null default 0,
+    awaited_in_a_row integer not null default 0,
     faults integer not null default 0,
     last_fault text,
     last_fault_detail text,
@@ -202,6 +203,8 @@ comment on column reconcile.provider_traffic.last_ended_at is 'When the latest c
 comment on column reconcile.provider_traffic.rests_until is 'Until when the provider asked not to be called (Retry-After, 5 minutes at most).';
 comment on column reconcile.provider_traffic.probe_at is 'When the breaker, if it is open, lets the next probe through.';
 comment on column reconcile.provider_traffic.probes is 'Probes without an answer since the breaker opened.';
+comment on column reconcile.provider_traffic.awaited_in_a_row is
+    'Checks for which a person waits that were claimed since one was that only was due, 3 at most: then one of those is next.';
 comment on column reconcile.provider_traffic.unknown_status is 'The latest word that its status map did not have.';
 comment on column reconcile.provider_traffic.unknown_status_at is 'When that was.';
 comment on column reconcile.provider_traffic.faults is 'Checks without an answer, in a row.';

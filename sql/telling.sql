@@ -3,16 +3,21 @@
 -- In the application's own transaction, so nothing here waits for long, and nothing fails it.
 -- Requires: following.
 
--- What the triggers call, by the rights of a table's owner. Nothing that is given here is believed: the rows are read.
-create function reconcile._rows_changed(p_attachment_id integer, p_order_numbers text[], p_problem text default null) returns void
+-- What the triggers call, by the rights of a table's owner. Nothing that is given here is believed: the rows are read. A note stays small:
+-- where a number is longer than any order's could sensibly be, the table is searched instead.
+create function reconcile_doors.note_rows(p_attachment_id integer, p_order_numbers text[], p_problem text default null) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 -- The application waits for nobody: an order that another transaction is just taking in is noted after this.
 set lock_timeout = '50ms'
 as $$
 declare
     v_is_fixed constant boolean := current_setting('transaction_isolation') <> 'read committed';
+    v_numbers text[] := case when (select max(length(given.order_number)) from unnest(p_order_numbers) as given (order_number)) > 2000
+        then null else p_order_numbers end;
 begin
-    if p_order_numbers is null then
+    if not exists (select from reconcile.attachments as a where a.attachment_id = p_attachment_id) then
+        return;
+    elsif v_numbers is null then
         -- One note to look at everything is enough, and who can't say which rows changed may say so very often. With a fixed
         -- snapshot it is not looked for: what a serializable transaction reads here could be why it fails.
         if v_is_fixed or not exists (
@@ -23,20 +28,20 @@ begin
         if p_problem is not null then
             raise warning 'reconcile: changed rows of an attached table could not be read and are looked for later: %', p_problem;
         end if;
-    elsif p_order_numbers = '{}' then
+    elsif v_numbers = '{}' then
         return;
     -- Rows without a number have one note in common, which only one transaction can write at a time.
-    elsif cardinality(p_order_numbers) > 100 or v_is_fixed or p_problem is not null
-        or array_position(p_order_numbers, null) is not null or array_position(p_order_numbers, '') is not null
+    elsif cardinality(v_numbers) > 100 or v_is_fixed or p_problem is not null
+        or array_position(v_numbers, null) is not null or array_position(v_numbers, '') is not null
     then
         insert into reconcile.arrivals (attachment_id, order_numbers)
-        select p_attachment_id, p_order_numbers[first : first + 499]
-        from generate_series(1, cardinality(p_order_numbers), 500) as first;
+        select p_attachment_id, v_numbers[first : first + 499]
+        from generate_series(1, cardinality(v_numbers), 500) as first;
     else
-        perform reconcile._follow(p_attachment_id, p_order_numbers, true);
+        perform reconcile_internal._follow(p_attachment_id, v_numbers, true);
     end if;
 end
 $$;
 
-comment on function reconcile._rows_changed(integer, text[], text) is
-    'Told by the triggers of an attached table: a few rows are followed at once, many are noted. NULL for rows that are not known.';
+comment on function reconcile_doors.note_rows(integer, text[], text) is
+    'What the triggers of an attached table say: a few rows are followed at once, many are noted. NULL for rows that are not known.';

@@ -25,28 +25,28 @@ comment on column reconcile.previewed_answer.outcome is 'What the answer means.'
 comment on column reconcile.previewed_answer.decision is 'Where a pending order would go.';
 comment on column reconcile.previewed_answer.message is 'Why, and what was wrong.';
 
-create function reconcile._shown_request(p_provider reconcile.providers, p_order_number text, p_reference text) returns text
+create function reconcile_internal._shown_request(p_provider reconcile.providers, p_order_number text, p_reference text) returns text
 language sql stable set search_path = pg_catalog, pg_temp
 as $$
     select concat_ws(E'\n',
         p_provider.method || ' ' || coalesce(
-            reconcile.request_url(p_provider.url, p_order_number, p_reference, p_provider.variables),
+            reconcile_internal.request_url(p_provider.url, p_order_number, p_reference, p_provider.variables),
             'a URL that can''t be built: is the reference missing?'),
         (
             select string_agg(header.key || ': ' || header.value, E'\n' order by header.key)
             from jsonb_each_text(
-                coalesce(reconcile.request_headers(p_provider.headers, p_order_number, p_reference, p_provider.variables), '{}')
+                coalesce(reconcile_internal.request_headers(p_provider.headers, p_order_number, p_reference, p_provider.variables), '{}')
             ) as header
         ),
         case when p_provider.auth ->> 'kind' <> 'none' then 'signed by ' || p_provider.auth::text end,
         case when p_provider.body is not null
-            then E'\n' || reconcile.request_body(p_provider.body, p_order_number, p_reference, p_provider.variables) end
+            then E'\n' || reconcile_internal.request_body(p_provider.body, p_order_number, p_reference, p_provider.variables) end
     )
 $$;
 
-comment on function reconcile._shown_request(reconcile.providers, text, text) is 'A request as people read it, with secrets by name.';
+comment on function reconcile_internal._shown_request(reconcile.providers, text, text) is 'A request as people read it, with secrets by name.';
 
-create function reconcile._preview(
+create function reconcile_internal._preview(
     p_provider reconcile.providers, p_order_number text, p_reference text, p_amount numeric, p_currency text,
     p_fault text, p_http_status integer, p_body text, p_detail text, p_request text
 ) returns reconcile.previewed_answer
@@ -64,12 +64,12 @@ begin
         returning o.order_id into v_order_id;
         insert into reconcile.leases (order_id, token, provider_id, provider_version, sidecar_id, claimed_at, expires_at, awaited)
         values (v_order_id, 0, p_provider.provider_id, p_provider.version, -1, clock_timestamp(), clock_timestamp(), true);
-        perform reconcile._apply_report(
+        perform reconcile_internal._apply_report(
             -1, array[v_order_id], array[0::bigint], array[p_fault], array[p_http_status], array[p_body], array[p_detail],
             array[0], array[null::integer], false
         );
         select p_request, c.http_status, c.response, c.provider_status,
-            (reconcile._matching_rule(p_provider.rules, c.response))::text,
+            (reconcile_internal._matching_rule(p_provider.rules, c.response))::text,
             c.outcome, c.from_state || ' -> ' || c.to_state, c.reason || coalesce(': ' || c.detail, '')
         into v_answer
         from reconcile.recorded_checks as c
@@ -83,7 +83,7 @@ begin
 end
 $$;
 
-comment on function reconcile._preview(
+comment on function reconcile_internal._preview(
     reconcile.providers, text, text, numeric, text, text, integer, text, text, text
 ) is
     'What an answer would mean for an order that does not exist.';
@@ -99,8 +99,8 @@ create function reconcile.preview_response(
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-    return reconcile._preview(
-        reconcile._provider(preview_response.provider), 'preview', preview_response.reference, preview_response.amount,
+    return reconcile_internal._preview(
+        reconcile_internal._provider(preview_response.provider), 'preview', preview_response.reference, preview_response.amount,
         preview_response.currency, null, preview_response.http_status, preview_response.body::text, null, null
     );
 end
@@ -110,39 +110,42 @@ comment on function reconcile.preview_response(text, jsonb, integer, text, numer
     'What an answer would mean, without asking anybody: select * from reconcile.preview_response(''vendor'', ''{…}'').';
 
 -- Runs in the background worker, which gets what it needs in a text of its own: the caller's transaction is not visible to it.
-create function reconcile._request_test(p_test_id bigint, p_provider_id integer, p_order_number text, p_reference text) returns void
+create function reconcile_internal._request_test(p_test_id bigint, p_provider_id integer, p_order_number text, p_reference text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
     insert into reconcile.provider_tests (test_id, provider_id, provider_version, order_number, reference)
-    select p_test_id, p.provider_id, p.version, p_order_number, p_reference
+    select p_test_id, p.provider_id, p.version, p_order_number, nullif(p_reference, '')
     from reconcile.providers as p
     where p.provider_id = p_provider_id;
     perform pg_notify('reconcile_due', '');
 end
 $$;
 
-comment on function reconcile._request_test(bigint, integer, text, text) is 'Puts a question of test_provider where a sidecar finds it.';
+comment on function reconcile_internal._request_test(bigint, integer, text, text) is 'Puts a question of test_provider where a sidecar finds it.';
 
 -- This database is asked here and now.
-create function reconcile._test_lookup(
+create function reconcile_internal._test_lookup(
     p_provider reconcile.providers, p_order_number text, p_reference text, p_amount numeric, p_currency text
 ) returns reconcile.previewed_answer
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_answers record := reconcile._look_up(
-        (select l.lookup_id from reconcile.registered_lookups as l where l.provider = p_provider.name), array[p_order_number], array[p_reference]);
+    v_answers record;
 begin
-    return reconcile._preview(
+    perform reconcile_internal._check_pending();
+    v_answers := reconcile_internal._look_up(
+        (select l.lookup_id from reconcile.registered_lookups as l where l.provider = p_provider.name), array[p_order_number], array[p_reference]);
+    perform reconcile_internal._defer_again();
+    return reconcile_internal._preview(
         p_provider, p_order_number, p_reference, p_amount, p_currency, v_answers.faults[1], null,
-        reconcile._best_first(p_provider.provider_id, v_answers.bodies[1]),
+        reconcile_internal._best_first(p_provider.provider_id, v_answers.bodies[1]),
         v_answers.details[1], p_provider.lookup
     );
 end
 $$;
 
-comment on function reconcile._test_lookup(reconcile.providers, text, text, numeric, text) is
+comment on function reconcile_internal._test_lookup(reconcile.providers, text, text, numeric, text) is
     'Asks a provider of kind sql once, and shows what it answers and what that would mean.';
 
 create function reconcile.test_provider(
@@ -156,22 +159,22 @@ create function reconcile.test_provider(
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_provider reconcile.providers := reconcile._provider(test_provider.provider);
+    v_provider reconcile.providers := reconcile_internal._provider(test_provider.provider);
     v_request text := case when v_provider.kind = 'http'
-        then reconcile._shown_request(v_provider, test_provider.order_number, test_provider.reference) end;
+        then reconcile_internal._shown_request(v_provider, test_provider.order_number, test_provider.reference) end;
     v_test_id bigint := nextval('reconcile.test_ids');
     v_until timestamptz := clock_timestamp() + least(test_provider.wait, interval '60 s');
     -- Of no provider: a test is counted, but never held back, and works while its provider is paused.
-    v_obstacle text := reconcile._obstacle(null);
+    v_obstacle text := reconcile_internal._obstacle(null);
     v_test reconcile.provider_tests;
 begin
     if v_provider.kind = 'sql' then
-        return reconcile._test_lookup(v_provider, test_provider.order_number, test_provider.reference, test_provider.amount, test_provider.currency);
+        return reconcile_internal._test_lookup(v_provider, test_provider.order_number, test_provider.reference, test_provider.amount, test_provider.currency);
     end if;
     if v_obstacle is not null then
         return (v_request, null, null, null, null, null, null, replace(v_obstacle, '; the check is queued', ''))::reconcile.previewed_answer;
     end if;
-    if not reconcile._wake_for_test(
+    if not reconcile_internal._wake_for_test(
         v_test_id, v_provider.provider_id, test_provider.order_number, coalesce(test_provider.reference, '')
     ) then
         return (
@@ -192,7 +195,7 @@ begin
             end
         )::reconcile.previewed_answer;
     end if;
-    return reconcile._preview(
+    return reconcile_internal._preview(
         v_provider, test_provider.order_number, test_provider.reference, test_provider.amount, test_provider.currency,
         v_test.fault, v_test.http_status, v_test.body, v_test.detail, v_request
     );

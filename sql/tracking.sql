@@ -1,7 +1,7 @@
 -- Orders come in, and people decide about them. The queue row of an order is written with the order, never apart.
 -- Requires: providers.
 
-create function reconcile._order(p_order_number text) returns reconcile.tracked_orders
+create function reconcile_internal._order(p_order_number text) returns reconcile.tracked_orders
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -13,9 +13,9 @@ begin
         -- A row that nobody told of yet: taken in when somebody asks for it, and due when his transaction ends.
         for v_attachment_id in select a.attachment_id from reconcile.attachments as a order by a.attachment_id loop
             begin
-                perform reconcile._follow(v_attachment_id, array[p_order_number]);
+                perform reconcile_internal._follow(v_attachment_id, array[p_order_number]);
             exception
-                -- Its number can't be one of that table, or the table has changed.
+                -- Its number can't be one of that table, or the table has changed or is locked.
                 when others then null;
             end;
         end loop;
@@ -30,37 +30,63 @@ begin
 end
 $$;
 
-comment on function reconcile._order(text) is 'An order by its number, or an error that says so.';
+comment on function reconcile_internal._order(text) is 'An order by its number, or an error that says so.';
+
+-- What comes in as jsonb is written out in full by every reader, a dump above all: 1e131071 is 131,072 digits.
+create function reconcile_internal._json_problem(p_value jsonb, p_most_bytes integer default 65536) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- By what it takes as it is, before it is written out for the first time.
+    if pg_column_size(p_value) > 2 * p_most_bytes then
+        return format('it takes %s bytes: %s are kept at most', pg_column_size(p_value), p_most_bytes);
+    elsif exists (
+        select from jsonb_path_query(p_value, 'strict $.**') as part (value)
+        where jsonb_typeof(part.value) = 'number' and (abs(part.value::numeric) >= 1e40 or scale(part.value::numeric) > 40)
+    ) then
+        return 'it holds a number of more than 40 digits before or after the point: write it as a text';
+    elsif octet_length(p_value::text) > p_most_bytes then
+        return format('it takes %s bytes: %s are kept at most', octet_length(p_value::text), p_most_bytes);
+    end if;
+    return null;
+end
+$$;
+
+comment on function reconcile_internal._json_problem(jsonb, integer) is
+    'Why a value can''t be kept: too large, or with numbers that grow out of proportion when they are written out; NULL when it can.';
 
 -- Why an order can't be watched, in one place for those that are handed over and those of attached tables.
-create function reconcile._order_problem(
+create function reconcile_internal._order_problem(
     p_provider_id integer, p_order_number text, p_reference text, p_amount numeric, p_currency text, p_created_at timestamptz
 ) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_name text;
-    v_url text;
-    v_variables jsonb;
+    v_needs_reference boolean;
+    -- Last, and only if the rest is sound: a template is filled in for each order.
+    v_request text;
 begin
-    select p.name, p.url, p.variables into v_name, v_url, v_variables from reconcile.providers as p where p.provider_id = p_provider_id;
+    select p.name, reconcile_internal.needs_reference(p.url, p.headers, p.body),
+        case when p.url is not null and length(p_order_number) <= 500 and coalesce(length(p_reference), 0) <= 500
+            then reconcile_internal.request_problem(p.url, p.headers, p.body, p_order_number, p_reference, p.variables) end
+    into v_name, v_needs_reference, v_request
+    from reconcile.providers as p where p.provider_id = p_provider_id;
     return case
         when p_order_number is null or length(p_order_number) not between 1 and 500
             then format('an order number has 1 to 500 characters, and this one %s', coalesce(length(p_order_number)::text, 'is NULL'))
         when length(p_reference) not between 1 and 500
             then format('a reference has 1 to 500 characters, and this one %s', length(p_reference))
-        when p_reference is null and v_url ~ '[{][^}]*reference[^}]*[}]'
-            then format('provider %s asks by reference, and the order has none', v_name)
+        when p_reference is null and v_needs_reference then format('provider %s asks by reference, and the order has none', v_name)
         when p_amount = 'NaN' or abs(p_amount) >= 1e20 or scale(trim_scale(p_amount)) > 12 then format('%s is not an amount', p_amount)
         when p_currency !~ '^[A-Za-z]{3}$' then format('%L is not a currency of three letters', left(p_currency, 20))
         when not isfinite(p_created_at) or p_created_at > clock_timestamp() + interval '1 day' then format('created_at is %s', p_created_at)
-        when v_url is not null and reconcile.request_url(v_url, p_order_number, p_reference, v_variables) is null
-            then format('provider %s can''t be asked about it: its URL can''t be built of this order number and reference', v_name)
+        when v_request is not null then format('provider %s can''t be asked about it: %s', v_name, v_request)
     end;
 end
 $$;
 
-comment on function reconcile._order_problem(integer, text, text, numeric, text, timestamptz) is
+comment on function reconcile_internal._order_problem(integer, text, text, numeric, text, timestamptz) is
     'Why an order can''t be watched; NULL when it can.';
 
 create function reconcile.track_order(
@@ -77,12 +103,14 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
-    v_provider reconcile.providers := reconcile._provider(track_order.provider);
+    v_provider reconcile.providers := reconcile_internal._provider(track_order.provider);
     v_order reconcile.tracked_orders;
     v_created_at timestamptz := coalesce(track_order.created_at, clock_timestamp());
     v_problem text := coalesce(
-        reconcile._order_problem(v_provider.provider_id, track_order.order_number, track_order.reference, track_order.amount,
+        reconcile_internal._order_problem(v_provider.provider_id, track_order.order_number, track_order.reference, track_order.amount,
             track_order.currency, v_created_at),
+        case when reconcile_internal._json_problem(track_order.details) is not null
+            then 'details: ' || reconcile_internal._json_problem(track_order.details) end,
         case when track_order.state is null or track_order.state not in ('pending', 'processing')
             then format('%L is not a state that an order can begin in: use pending or processing', left(track_order.state, 20)) end
     );
@@ -107,11 +135,11 @@ begin
                 v_created_at + make_interval(secs => reconcile.schedule_delay_ms(v_provider.schedule, 0, track_order.order_number) / 1000.0)
             )
         );
-        perform reconcile._answer_early_webhooks(array[v_order.order_id]);
-        perform reconcile._take_kept_evidence(v_order.order_id);
+        perform reconcile_internal._answer_early_webhooks(array[v_order.order_id]);
+        perform reconcile_internal._take_kept_evidence_of(v_order.order_id);
         return true;
     end if;
-    v_order := reconcile._order(track_order.order_number);
+    v_order := reconcile_internal._order(track_order.order_number);
     if (v_order.provider_id, v_order.reference, v_order.amount, v_order.currency)
         is distinct from (v_provider.provider_id, track_order.reference, track_order.amount, upper(track_order.currency))
     then
@@ -130,7 +158,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
-    v_order reconcile.tracked_orders := reconcile._order(resolve_order.order_number);
+    v_order reconcile.tracked_orders := reconcile_internal._order(resolve_order.order_number);
     v_open boolean := resolve_order.state in ('pending', 'processing');
     v_lease reconcile.leases;
     v_transition_id bigint;
@@ -141,9 +169,10 @@ begin
         raise exception '% is not a state', coalesce(quote_literal(left(resolve_order.state, 80)), 'NULL')
             using errcode = 'RC006', hint = 'Use pending, processing, succeeded, failed, cancelled, refunded or review.';
     end if;
-    if coalesce(trim(resolve_order.reason), '') = '' then
-        raise exception 'a decision needs a reason' using errcode = 'RC005', hint = 'Say why: it is kept with your role''s name.';
+    if coalesce(trim(resolve_order.reason), '') = '' or length(resolve_order.reason) > 2000 then
+        raise exception 'a decision needs a reason of 1 to 2000 characters' using errcode = 'RC005', hint = 'Say why: it is kept with your role''s name.';
     end if;
+    perform reconcile_internal._check_pending();
     select o.* into v_order from reconcile.tracked_orders as o where o.order_id = v_order.order_id for update;
     if v_order.state = resolve_order.state then
         raise exception 'order % is % already', quote_literal(v_order.order_number), v_order.state using errcode = 'RC006';
@@ -160,7 +189,7 @@ begin
     delete from reconcile.leases as l where l.order_id = v_order.order_id returning l.* into v_lease;
     if found then
         -- The call may still reach the provider, for as long as its lease would have lasted.
-        perform reconcile._note_ended_calls(array[v_order.provider_id], v_lease.expires_at);
+        perform reconcile_internal._note_ended_calls(array[v_order.provider_id], v_lease.expires_at);
     end if;
     if v_open then
         insert into reconcile.due_checks (order_id, provider_id, due_at)
@@ -168,8 +197,9 @@ begin
     end if;
     delete from reconcile.recorded_failures as f where f.order_id = v_order.order_id;
     -- What follows from it happens now or the decision does not: the person reads why.
-    perform reconcile._carry_out(array[v_transition_id], false);
-    perform reconcile._tell_listeners();
+    perform reconcile_internal._carry_out(array[v_transition_id]);
+    perform reconcile_internal._defer_again();
+    perform reconcile_internal._tell_listeners();
 end
 $$;
 

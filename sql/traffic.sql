@@ -7,7 +7,7 @@
 -- Requires: providers.
 
 -- The end of calls, however they ended: reported, released, expired, or called off by a person.
-create function reconcile._note_ended_calls(
+create function reconcile_internal._note_ended_calls(
     p_provider_ids integer[],
     p_ended_at timestamptz,
     p_outcomes text[] default '{}', p_details text[] default '{}', p_retry_after_ms bigint[] default '{}', p_words text[] default '{}'
@@ -38,10 +38,10 @@ begin
 end
 $$;
 
-comment on function reconcile._note_ended_calls(integer[], timestamptz, text[], text[], bigint[], text[]) is
+comment on function reconcile_internal._note_ended_calls(integer[], timestamptz, text[], text[], bigint[], text[]) is
     'Notes that calls ended, one for each element, and what came of them, for the next claim to count.';
 
-create function reconcile._breaker_limit(p_breaker_after integer, p_last_fault text) returns integer
+create function reconcile_internal._breaker_limit(p_breaker_after integer, p_last_fault text) returns integer
 language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -50,10 +50,10 @@ begin
 end
 $$;
 
-comment on function reconcile._breaker_limit(integer, text) is 'Checks in a row without an answer before the breaker opens.';
+comment on function reconcile_internal._breaker_limit(integer, text) is 'Checks in a row without an answer before the breaker opens.';
 
 -- Called with the rows of provider_traffic locked.
-create function reconcile._fold_ended_calls(p_provider_ids integer[]) returns void
+create function reconcile_internal._fold_ended_calls(p_provider_ids integer[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
@@ -103,7 +103,7 @@ begin
         join reconcile.providers as p on p.provider_id = sums.provider_id
         join reconcile.provider_traffic as was on was.provider_id = sums.provider_id
         cross join lateral (
-            select was.faults >= reconcile._breaker_limit(p.breaker_after, was.last_fault) as was_open
+            select was.faults >= reconcile_internal._breaker_limit(p.breaker_after, was.last_fault) as was_open
         ) as before
         cross join lateral (
             -- Zero when it opens, one more with every probe that fails. What was in flight when it opened is no probe.
@@ -131,11 +131,11 @@ begin
 end
 $$;
 
-comment on function reconcile._fold_ended_calls(integer[]) is
+comment on function reconcile_internal._fold_ended_calls(integer[]) is
     'Counts ended calls into provider_traffic. A call of a provider with a rate counts as spent for rate_interval after its end.';
 
 -- What a claim may do for each provider, in one place.
-create function reconcile._quotas(p_provider_ids integer[])
+create function reconcile_internal._quotas(p_provider_ids integer[])
 returns table (provider_id integer, looks_from timestamptz, allowed integer, waits_until timestamptz, unfolded boolean)
 language plpgsql stable rows 10 set search_path = pg_catalog, pg_temp
 as $$
@@ -190,12 +190,12 @@ begin
         where s.provider_id = p.provider_id and s.ended_at > now.at - rate.interval and coalesce(p.rate_limit, p.burst) is not null
     ) as spent
     cross join lateral (
-        select t.faults >= reconcile._breaker_limit(p.breaker_after, t.last_fault) as is_open
+        select t.faults >= reconcile_internal._breaker_limit(p.breaker_after, t.last_fault) as is_open
     ) as breaker
     where p.paused_at is null and p.kind = 'http' and (p_provider_ids is null or p.provider_id = any (p_provider_ids));
 end
 $$;
 
-comment on function reconcile._quotas(integer[]) is
+comment on function reconcile_internal._quotas(integer[]) is
     'For each provider that is not paused: from which due time a claim looks, how many calls its limits allow now, until when '
     'they allow none, and whether calls have ended that are not counted yet.';

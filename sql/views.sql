@@ -214,7 +214,7 @@ comment on column reconcile.provider_health.max_tries is 'Answers without a fina
 create view reconcile.sidecars as
 select
     s.sidecar_id, s.name, s.version, s.slots, s.in_flight, s.started_at, s.heartbeat_at, s.stopped_at,
-    s.stopped_at is null and s.heartbeat_at > (select clock_timestamp()) - reconcile._sidecar_alive_within() as alive,
+    s.stopped_at is null and s.heartbeat_at > (select clock_timestamp()) - reconcile_internal._sidecar_alive_within() as alive,
     s.reported, s.stale_reports
 from reconcile.registered_sidecars as s;
 

@@ -29,14 +29,17 @@ comment on column reconcile.reconciled_order.checked_at is 'When the latest chec
 comment on column reconcile.reconciled_order.message is 'What happened, or why nothing could.';
 
 -- Runs in the background worker. Waits for no lock: its caller may hold it, and would wait for ever.
-create function reconcile._request_check(p_order_id bigint, p_since timestamptz) returns void
+create function reconcile_internal._request_check(p_order_id bigint, p_since_us bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
+declare
+    -- Microseconds since 1970, as the worker is told.
+    v_since timestamptz := timestamptz 'epoch' + p_since_us * interval '1 microsecond';
 begin
     -- An order that can't be locked could not be reported either. One that was answered since its caller began to ask needs no
     -- further call: many callers at a time are served by one.
     perform from reconcile.tracked_orders as o
-    where o.order_id = p_order_id and coalesce(o.last_checked_at, '-infinity') <= p_since
+    where o.order_id = p_order_id and coalesce(o.last_checked_at, '-infinity') <= v_since
     for update skip locked;
     if not found then
         return;
@@ -61,11 +64,11 @@ begin
 end
 $$;
 
-comment on function reconcile._request_check(bigint, timestamptz) is
+comment on function reconcile_internal._request_check(bigint, bigint) is
     'Makes the check of an order due now, ahead of the schedule, and notifies; unless a check came back since then.';
 
 -- What keeps an answer from being seen, whatever is requested; NULL when nothing does.
-create function reconcile._obstacle(p_provider_id integer) returns text
+create function reconcile_internal._obstacle(p_provider_id integer) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -78,7 +81,7 @@ begin
     end if;
     if not exists (
         select from reconcile.registered_sidecars as s
-        where s.stopped_at is null and s.heartbeat_at > clock_timestamp() - reconcile._sidecar_alive_within()
+        where s.stopped_at is null and s.heartbeat_at > clock_timestamp() - reconcile_internal._sidecar_alive_within()
     ) and not exists (select from reconcile.providers as p where p.provider_id = p_provider_id and p.kind = 'sql') then
         return 'no sidecar is running, so nobody can ask the provider; the check is queued';
     end if;
@@ -90,14 +93,14 @@ begin
 end
 $$;
 
-comment on function reconcile._obstacle(integer) is 'Why waiting for an answer would be in vain; NULL when it would not.';
+comment on function reconcile_internal._obstacle(integer) is 'Why waiting for an answer would be in vain; NULL when it would not.';
 
-create function @extschema@.reconcile_order(order_number text, wait interval default '5 s')
-returns reconcile.reconciled_order
-language plpgsql security definer set search_path = pg_catalog, pg_temp
+create function reconcile_internal._reconcile_order(p_order_number text, p_wait interval) returns reconcile.reconciled_order
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_began_at constant timestamptz := clock_timestamp();
+    v_began_us constant bigint := (extract(epoch from v_began_at) * 1000000)::bigint;
     v_until timestamptz;
     v_before reconcile.tracked_orders;
     v_now reconcile.tracked_orders;
@@ -111,12 +114,12 @@ begin
         raise exception 'this server is a standby, which can''t ask providers'
             using errcode = 'RC007', hint = 'Call reconcile_order on the primary; here, read reconcile.orders.';
     end if;
-    if reconcile_order.wait is null or reconcile_order.wait not between interval '0' and interval '60 s' then
-        raise exception 'wait is %', coalesce(reconcile_order.wait::text, 'NULL')
+    if p_wait is null or p_wait not between interval '0' and interval '60 s' then
+        raise exception 'wait is %', coalesce(p_wait::text, 'NULL')
             using errcode = 'RC005', hint = 'Use 0 (ask and don''t wait) to 60 s: a waiting transaction holds back vacuum.';
     end if;
-    v_until := v_began_at + reconcile_order.wait;
-    v_before := reconcile._order(reconcile_order.order_number);
+    v_until := v_began_at + p_wait;
+    v_before := reconcile_internal._order(p_order_number);
     if v_before.state in ('succeeded', 'failed', 'cancelled', 'refunded') then
         return (
             v_before.order_number, v_before.state, v_before.state, false, v_before.last_outcome, v_before.provider_status,
@@ -129,12 +132,14 @@ begin
         and not current_setting('transaction_read_only')::boolean
     then
         -- This database knows: it is asked here and now, and the answer is part of the caller's transaction.
-        perform reconcile._settle_here(array[v_before.order_id], false);
+        perform reconcile_internal._check_pending();
+        perform reconcile_internal._settle_here(array[v_before.order_id], false);
+        perform reconcile_internal._defer_again();
         v_message := 'the order is locked by a transaction that has not ended; ask again after it';
         v_until := v_began_at;
         v_requested := true;
     else
-        v_message := reconcile._obstacle(v_before.provider_id);
+        v_message := reconcile_internal._obstacle(v_before.provider_id);
     end if;
     loop
         -- One statement, so that the order and what is under way for it are seen at one moment.
@@ -154,13 +159,13 @@ begin
         end if;
         if not v_asking then
             -- Many callers at a time can use up the worker slots for some milliseconds, so this is tried for a while.
-            v_requested := reconcile._wake(v_before.order_id, (extract(epoch from v_began_at) * 1000000)::bigint);
+            v_requested := reconcile_internal._wake(v_before.order_id, v_began_us);
             if not v_requested and clock_timestamp() > least(v_until, v_began_at + interval '1 s') then
                 if current_setting('transaction_read_only')::boolean then
                     v_message := 'no background worker slot is free (max_worker_processes), and a read-only transaction can''t queue the check; ask again';
                     exit;
                 end if;
-                perform reconcile._request_check(v_before.order_id, v_began_at);
+                perform reconcile_internal._request_check(v_before.order_id, v_began_us);
                 v_message := 'no background worker slot is free (max_worker_processes); the check is queued when this transaction commits';
                 exit;
             end if;
@@ -184,8 +189,18 @@ begin
     return (
         v_now.order_number, v_now.state, v_before.state, v_now.state <> v_before.state, v_now.last_outcome, v_now.provider_status,
         v_now.transaction_id, v_now.last_checked_at,
-        coalesce(v_message, format('no answer within %s; the check goes on: look again, or wait longer', reconcile_order.wait))
+        coalesce(v_message, format('no answer within %s; the check goes on: look again, or wait longer', p_wait))
     )::reconcile.reconciled_order;
+end
+$$;
+
+comment on function reconcile_internal._reconcile_order(text, interval) is 'Asks the provider about one order now and answers where it stands.';
+
+create function @extschema@.reconcile_order(order_number text, wait interval default '5 s') returns reconcile.reconciled_order
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return reconcile_internal._reconcile_order(reconcile_order.order_number, reconcile_order.wait);
 end
 $$;
 
@@ -197,10 +212,10 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_updated boolean := false;
-    v_order reconcile.tracked_orders := reconcile._order(order_details.order_number);
+    v_order reconcile.tracked_orders := reconcile_internal._order(order_details.order_number);
 begin
     if v_order.state in ('pending', 'processing') and not pg_is_in_recovery() then
-        v_updated := (@extschema@.reconcile_order(order_details.order_number, order_details.wait)).updated;
+        v_updated := (reconcile_internal._reconcile_order(order_details.order_number, order_details.wait)).updated;
     end if;
     return (
         select jsonb_build_object(

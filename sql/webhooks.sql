@@ -36,7 +36,7 @@ comment on column reconcile.received_webhooks.effect is 'What came of it: kept, 
 comment on column reconcile.received_webhooks.received_from is 'The role whose session handed it over.';
 
 -- Rings the doorbell: asked at once, and once more when a check is under way that may have begun before the event.
-create function reconcile._ring(p_order_ids bigint[]) returns void
+create function reconcile_internal._ring(p_order_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -52,10 +52,10 @@ begin
 end
 $$;
 
-comment on function reconcile._ring(bigint[]) is 'Makes the checks of orders due now, because the provider said that something has changed.';
+comment on function reconcile_internal._ring(bigint[]) is 'Makes the checks of orders due now, because the provider said that something has changed.';
 
 -- The payload is read as if the provider had answered it just now.
-create function reconcile._take_as_evidence(p_order_id bigint, p_payload text, p_event_id text, p_ends_here boolean) returns text
+create function reconcile_internal._take_as_evidence(p_order_id bigint, p_payload text, p_event_id text, p_ends_here boolean) returns text
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -70,7 +70,7 @@ begin
     -- A check that is under way is overtaken: its answer will be stale.
     delete from reconcile.leases as l where l.order_id = p_order_id returning l.* into v_lease;
     if found then
-        perform reconcile._note_ended_calls(array[v_lease.provider_id], v_lease.expires_at);
+        perform reconcile_internal._note_ended_calls(array[v_lease.provider_id], v_lease.expires_at);
         v_due_at := clock_timestamp();
     else
         delete from reconcile.due_checks as d where d.order_id = p_order_id returning d.due_at into v_due_at;
@@ -80,7 +80,7 @@ begin
     from reconcile.providers as p
     where p.provider_id = v_order.provider_id
     returning l.token into v_token;
-    perform reconcile._settle(
+    perform reconcile_internal._settle(
         0, array[p_order_id], array[v_token], null, null, array[p_payload], array[left('webhook ' || p_event_id, 200)], null, null, p_ends_here
     );
     -- A watch that was running goes on where the evidence has not set another.
@@ -98,12 +98,12 @@ begin
 end
 $$;
 
-comment on function reconcile._take_as_evidence(bigint, text, text, boolean) is
+comment on function reconcile_internal._take_as_evidence(bigint, text, text, boolean) is
     'Settles an order by a webhook''s payload; answers applied when it moved the order, and ignored when it did not.';
 
 -- Says which events are about these orders, and rings. Done in the application's transaction, which is no place for a provider's evidence
 -- to be settled in, nor for NOTIFY: evidence waits for _take_kept_evidence, and what was rung is found by the next heartbeat.
-create function reconcile._answer_early_webhooks(p_order_ids bigint[]) returns void
+create function reconcile_internal._answer_early_webhooks(p_order_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -138,43 +138,75 @@ begin
     )
     select array_agg(distinct l.order_id) filter (where not l.is_evidence) into v_rung from linked as l;
     if v_rung is not null then
-        perform reconcile._ring(v_rung);
+        perform reconcile_internal._ring(v_rung);
     end if;
 end
 $$;
 
-comment on function reconcile._answer_early_webhooks(bigint[]) is 'Gives orders that are known now the events that came before them.';
+comment on function reconcile_internal._answer_early_webhooks(bigint[]) is 'Gives orders that are known now the events that came before them.';
 
--- One order at a time, and who finds one locked leaves it to the next run.
-create function reconcile._take_kept_evidence(p_order_id bigint default null) returns integer
+create function reconcile_internal._take_event(p_webhook reconcile.received_webhooks, p_ends_here boolean) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_webhook record;
-    v_effect text;
+    v_effect text := reconcile_internal._take_as_evidence(p_webhook.order_id, p_webhook.payload::text, p_webhook.event_id, p_ends_here);
+begin
+    update reconcile.received_webhooks as w
+    set effect = v_effect
+    where w.provider_id = p_webhook.provider_id and w.event_id = p_webhook.event_id;
+end
+$$;
+
+comment on function reconcile_internal._take_event(reconcile.received_webhooks, boolean) is 'Settles an order by an event that was kept for it.';
+
+-- One order at a time, and who finds one locked leaves it to the next run.
+create function reconcile_internal._take_kept_evidence(p_provider_id integer) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_webhook reconcile.received_webhooks;
     v_taken integer := 0;
 begin
     for v_webhook in
-        select w.provider_id, w.event_id, w.payload, w.order_id
+        select w.*
         from reconcile.received_webhooks as w
         join reconcile.tracked_orders as o on o.order_id = w.order_id
-        where w.effect = 'kept' and w.order_id is not null and (p_order_id is null or w.order_id = p_order_id)
+        where w.effect = 'kept' and w.order_id is not null and w.provider_id = p_provider_id
         order by w.received_at
         limit 500
         for update of w, o skip locked
     loop
-        v_effect := reconcile._take_as_evidence(v_webhook.order_id, v_webhook.payload::text, v_webhook.event_id, p_order_id is null);
-        update reconcile.received_webhooks as w
-        set effect = v_effect
-        where w.provider_id = v_webhook.provider_id and w.event_id = v_webhook.event_id;
+        perform reconcile_internal._take_event(v_webhook, true);
         v_taken := v_taken + 1;
     end loop;
     return v_taken;
 end
 $$;
 
-comment on function reconcile._take_kept_evidence(bigint) is
-    'Settles one order, or all, by events that came before them; answers how many events were taken.';
+comment on function reconcile_internal._take_kept_evidence(integer) is
+    'Settles orders of a provider by events that came before them, 500 at most; answers how many events were taken.';
+
+create function reconcile_internal._take_kept_evidence_of(p_order_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if not exists (select from reconcile.received_webhooks as w where w.order_id = p_order_id and w.effect = 'kept') then
+        return;
+    end if;
+    perform reconcile_internal._check_pending();
+    perform reconcile_internal._take_event(w, false)
+    from (
+        select w.* from reconcile.received_webhooks as w
+        where w.order_id = p_order_id and w.effect = 'kept'
+        order by w.received_at
+        for update of w skip locked
+    ) as w;
+    perform reconcile_internal._defer_again();
+end
+$$;
+
+comment on function reconcile_internal._take_kept_evidence_of(bigint) is
+    'Settles an order, which its caller has just written, by the events that came before it.';
 
 create function reconcile.record_webhook(
     provider text,
@@ -187,7 +219,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
-    v_provider reconcile.providers := reconcile._provider(record_webhook.provider);
+    v_provider reconcile.providers := reconcile_internal._provider(record_webhook.provider);
     v_order_number text := nullif(record_webhook.order_number, '');
     v_reference text := nullif(record_webhook.reference, '');
     v_payload jsonb := coalesce(record_webhook.payload, '{}');
@@ -198,9 +230,9 @@ begin
         raise exception 'a webhook''s event_id has 1 to 500 characters, and this one %', coalesce(length(record_webhook.event_id)::text, 'is NULL')
             using errcode = 'RC005', hint = 'Providers repeat webhooks: hand over their own id of the event, by which a repeat is known.';
     end if;
-    if octet_length(v_payload::text) > 262144 then
-        raise exception 'the payload of event % has % bytes', left(record_webhook.event_id, 80), octet_length(v_payload::text)
-            using errcode = 'RC005', hint = 'At most 262144 are read.';
+    if reconcile_internal._json_problem(v_payload, 262144) is not null then
+        raise exception 'the payload of event %: %', left(record_webhook.event_id, 80), reconcile_internal._json_problem(v_payload, 262144)
+            using errcode = 'RC005', hint = 'Hand over the event as the provider sent it, or its id alone.';
     end if;
     v_order_number := coalesce(v_order_number,
         left(jsonb_path_query_first(v_payload, (v_provider.webhook ->> 'order_number_path')::jsonpath, '{}', true) #>> '{}', 500));
@@ -224,7 +256,7 @@ begin
     insert into reconcile.received_webhooks as w (provider_id, event_id, order_number, reference, payload, order_id, effect)
     values (
         v_provider.provider_id, record_webhook.event_id, v_order_number, v_reference,
-        coalesce(reconcile.redact(v_payload::text, reconcile._never_kept(v_provider))::jsonb, v_payload), v_order_id,
+        coalesce(reconcile_internal.redact(v_payload::text, reconcile_internal._never_kept(v_provider))::jsonb, v_payload), v_order_id,
         case when v_order_id is null then 'kept' else 'asked' end
     )
     on conflict (provider_id, event_id) do nothing
@@ -235,21 +267,23 @@ begin
     if v_order_id is null then
         return 'kept';
     end if;
+    perform reconcile_internal._check_pending();
     if coalesce((v_provider.webhook ->> 'evidence')::boolean, false) then
-        v_effect := reconcile._take_as_evidence(v_order_id, v_payload::text, record_webhook.event_id, false);
+        v_effect := reconcile_internal._take_as_evidence(v_order_id, v_payload::text, record_webhook.event_id, false);
         update reconcile.received_webhooks as w set effect = v_effect
         where w.provider_id = v_provider.provider_id and w.event_id = record_webhook.event_id;
         if v_effect = 'applied' then
-            perform reconcile._tell_listeners();
+            perform reconcile_internal._tell_listeners();
         end if;
     else
-        perform reconcile._ring(array[v_order_id]);
+        perform reconcile_internal._ring(array[v_order_id]);
         if v_provider.kind = 'sql' then
             -- This database knows, and no sidecar will ask it.
-            perform reconcile._settle_here(array(select d.order_id from reconcile.due_checks as d where d.order_id = v_order_id), false);
+            perform reconcile_internal._settle_here(array(select d.order_id from reconcile.due_checks as d where d.order_id = v_order_id), false);
         end if;
         perform pg_notify('reconcile_due', '');
     end if;
+    perform reconcile_internal._defer_again();
     return v_effect;
 end
 $$;

@@ -7,9 +7,14 @@ use pgrx::prelude::*;
 extension_sql_file!("../../sql/schema.sql", name = "schema", bootstrap);
 extension_sql_file!("../../sql/judge.sql", name = "judge", requires = ["schema"]);
 extension_sql_file!(
+    "../../sql/server.sql",
+    name = "server",
+    requires = ["judge"]
+);
+extension_sql_file!(
     "../../sql/tables.sql",
     name = "tables",
-    requires = ["judge"]
+    requires = ["server"]
 );
 extension_sql_file!("../../sql/audit.sql", name = "audit", requires = ["tables"]);
 extension_sql_file!(

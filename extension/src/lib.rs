@@ -1,8 +1,7 @@
 //! pg_reconcile, the judge: what SQL asks Rust, one row at a time.
 //!
 //! Every function here answers from its arguments alone and reads no table; the ledger around them is SQL, in `sql/`.
-//! Two exceptions change something: [`wake`] starts a background worker for a caller who waits, and [`settings`] holds settings
-//! while code of the application runs.
+//! What touches the server, [`server`], stands apart: it decides nothing, and its list is short.
 //!
 //! | module       | the question it answers                                             |
 //! |--------------|---------------------------------------------------------------------|
@@ -17,8 +16,6 @@
 //! | [`rules`]    | is this provider's way of reading answers sound?                    |
 //! | [`money`]    | what amount does the answer say, exactly?                           |
 //! | [`redact`]   | what must not be stored?                                            |
-//! | [`wake`]     | how does a waiting caller get a request committed?                  |
-//! | [`settings`] | how is code of the application kept from changing settings?         |
 //!
 //! The SQL declarations stand by hand in `sql/judge.sql`: they are promises that upgrades have to keep, so they are
 //! written where a reader of the schema looks for them.
@@ -32,9 +29,8 @@ pub mod redact;
 pub mod request;
 pub mod rules;
 pub mod schedule;
-pub mod settings;
+pub mod server;
 pub mod state;
-pub mod wake;
 pub mod wire;
 
 mod decision;

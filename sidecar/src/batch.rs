@@ -87,6 +87,7 @@ mod tests {
         };
         Finding {
             lease: Lease { order_id, token: 1 },
+            provider: "p".into(),
             awaited: false,
             answer,
             slot,

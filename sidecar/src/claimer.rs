@@ -48,6 +48,8 @@ pub(crate) struct Parts {
     pub(crate) slots: Arc<Slots>,
     /// Called when something is due.
     pub(crate) wake: Arc<Notify>,
+    /// Called when something waits that touches applications' tables.
+    pub(crate) backlog: Arc<Notify>,
     /// Runs what is claimed.
     pub(crate) worker: Arc<Worker>,
     /// Told what goes well.
@@ -164,6 +166,9 @@ impl Claimer {
         let heartbeat = protocol::heartbeat(&mut self.parts.line, id, in_flight).await?;
         self.pace.beaten();
         self.parts.pulse.heartbeat();
+        if heartbeat.backlog {
+            self.parts.backlog.notify_one();
+        }
         if !heartbeat.known {
             tracing::warn!(
                 sidecar_id = id,

@@ -132,7 +132,7 @@ impl Session {
         match timeout(CALL_LIMIT, self.client.query_typed(sql, parameters)).await {
             Ok(result) => Ok(result?),
             Err(_) => {
-                self.cancel.clone().send();
+                self.stop();
                 Err(Failure::Silent(CALL_LIMIT))
             }
         }
@@ -142,6 +142,11 @@ impl Session {
     pub(crate) async fn closed(&mut self) {
         // A driver that panicked has ended as well.
         drop((&mut self.driver).await);
+    }
+
+    /// Asks the server to stop what the session waits for, if it does.
+    pub(crate) fn stop(&self) {
+        self.cancel.clone().send();
     }
 
     /// Says goodbye, so that the server doesn't log a client that vanished.

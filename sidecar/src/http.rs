@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{
     fault::{CallError, Fault},
+    mask::Mask,
     profile::{Profile, Shape, header_map},
     retry_after::retry_after_s,
     secrets::Secrets,
@@ -33,12 +34,14 @@ pub(crate) struct Caller {
 pub(crate) struct Question<'a> {
     /// The provider.
     pub(crate) profile: &'a Profile,
-    /// None if its template could not be rendered.
+    /// None if it could not be written for this order.
     pub(crate) url: Option<&'a str>,
     /// Headers for this order alone.
     pub(crate) headers: Option<&'a Value>,
     /// The request's body.
     pub(crate) body: Option<String>,
+    /// Why this order can't be asked about, if it can't.
+    pub(crate) problem: Option<&'a str>,
 }
 
 /// What came of a call.
@@ -80,11 +83,16 @@ impl Caller {
         let started = Instant::now();
         let deadline = started + question.profile.timeout;
         let mut answer = Answer::default();
-        match self.converse(question, deadline, &mut answer).await {
-            Ok(body) => answer.body = Some(body),
+        // Outlives the conversation, so that a secret stays masked whatever ends it.
+        let mut mask = Mask::default();
+        match self
+            .converse(question, deadline, &mut answer, &mut mask)
+            .await
+        {
+            Ok(body) => answer.body = Some(mask.apply(body)),
             Err(error) => {
                 answer.fault = Some(error.fault);
-                answer.detail = Some(presentable(&error.detail));
+                answer.detail = Some(presentable(&mask.apply(error.detail)));
             }
         }
         answer.duration_ms = started.elapsed().as_millis().try_into().unwrap_or(i32::MAX);
@@ -96,12 +104,13 @@ impl Caller {
         question: Question<'_>,
         deadline: Instant,
         answer: &mut Answer,
+        mask: &mut Mask,
     ) -> Result<String, CallError> {
         let profile = question.profile;
         let shape = profile.shape.as_ref().map_err(CallError::clone)?;
         let too_slow = || late(shape.auth.slow_part());
         // Boxed, since its state is large and gone before the call, of which thousands may be under way.
-        let building = Box::pin(self.request(question, shape));
+        let building = Box::pin(self.request(question, shape, mask));
         let Ready { request, again } = timeout_at(deadline, building)
             .await
             .map_err(|_| too_slow())??;
@@ -109,9 +118,10 @@ impl Caller {
         if response.status() == StatusCode::UNAUTHORIZED
             && let Some((mut request, refused)) = again
         {
-            let renewal = shape
-                .auth
-                .renew(&mut request, refused, &self.means, profile.timeout);
+            let renewal =
+                shape
+                    .auth
+                    .renew(&mut request, refused, &self.means, profile.timeout, mask);
             let renewed = timeout_at(deadline, Box::pin(renewal))
                 .await
                 .map_err(|_| too_slow())??;
@@ -139,20 +149,20 @@ impl Caller {
         Ok(response)
     }
 
-    async fn request(&self, question: Question<'_>, shape: &Shape) -> Result<Ready, CallError> {
-        let url = question.url.ok_or_else(|| {
-            CallError::new(
-                Fault::BadRequest,
-                "the URL's template can't be rendered for this order",
-            )
-        })?;
+    async fn request(
+        &self,
+        question: Question<'_>,
+        shape: &Shape,
+        mask: &mut Mask,
+    ) -> Result<Ready, CallError> {
+        let url = question.complete(shape)?;
         let url = Url::parse(url)
             .map_err(|error| CallError::new(Fault::BadRequest, format!("the URL: {error}")))?;
         // Before anything is signed: no secret is looked up for a host that may not be asked.
         self.transport.admit(&url)?;
         let mut request = Request::new(shape.method.clone(), url);
         let headers = request.headers_mut();
-        headers.clone_from(&shape.headers);
+        headers.extend(shape.headers.clone().unwrap_or_default());
         headers.extend(header_map(question.headers)?);
         headers
             .entry(ACCEPT)
@@ -169,10 +179,32 @@ impl Caller {
         *request.body_mut() = question.body.map(Body::from);
         let lent = shape
             .auth
-            .sign(&mut request, &self.means, question.profile.timeout)
+            .sign(&mut request, &self.means, question.profile.timeout, mask)
             .await?;
         let again = lent.and_then(|lent| Some((request.try_clone()?, lent)));
         Ok(Ready { request, again })
+    }
+}
+
+impl<'a> Question<'a> {
+    /// The URL, if nothing is missing that each order of this provider has. Nothing takes the place
+    /// of what is missing: a template is no header, and another body is another question.
+    fn complete(&self, shape: &Shape) -> Result<&'a str, CallError> {
+        let refuse = |detail: &str| Err(CallError::new(Fault::BadRequest, detail));
+        if let Some(problem) = self.problem {
+            return refuse(problem);
+        }
+        let no_headers = matches!(self.headers, None | Some(Value::Null));
+        match self.url {
+            None => refuse("the order has no URL, though each order of this provider has its own"),
+            Some(_) if shape.headers.is_none() && no_headers => {
+                refuse("the order has no headers, though each order of this provider has its own")
+            }
+            Some(_) if shape.own_body && self.body.is_none() => {
+                refuse("the order has no body, though each order of this provider has its own")
+            }
+            Some(url) => Ok(url),
+        }
     }
 }
 

@@ -150,6 +150,14 @@ impl Line {
         }
     }
 
+    /// Says goodbye without waiting for the statement under way: the server is asked to stop it.
+    pub(crate) async fn abandon(self) {
+        if let Some(session) = &self.session {
+            session.stop();
+        }
+        self.close().await;
+    }
+
     fn opened(&mut self, session: Session) {
         self.session = Some(session);
         self.connected.store(true, Ordering::Relaxed);

@@ -25,8 +25,12 @@
 //! - [`http`]: one call; [`fault`]: how it can fail; [`exhaustion`]: when it is this machine that
 //!   fails; [`retry_after`]: what the provider wishes
 //! - [`transport`]: the way out; [`guard`], [`special_purpose`], [`resolver`]: where it may lead
-//! - [`sign`]: how a call proves who it is, a module for each way; [`secrets`]: by which secrets
-//! - [`reporter`], [`batch`]: hands the findings back
+//! - [`sign`]: how a call proves who it is, a module for each way; [`secrets`]: by which secrets;
+//!   [`mask`]: which never come back with an answer
+//! - [`reporter`], [`batch`]: hands the findings back, one provider's at a time on each of its lines
+//!
+//! The applications' tables
+//! - [`follower`]: has noted rows followed and kept webhooks settled, where nobody waits for it
 //!
 //! One event's way
 //! - [`courier`]: claims, posts and reports what the application's endpoints are to be told
@@ -42,6 +46,7 @@ mod database_url;
 mod exhaustion;
 mod failure;
 mod fault;
+mod follower;
 mod guard;
 mod health;
 mod http;
@@ -49,6 +54,7 @@ mod instruments;
 mod line;
 mod listener;
 mod log_limit;
+mod mask;
 mod pace;
 mod profile;
 mod protocol;

@@ -48,12 +48,16 @@ pub(crate) struct ProviderRow {
     pub(crate) auth: Option<Value>,
     /// For the whole call, in milliseconds.
     pub(crate) timeout_ms: Option<i32>,
+    /// Whether each order has headers of its own; those of the row are templates then.
+    pub(crate) own_headers: bool,
+    /// Whether each order has a body of its own.
+    pub(crate) own_body: bool,
 }
 
 /// One provider version, ready to be called.
 pub(crate) struct Profile {
     /// The provider's name.
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     /// Its numbers.
     pub(crate) instruments: Arc<ProviderInstruments>,
     /// The limit of a whole call, from connecting to the body's last byte.
@@ -67,8 +71,10 @@ pub(crate) struct Profile {
 pub(crate) struct Shape {
     /// The request's method.
     pub(crate) method: Method,
-    /// Headers that don't depend on the order.
-    pub(crate) headers: HeaderMap,
+    /// The headers of every request; none if each order brings its own.
+    pub(crate) headers: Option<HeaderMap>,
+    /// Whether each order brings a body.
+    pub(crate) own_body: bool,
     /// How it is signed.
     pub(crate) auth: Auth,
 }
@@ -90,7 +96,7 @@ impl Profile {
         let unknown = || CallError::new(Fault::BadRequest, "the provider's row is gone");
         let shape = row.ok_or_else(unknown).and_then(Shape::try_from);
         Self {
-            name: name.to_owned(),
+            name: name.into(),
             instruments,
             timeout,
             shape,
@@ -113,9 +119,14 @@ impl TryFrom<ProviderRow> for Shape {
                 refuse("the provider's auth is of a kind that this sidecar doesn't know")
             })?,
         };
+        let headers = match row.own_headers {
+            true => None,
+            false => Some(header_map(row.headers.as_ref())?),
+        };
         Ok(Self {
             method,
-            headers: header_map(row.headers.as_ref())?,
+            headers,
+            own_body: row.own_body,
             auth,
         })
     }

@@ -1,6 +1,8 @@
 //! Owns the SQL functions that the sidecar may call, one Rust function each. This is all that it
-//! ever says to the database, besides LISTEN. Those for sending events are in [`deliveries`].
+//! ever says to the database, besides LISTEN. Those for sending events are in [`deliveries`], those that
+//! touch applications' tables in [`backlog`].
 
+pub(crate) mod backlog;
 pub(crate) mod deliveries;
 
 use serde_json::Value;
@@ -26,12 +28,14 @@ pub(crate) struct Claimed {
     pub(crate) provider: String,
     /// The version of the provider's row.
     pub(crate) provider_version: i32,
-    /// None if its template could not be rendered.
+    /// None if it could not be written for this order.
     pub(crate) url: Option<String>,
     /// Headers for this order alone.
     pub(crate) headers: Option<Value>,
     /// The request's body.
     pub(crate) body: Option<String>,
+    /// Why this order can't be asked about, if it can't.
+    pub(crate) problem: Option<String>,
     /// Whether a person waits for the answer.
     pub(crate) awaited: bool,
 }
@@ -43,6 +47,8 @@ pub(crate) struct Heartbeat {
     pub(crate) known: bool,
     /// Milliseconds until something can be claimed; none if nothing is waiting.
     pub(crate) wait_ms: Option<i32>,
+    /// Whether something waits that touches applications' tables.
+    pub(crate) backlog: bool,
 }
 
 /// Why a report was not applied.
@@ -77,7 +83,7 @@ pub(crate) async fn heartbeat(
     sidecar: i64,
     in_flight: i32,
 ) -> Result<Heartbeat, Failure> {
-    let sql = "select known, wait_ms from reconcile.sidecar_heartbeat($1, $2)";
+    let sql = "select known, wait_ms, backlog from reconcile.sidecar_heartbeat($1, $2)";
     let rows = line
         .query(sql, &[(&sidecar, Type::INT8), (&in_flight, Type::INT4)])
         .await?;
@@ -85,6 +91,7 @@ pub(crate) async fn heartbeat(
     Ok(Heartbeat {
         known: row.try_get(0)?,
         wait_ms: row.try_get(1)?,
+        backlog: row.try_get::<_, Option<bool>>(2)?.unwrap_or(false),
     })
 }
 
@@ -94,8 +101,8 @@ pub(crate) async fn claim(
     sidecar: i64,
     free_slots: i32,
 ) -> Result<Vec<Claimed>, Failure> {
-    let sql = "select order_id, token, provider, provider_version, url, headers, body, awaited \
-               from reconcile.sidecar_claim($1, $2)";
+    let sql = "select order_id, token, provider, provider_version, url, headers, body, problem, \
+               awaited from reconcile.sidecar_claim($1, $2)";
     let rows = line
         .query(sql, &[(&sidecar, Type::INT8), (&free_slots, Type::INT4)])
         .await?;
@@ -113,7 +120,8 @@ fn claimed(row: &Row) -> Result<Claimed, Failure> {
         url: row.try_get(4)?,
         headers: row.try_get(5)?,
         body: row.try_get(6)?,
-        awaited: row.try_get::<_, Option<bool>>(7)?.unwrap_or(false),
+        problem: row.try_get(7)?,
+        awaited: row.try_get::<_, Option<bool>>(8)?.unwrap_or(false),
     })
 }
 
@@ -123,7 +131,8 @@ pub(crate) async fn provider(
     name: &str,
     version: i32,
 ) -> Result<Option<ProviderRow>, Failure> {
-    let sql = "select method, headers, auth, timeout_ms from reconcile.sidecar_provider($1, $2)";
+    let sql = "select method, headers, auth, timeout_ms, own_headers, own_body \
+               from reconcile.sidecar_provider($1, $2)";
     let rows = line
         .query(sql, &[(&name, Type::TEXT), (&version, Type::INT4)])
         .await?;
@@ -135,6 +144,8 @@ pub(crate) async fn provider(
         headers: row.try_get(1)?,
         auth: row.try_get(2)?,
         timeout_ms: row.try_get(3)?,
+        own_headers: row.try_get::<_, Option<bool>>(4)?.unwrap_or(false),
+        own_body: row.try_get::<_, Option<bool>>(5)?.unwrap_or(false),
     }))
 }
 

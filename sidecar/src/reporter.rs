@@ -1,178 +1,171 @@
-//! Owns the way of findings back into the database: gathers them into batches, repeats what a lost
-//! connection may have swallowed (the fencing token makes that safe), and gives slots back once the
-//! database acknowledged. Never changes what was found.
+//! Owns the way of findings back into the database: gathers them into reports of one provider each,
+//! has them made on several lines, so that what follows from one provider's answers holds up no
+//! other's, and repeats what a lost connection may have swallowed (the fencing token makes that
+//! safe). Never changes what was found.
+//!
+//! - [`waiting`]: what is to be reported, provider by provider
+//! - [`lines`]: which line a report takes
+//! - [`deliver`]: one line's work; gives slots back once the database acknowledged
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
+mod deliver;
+mod lines;
+mod waiting;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
 };
 
 use metrics::counter;
 use tokio::{
-    sync::mpsc::Receiver,
-    time::{Instant, sleep_until, timeout_at},
+    sync::mpsc::{self, Receiver, UnboundedReceiver},
+    time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
+use self::{
+    deliver::{Done, Job, Outlet, Said},
+    lines::{Choice, Lines},
+    waiting::Waiting,
+};
 use crate::{
-    batch::{Batch, Busy, MAX_FINDINGS, cut},
-    failure::{Failure, Remedy},
+    batch::{Busy, MAX_FINDINGS},
+    failure::Failure,
     line::Line,
     protocol::{self, Verdict},
     slots::Slots,
     work::Finding,
 };
 
-/// At least this long between two reports while nobody waits for one: under load a batch forms, and
-/// a finding that comes after a quiet moment goes at once.
-const GATHER: Duration = Duration::from_millis(1);
-
-/// Reports findings.
-pub(crate) struct Reporter {
-    line: Line,
-    sidecar: Arc<AtomicI64>,
-    slots: Arc<Slots>,
-    findings: Receiver<Finding>,
-    finish: CancellationToken,
-    busy: Busy,
-    last: Instant,
+/// A connection on which findings are reported.
+pub(crate) struct ReportLine {
+    /// The connection.
+    pub(crate) line: Line,
+    /// The id that the database gave this process, or will give.
+    pub(crate) sidecar: Arc<AtomicI64>,
 }
 
-impl Reporter {
-    /// A reporter for the sidecar whose id is, or will be, in `sidecar`. After `finish` it delivers
-    /// what it has, and ends.
+impl Outlet for ReportLine {
+    async fn ready(&mut self) {
+        self.line.ready().await;
+    }
+
+    async fn tend(&mut self) {
+        self.line.tend().await;
+    }
+
+    async fn report(&mut self, findings: &[Finding]) -> Result<Vec<(i64, Verdict)>, Failure> {
+        let id = self.sidecar.load(Ordering::Relaxed);
+        protocol::report(&mut self.line, id, findings).await
+    }
+
+    async fn close(self) {
+        self.line.close().await;
+    }
+}
+
+/// Reports findings.
+pub(crate) struct Reporter<O> {
+    lines: Lines<O>,
+    said: UnboundedReceiver<Said>,
+    findings: Receiver<Finding>,
+    finish: CancellationToken,
+    waiting: Waiting,
+    busy: Busy,
+}
+
+impl<O: Outlet> Reporter<O> {
+    /// A reporter whose first line is `first`; `make` makes others as they are needed. After `finish`
+    /// it delivers what it has, and ends.
     pub(crate) fn new(
-        line: Line,
-        sidecar: Arc<AtomicI64>,
+        first: O,
+        make: Box<dyn FnMut() -> O + Send>,
         slots: Arc<Slots>,
         findings: Receiver<Finding>,
         finish: CancellationToken,
     ) -> Self {
-        let last = Instant::now();
+        let (say, said) = mpsc::unbounded_channel();
         Self {
-            line,
-            sidecar,
-            slots,
+            lines: Lines::new(first, make, slots, say),
+            said,
             findings,
             finish,
+            waiting: Waiting::default(),
             busy: Busy::default(),
-            last,
         }
     }
 
     /// Reports until there will be no more findings and all are delivered.
     pub(crate) async fn run(mut self) {
-        while let Some(gathered) = self.gather().await {
-            self.deliver(gathered).await;
-            self.last = Instant::now();
-        }
-        self.line.close().await;
-    }
-
-    /// Waits for findings; none when there will be no more.
-    async fn gather(&mut self) -> Option<Batch> {
         let mut fresh = Vec::new();
-        while fresh.is_empty() {
+        loop {
+            self.assign();
             let finishing = self.findings.is_closed();
             let exhausted = finishing && self.findings.is_empty();
-            if exhausted && self.busy.next().is_none() {
-                return None;
+            if exhausted && self.waiting.is_over() && self.busy.next().is_none() {
+                return self.lines.close().await;
             }
+            let next = [self.waiting.next_ripe(), self.busy.next()];
             tokio::select! {
                 () = self.finish.cancelled(), if !finishing => self.findings.close(),
-                () = self.line.tend() => {}
-                () = until(self.busy.next()) => break,
+                Some(said) = self.said.recv() => self.hear(said),
                 _ = self.findings.recv_many(&mut fresh, MAX_FINDINGS), if !exhausted => {}
+                () = until(next.into_iter().flatten().min()) => {}
+            }
+            for finding in fresh.drain(..) {
+                self.waiting.add(finding, 0);
+            }
+            for (finding, tries) in self.busy.due() {
+                self.waiting.add(finding, tries);
             }
         }
-        let enough = self.last + GATHER;
-        while fresh.len() < MAX_FINDINGS && !fresh.iter().any(|finding| finding.awaited) {
-            let room = MAX_FINDINGS - fresh.len();
-            match timeout_at(enough, self.findings.recv_many(&mut fresh, room)).await {
-                Ok(count) if count > 0 => {}
-                _ => break,
-            }
-        }
-        let mut gathered: Batch = fresh.into_iter().map(|finding| (finding, 0)).collect();
-        gathered.extend(self.busy.due());
-        Some(gathered)
     }
 
-    async fn deliver(&mut self, gathered: Batch) {
-        let mut waiting = cut(gathered);
-        while let Some(batch) = waiting.pop_front() {
-            self.line.ready().await;
-            let (findings, tries): (Vec<Finding>, Vec<u32>) = batch.into_iter().unzip();
-            let id = self.sidecar.load(Ordering::Relaxed);
-            let result = protocol::report(&mut self.line, id, &findings).await;
-            let batch: Batch = findings.into_iter().zip(tries).collect();
-            match result {
-                Ok(refused) => self.acknowledged(batch, refused),
-                Err(failure) => {
-                    failure.log("report");
-                    // What takes too long may be one finding: what follows from it in the database.
-                    let too_long = matches!(failure, Failure::Silent(_)) && batch.len() > 1;
-                    match failure.remedy() {
-                        Remedy::Reconnect | Remedy::Wait if !too_long => waiting.push_front(batch),
-                        _ => {
-                            for half in self.halves(batch, &failure).into_iter().rev() {
-                                waiting.push_front(half);
-                            }
-                        }
+    /// Hands out what is to be reported to the lines that can take it.
+    fn assign(&mut self) {
+        for (provider, slow) in self.waiting.ripe() {
+            match self.lines.choose(slow) {
+                Choice::Wait => {}
+                Choice::Open(line) => self.lines.open(line),
+                Choice::Take(line) => {
+                    let batch = self.waiting.take(&provider);
+                    let job = Job { provider, batch };
+                    if let Err(job) = self.lines.send(line, job) {
+                        self.waiting.put_back(&job.provider, vec![job.batch]);
                     }
                 }
             }
         }
     }
 
-    fn acknowledged(&mut self, batch: Batch, refused: Vec<(i64, Verdict)>) {
-        let refused: HashMap<i64, Verdict> = refused.into_iter().collect();
-        let (mut applied, mut stale, mut busy) = (0, 0, 0);
-        for (finding, tries) in batch {
+    fn hear(&mut self, said: Said) {
+        match said {
+            Said::Ready(line) => self.lines.ready(line),
+            Said::Closed(line, late) => {
+                self.lines.closed(line);
+                if let Some(job) = late {
+                    self.waiting.put_back(&job.provider, vec![job.batch]);
+                }
+            }
+            Said::Done(line, done) => {
+                self.lines.done(line);
+                self.done(done);
+            }
+        }
+    }
+
+    fn done(&mut self, done: Done) {
+        self.waiting.done(&done.provider, done.took, done.again);
+        for (finding, tries) in done.busy {
             let order_id = finding.lease.order_id;
-            match refused.get(&order_id) {
-                None => applied += 1,
-                Some(Verdict::Stale) => stale += 1,
-                Some(Verdict::Busy) => {
-                    busy += 1;
-                    if self.busy.put_off(finding, tries).is_some() {
-                        counter!("reconcile_dropped_reports_total").increment(1);
-                        tracing::warn!(
-                            order_id,
-                            "the order stayed locked, so its report is dropped and it will be asked again"
-                        );
-                    }
-                }
+            if self.busy.put_off(finding, tries).is_some() {
+                counter!("reconcile_dropped_reports_total").increment(1);
+                tracing::warn!(
+                    order_id,
+                    "the order stayed locked, so its report is dropped and it will be asked again"
+                );
             }
         }
-        counter!("reconcile_reports_total").increment(1);
-        counter!("reconcile_reported_orders_total").increment(applied);
-        counter!("reconcile_stale_reports_total").increment(stale);
-        counter!("reconcile_busy_reports_total").increment(busy);
-        if stale > 0 {
-            tracing::info!(stale, "reports came after their leases had run out");
-        }
-        self.slots.tell_freed();
-    }
-
-    /// Narrows down which finding the database refuses. One that is refused alone is dropped: its
-    /// lease runs out, and the order is asked again.
-    fn halves(&mut self, mut batch: Batch, failure: &Failure) -> Vec<Batch> {
-        if batch.len() > 1 {
-            let second = batch.split_off(batch.len() / 2);
-            return vec![batch, second];
-        }
-        for (finding, _) in batch {
-            counter!("reconcile_dropped_reports_total").increment(1);
-            tracing::warn!(order_id = finding.lease.order_id, error = %failure,
-                "the database refuses this report, so it is dropped and the order will be asked again");
-        }
-        self.slots.tell_freed();
-        vec![]
     }
 }
 
@@ -183,3 +176,6 @@ async fn until(moment: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,17 +23,19 @@ use crate::{
     courier::{self, Courier, Poster},
     database::Database,
     database_url::{DatabaseUrlError, Target},
+    follower::follow,
     health::{self, Pulse},
     http::Caller,
     instruments,
     line::Line,
     listener::{Ears, listen},
-    reporter::Reporter,
+    protocol::backlog::DatabaseBacklog,
+    reporter::{ReportLine, Reporter},
     secrets::Secrets,
     slots::Slots,
     tls::{TlsError, read_authorities},
     transport::{Limits, Transport},
-    work::Worker,
+    work::{Finding, Worker},
 };
 
 /// For name look-ups and files of secrets; look-ups of one name share one thread.
@@ -125,13 +127,7 @@ async fn run(settings: Settings) -> Result<(), StartError> {
     let sidecar = Arc::new(AtomicI64::new(0));
     let (findings, found) = mpsc::channel(settings.slots as usize);
     let worker = Arc::new(Worker::new(caller, findings, give_up.clone()));
-    let reporter = Reporter::new(
-        reports,
-        Arc::clone(&sidecar),
-        Arc::clone(&slots),
-        found,
-        finish.clone(),
-    );
+    let reporter = reporter(reports, &database, &sidecar, &slots, found, finish.clone());
     let reporter = AbortOnDropHandle::new(tokio::spawn(reporter.run()));
     let events = (settings.delivery_slots > 0).then(|| Arc::new(Notify::new()));
     let courier = events
@@ -155,15 +151,18 @@ async fn run(settings: Settings) -> Result<(), StartError> {
         due: Arc::clone(&wake),
         events,
     };
-    let line = Line::new(database, "listen").telling(ears.clone());
+    let line = Line::new(Arc::clone(&database), "listen").telling(ears.clone());
     let listening = listen(line, ears, Arc::clone(&pulse), stop.clone());
     let listener = AbortOnDropHandle::new(tokio::spawn(listening));
+    let backlog = Arc::new(Notify::new());
+    let follower = follower(&database, &sidecar, &backlog, &stop);
     let mut claimer = Claimer::new(Parts {
         line: claims,
         name,
         sidecar,
         slots: Arc::clone(&slots),
         wake,
+        backlog,
         worker: Arc::clone(&worker),
         pulse,
         stop,
@@ -192,10 +191,47 @@ async fn run(settings: Settings) -> Result<(), StartError> {
         // It began to stop when the claimer did, and keeps to the same limits.
         drop(timeout(settings.stop_timeout + LAST_REPORTS, courier).await);
     }
-    // It ended when the stop began; this waits for its goodbye.
+    // They ended when the stop began; this waits for their goodbyes.
+    drop(timeout(LAST_REPORTS, follower).await);
     drop(timeout(LAST_REPORTS, listener).await);
     tracing::info!(drained, "stopped");
     Ok(())
+}
+
+/// Reports on `first`, and on other lines as they are needed.
+fn reporter(
+    first: Line,
+    database: &Arc<Database>,
+    sidecar: &Arc<AtomicI64>,
+    slots: &Arc<Slots>,
+    found: mpsc::Receiver<Finding>,
+    finish: CancellationToken,
+) -> Reporter<ReportLine> {
+    let (database, sidecar) = (Arc::clone(database), Arc::clone(sidecar));
+    let first = ReportLine {
+        line: first,
+        sidecar: Arc::clone(&sidecar),
+    };
+    let another = move || ReportLine {
+        line: Line::new(Arc::clone(&database), "report"),
+        sidecar: Arc::clone(&sidecar),
+    };
+    Reporter::new(first, Box::new(another), Arc::clone(slots), found, finish)
+}
+
+/// Works on what touches applications' tables, each time that `wake` is called.
+fn follower(
+    database: &Arc<Database>,
+    sidecar: &Arc<AtomicI64>,
+    wake: &Arc<Notify>,
+    stop: &CancellationToken,
+) -> AbortOnDropHandle<()> {
+    let backlog = DatabaseBacklog {
+        line: Line::new(Arc::clone(database), "follow"),
+        sidecar: Arc::clone(sidecar),
+    };
+    let following = follow(backlog, Arc::clone(wake), stop.clone());
+    AbortOnDropHandle::new(tokio::spawn(following))
 }
 
 async fn observe(address: HttpAddress, pulse: &Arc<Pulse>) -> Result<(), StartError> {

@@ -29,6 +29,7 @@ pub(crate) use tokens::{Lent, Tokens};
 
 use crate::{
     fault::{CallError, Fault},
+    mask::Mask,
     secrets::{SecretError, Secrets},
 };
 
@@ -66,23 +67,27 @@ pub(crate) struct Means {
 impl Auth {
     /// Puts the signature into a request that is complete otherwise, in place of a header of the
     /// same name. Gives the token, if it was signed with one that could be renewed. `timeout` is
-    /// for buying one.
+    /// for buying one. `mask` learns every secret that is used, and what is made with it.
     pub(crate) async fn sign(
         &self,
         request: &mut Request,
         means: &Means,
         timeout: Duration,
+        mask: &mut Mask,
     ) -> Result<Option<Lent>, CallError> {
         let secrets = &means.secrets;
         match self {
             Self::None => {}
-            Self::Bearer(bearer) => bearer.sign(request, secrets).await?,
-            Self::Basic(basic) => basic.sign(request, secrets).await?,
-            Self::Header(header) => header.sign(request, secrets).await?,
-            Self::XVerify(x_verify) => x_verify.sign(request, secrets).await?,
-            Self::Hmac(hmac) => hmac.sign(request, secrets).await?,
-            Self::Paytm(paytm) => paytm.sign(request, secrets).await?,
-            Self::Oauth2(oauth2) => return oauth2.sign(request, means, timeout).await.map(Some),
+            Self::Bearer(bearer) => bearer.sign(request, secrets, mask).await?,
+            Self::Basic(basic) => basic.sign(request, secrets, mask).await?,
+            Self::Header(header) => header.sign(request, secrets, mask).await?,
+            Self::XVerify(x_verify) => x_verify.sign(request, secrets, mask).await?,
+            Self::Hmac(hmac) => hmac.sign(request, secrets, mask).await?,
+            Self::Paytm(paytm) => paytm.sign(request, secrets, mask).await?,
+            Self::Oauth2(oauth2) => {
+                let lent = oauth2.sign(request, means, timeout, mask).await?;
+                return Ok(Some(lent));
+            }
         }
         Ok(None)
     }
@@ -95,9 +100,10 @@ impl Auth {
         refused: Lent,
         means: &Means,
         timeout: Duration,
+        mask: &mut Mask,
     ) -> Result<bool, CallError> {
         match self {
-            Self::Oauth2(oauth2) => oauth2.renew(request, refused, means, timeout).await,
+            Self::Oauth2(oauth2) => oauth2.renew(request, refused, means, timeout, mask).await,
             _ => Ok(false),
         }
     }

@@ -21,6 +21,8 @@ pub(crate) enum Say {
     Bytes(Vec<u8>),
     /// Each of these bytes, with a pause after it.
     Drip(Vec<u8>, Duration),
+    /// The whole request, as the body of a refusal.
+    Echo,
     /// Nothing any more, with the connection open.
     Silence,
 }
@@ -114,6 +116,12 @@ async fn converse(
                     drop(stream.write_all(&[byte]).await);
                     sleep(pause).await;
                 }
+            }
+            Say::Echo => {
+                let length = request.len();
+                let head = format!("HTTP/1.1 401 No\r\nContent-Length: {length}\r\n\r\n");
+                drop(stream.write_all(head.as_bytes()).await);
+                drop(stream.write_all(&request).await);
             }
             Say::Silence => std::future::pending().await,
         }

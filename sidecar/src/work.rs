@@ -20,6 +20,8 @@ use crate::{
 pub(crate) struct Finding {
     /// The right to report.
     pub(crate) lease: Lease,
+    /// Whose order it is: a report is about one provider's orders.
+    pub(crate) provider: Arc<str>,
     /// Whether a person waits for it.
     pub(crate) awaited: bool,
     /// What came of the call.
@@ -68,6 +70,7 @@ impl Worker {
                 url,
                 headers,
                 body,
+                problem,
                 awaited,
                 ..
             } = claimed;
@@ -76,6 +79,7 @@ impl Worker {
                 url: url.as_deref(),
                 headers: headers.as_ref(),
                 body,
+                problem: problem.as_deref(),
             };
             let asked = worker
                 .give_up
@@ -94,6 +98,7 @@ impl Worker {
                     .findings
                     .send(Finding {
                         lease,
+                        provider: Arc::clone(&profile.name),
                         awaited,
                         answer,
                         slot,
@@ -143,7 +148,7 @@ fn note(lease: Lease, url: Option<&str>, profile: &Profile, answer: &Answer) {
     profile.instruments.count(answer.fault, time);
     tracing::debug!(
         order_id = lease.order_id,
-        provider = profile.name,
+        provider = &*profile.name,
         fault = answer.fault.map(|fault| fault.as_str()),
         http_status = answer.http_status,
         duration_ms = answer.duration_ms,
@@ -160,7 +165,7 @@ fn note(lease: Lease, url: Option<&str>, profile: &Profile, answer: &Answer) {
         .and_then(|url| Url::parse(url).ok())
         .map(|url| url.origin().ascii_serialization());
     tracing::warn!(
-        provider = profile.name,
+        provider = &*profile.name,
         origin,
         fault = fault.as_str(),
         detail = answer.detail,

@@ -27,6 +27,8 @@ end
 $$;
 
 alter role reconcile_cron login;
+-- Code of an application that does not end keeps a run from ending, and pg_cron from beginning the next one.
+alter role reconcile_cron set statement_timeout = '2min';
 grant reconcile_operator to reconcile_cron;
 
 grant usage on schema reconcile to reconcile_app, reconcile_sidecar, reconcile_operator, reconcile_reader;
@@ -69,6 +71,9 @@ grant execute on function
     reconcile.sidecar_report(bigint, bigint[], bigint[], text[], integer[], text[], text[], integer[], integer[]),
     reconcile.sidecar_release(bigint, bigint[], bigint[]),
     reconcile.sidecar_stop(bigint),
+    reconcile.sidecar_backlog(bigint),
+    reconcile.sidecar_follow(bigint, integer),
+    reconcile.sidecar_settle_webhooks(bigint, integer),
     reconcile.sidecar_claim_deliveries(bigint, integer),
     reconcile.sidecar_next_delivery(),
     reconcile.sidecar_report_deliveries(bigint, bigint[], bigint[], text[], integer[], text[], integer[], integer[]),
@@ -96,10 +101,10 @@ grant execute on function
     reconcile.add_hook(text, text, regprocedure, text), reconcile.remove_hook(text),
     reconcile.housekeep()
 to reconcile_operator;
--- What is done later with the rights of who asked for it is declared first, in a row that knows the role.
+-- What is done later with the rights of the role that asked for it is declared first, in a row that knows the role.
+grant usage on schema reconcile_doors to reconcile_operator;
 grant execute on function
-    reconcile._declare(text, jsonb), reconcile._add_provider(bigint), reconcile._alter_provider(bigint), reconcile._attach_table(bigint), reconcile._detach_table(bigint), reconcile._remove_hook(bigint),
-    reconcile._add_hook(bigint)
+    reconcile_doors.declare(text, jsonb), reconcile_doors.do_declared(bigint), reconcile_doors.make_triggers(regclass, integer)
 to reconcile_operator;
 grant insert (declaration_id, what, arguments) on reconcile.declarations to reconcile_operator;
 grant usage on sequence reconcile.declaration_ids to reconcile_operator;
@@ -128,8 +133,9 @@ grant select on
 to reconcile_reader, reconcile_operator;
 -- A view reads tables as its owner, and calls functions as its reader.
 grant execute on function
-    reconcile._sidecar_alive_within(), reconcile._vacuum_holders(), reconcile._column_type(regclass, text),
-    reconcile._missing_index(reconcile.attachments), reconcile._renamed(reconcile.attachments)
+    reconcile_internal._sidecar_alive_within(), reconcile_internal._vacuum_holders(), reconcile_internal._column_type(regclass, text),
+    reconcile_internal._renamed(reconcile.attachments),
+    reconcile_internal._is_withdrawn(reconcile.registered_hooks)
 to reconcile_reader, reconcile_operator;
 -- Good for trying a schedule, and for replaying a decision.
 grant execute on function reconcile.schedule_error(text), reconcile.schedule_delay_ms(text, integer, text), reconcile.decide

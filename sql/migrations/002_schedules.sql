@@ -14,18 +14,21 @@
 \endif
 \if :{?database}
 \else
-    select current_database() as database \gset
+    select pg_catalog.current_database() as database \gset
 \endif
 
 begin;
+
+-- Nothing is looked up in a schema that somebody else may write to.
+set local search_path = pg_catalog, pg_temp;
 
 create extension if not exists pg_cron;
 
 -- The names carry the database, so that several databases of a cluster keep their own schedules.
 select cron.schedule_in_database(
-    format('pg_reconcile stale orders in %s', :'database'), '*/3 * * * *',
+    pg_catalog.format('pg_reconcile stale orders in %s', :'database'), '*/3 * * * *',
     -- Every argument with its type: nobody else's function of the same name can be meant.
-    format(
+    pg_catalog.format(
         'select * from %I.reconcile_stale_orders(1000, null::interval, null::text, null::timestamptz, null::timestamptz)',
         :'calls_schema'
     ),
@@ -33,7 +36,7 @@ select cron.schedule_in_database(
 );
 
 select cron.schedule_in_database(
-    format('pg_reconcile housekeeping in %s', :'database'), '17 * * * *',
+    pg_catalog.format('pg_reconcile housekeeping in %s', :'database'), '17 * * * *',
     'select * from reconcile.housekeep()', :'database', 'reconcile_cron'
 );
 
@@ -41,8 +44,9 @@ select cron.schedule_in_database(
 grant usage on schema cron to reconcile_cron;
 select cron.schedule_in_database(
     'pg_reconcile prune cron log', '41 3 * * *',
-    $$delete from cron.job_run_details as run where run.end_time < now() - interval '7 days'$$,
-    current_database(), 'reconcile_cron'
+    $$delete from cron.job_run_details as run
+      where run.end_time operator(pg_catalog.<) (pg_catalog.now() operator(pg_catalog.-) pg_catalog.interval '7 days')$$,
+    pg_catalog.current_database(), 'reconcile_cron'
 );
 
 commit;

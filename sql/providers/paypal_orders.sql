@@ -48,7 +48,7 @@ declare
     );
     v_written text;
 begin
-    v_written := reconcile._add_preset(
+    v_written := reconcile_internal._add_preset(
         name,
         jsonb_build_object(
             'url', v_host || '/v2/checkout/orders/{reference}',

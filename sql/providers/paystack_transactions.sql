@@ -22,7 +22,7 @@ as $$
 declare
     v_written text;
 begin
-    v_written := reconcile._add_preset(
+    v_written := reconcile_internal._add_preset(
         name,
         jsonb_build_object(
             'url', rtrim(host, '/') || '/transaction/verify/{reference}',

@@ -31,7 +31,7 @@ declare
     end;
     v_written text;
 begin
-    v_written := reconcile._add_preset(
+    v_written := reconcile_internal._add_preset(
         name,
         jsonb_build_object(
             'url', v_host || '/checkout/v2/order/{reference}/status',

@@ -5,6 +5,7 @@ select reconcile.sidecar_start('by hand', '1', 20) as sidecar_id \gset
 select order_id, token from reconcile.sidecar_claim(:sidecar_id, 1) \gset
 select * from reconcile.sidecar_report(:sidecar_id, array[:order_id], array[:token], null, '{200}', '{"{\"status\": \"paid\"}"}', null, null, null);
 
+set role reconcile_owner;
 select current_user = tableowner as as_the_owner from pg_tables where tablename = 'recorded_checks';
 truncate reconcile.recorded_checks;
 truncate reconcile.recorded_checks cascade;

@@ -14,13 +14,13 @@ select * from reconcile.sidecar_report(:sidecar_id, :'ids', :'tokens', null, '{2
 select order_number, outcome, response from reconcile.checks order by order_number;
 
 -- The same from SQL: NULL says that nothing had to be masked.
-select body, reconcile.redact(body, '{mine}') from unnest(array['{"status": "paid"}', '{"mine": 1, "yours": 2}', '{"Mine": null}', '[{"password": ""}]',
+select body, reconcile_internal.redact(body, '{mine}') from unnest(array['{"status": "paid"}', '{"mine": 1, "yours": 2}', '{"Mine": null}', '[{"password": ""}]',
     '"5555555555554444"', '"5555555555554445"', '{"a": "5555-5555-5555-4444"}', 'not JSON', '']) as body;
 
 -- Names go by what they are about, in any spelling; texts keep what is not sensitive in them; JSON, URLs and forms in texts are opened.
-select body, reconcile.redact(body, '{}') from unnest(array['{"cvv2": "1", "voucher_pin": "2", "id_token": "3", "ｃｖｃ２": "4", "securityCode": "5"}',
+select body, reconcile_internal.redact(body, '{}') from unnest(array['{"cvv2": "1", "voucher_pin": "2", "id_token": "3", "ｃｖｃ２": "4", "securityCode": "5"}',
     '{"pin_status": "used", "shipping": "DHL", "tokenized": true, "auth_code": "831000", "transaction_id": "T-1", "created": "20251124081655"}',
     '{"error": "Invalid token: Bearer abc.DEF-123", "note": "card 4111 1111 1111 1111 was declined"}', '{"4111.1111.1111.1111": {"track": ";4111111111111111=25121011234?"}}',
     '{"raw": "{\"data\": \"{\\\"pin\\\": \\\"1234\\\"}\"}"}', '{"url": "https://v.example/pay?id=7&access_token=abc"}', '{"pin": "1234", "pin": null}']) as body;
-select body, reconcile.redact_text(body, '{mine}') from unnest(array['the vendor said: mine=5, yours=6', 'declined', 'key sk_live_0123abcd is revoked']) as body;
-select name, reconcile.is_sensitive(name) from unnest(array['voucherPin', 'pin_status', 'status', 'x-api-key']) as name;
+select body, reconcile_internal.redact_text(body, '{mine}') from unnest(array['the vendor said: mine=5, yours=6', 'declined', 'key sk_live_0123abcd is revoked']) as body;
+select name, reconcile_internal.is_sensitive(name) from unnest(array['voucherPin', 'pin_status', 'status', 'x-api-key']) as name;

@@ -1,6 +1,7 @@
 //! Calls over real sockets, to providers that behave and to providers that don't.
 
 mod answers;
+mod echoes;
 mod exhaustion;
 mod reach;
 mod requests;
@@ -53,6 +54,8 @@ fn provider(method: &str, auth: Value, timeout_ms: i32) -> Profile {
         headers: Some(json!({"X-Static": "1", "X-Both": "static"})),
         auth: Some(auth),
         timeout_ms: Some(timeout_ms),
+        own_headers: false,
+        own_body: false,
     };
     Profile::new("p", Some(row), Arc::new(ProviderInstruments::of("p")))
 }
@@ -68,6 +71,7 @@ fn question<'a>(profile: &'a Profile, url: &'a str) -> Question<'a> {
         url: Some(url),
         headers: None,
         body: None,
+        problem: None,
     }
 }
 

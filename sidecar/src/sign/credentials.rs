@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::{header_name, header_value};
 use crate::{
     fault::CallError,
+    mask::Mask,
     secrets::{SecretError, Secrets},
 };
 
@@ -24,8 +25,10 @@ impl Bearer {
         &self,
         request: &mut Request,
         secrets: &Secrets,
+        mask: &mut Mask,
     ) -> Result<(), CallError> {
         let token = secrets.get(&self.secret, request.url()).await?;
+        mask.add(token.expose_secret());
         let value = SecretString::from(format!("Bearer {}", token.expose_secret()));
         let value = header_value(&value, &format!("the secret {}", self.secret))?;
         request.headers_mut().insert(AUTHORIZATION, value);
@@ -47,6 +50,7 @@ impl Basic {
         &self,
         request: &mut Request,
         secrets: &Secrets,
+        mask: &mut Mask,
     ) -> Result<(), CallError> {
         let username = optional(secrets, self.username_secret.as_deref(), request.url()).await?;
         let password = optional(secrets, self.password_secret.as_deref(), request.url()).await?;
@@ -56,6 +60,9 @@ impl Basic {
             password.expose_secret()
         ));
         let encoded = BASE64_STANDARD.encode(pair.expose_secret());
+        for secret in [username.expose_secret(), password.expose_secret(), &encoded] {
+            mask.add(secret);
+        }
         let value = header_value(&format!("Basic {encoded}").into(), "base64")?;
         request.headers_mut().insert(AUTHORIZATION, value);
         Ok(())
@@ -87,9 +94,11 @@ impl Header {
         &self,
         request: &mut Request,
         secrets: &Secrets,
+        mask: &mut Mask,
     ) -> Result<(), CallError> {
         let name = header_name(&self.header)?;
         let secret = secrets.get(&self.secret, request.url()).await?;
+        mask.add(secret.expose_secret());
         let value = header_value(&secret, &format!("the secret {}", self.secret))?;
         request.headers_mut().insert(name, value);
         Ok(())

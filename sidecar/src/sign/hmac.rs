@@ -12,7 +12,7 @@ use sha2::{Sha256, Sha512};
 use url::Position;
 
 use super::{bad_request, body_of, header_name, header_value};
-use crate::{fault::CallError, secrets::Secrets};
+use crate::{fault::CallError, mask::Mask, secrets::Secrets};
 
 /// A header with an HMAC of a templated text.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -72,11 +72,14 @@ impl Hmac {
         &self,
         request: &mut Request,
         secrets: &Secrets,
+        mask: &mut Mask,
     ) -> Result<(), CallError> {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
         let timestamp = since_epoch.unwrap_or_default().as_secs().to_string();
         let key = secrets.get(&self.secret, request.url()).await?;
         let code = self.code(&key, &self.signs.render(request, &timestamp))?;
+        mask.add(key.expose_secret());
+        mask.add(&code);
         let value = header_value(&format!("{}{code}", self.prefix).into(), "the prefix")?;
         let name = header_name(&self.header)?;
         request.headers_mut().insert(name, value);

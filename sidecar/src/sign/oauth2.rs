@@ -11,7 +11,7 @@ use super::{
     Lent, Means, header_value,
     token_endpoint::{Application, Style},
 };
-use crate::{fault::CallError, secrets::Secrets};
+use crate::{fault::CallError, mask::Mask, secrets::Secrets};
 
 /// A token that client credentials bought.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -43,11 +43,14 @@ impl OAuth2 {
         request: &mut Request,
         means: &Means,
         timeout: Duration,
+        mask: &mut Mask,
     ) -> Result<Lent, CallError> {
         let application = self
             .application(request.url(), &means.secrets, timeout)
             .await?;
+        application.hide(mask);
         let lent = means.tokens.get(application).await?;
+        mask.add(lent.expose_secret());
         self.show(request, &lent)?;
         Ok(lent)
     }
@@ -58,6 +61,7 @@ impl OAuth2 {
         refused: Lent,
         means: &Means,
         timeout: Duration,
+        mask: &mut Mask,
     ) -> Result<bool, CallError> {
         let application = self
             .application(request.url(), &means.secrets, timeout)
@@ -65,6 +69,7 @@ impl OAuth2 {
         let Some(lent) = means.tokens.renew(application, &refused).await? else {
             return Ok(false);
         };
+        mask.add(lent.expose_secret());
         self.show(request, &lent)?;
         Ok(true)
     }

@@ -21,7 +21,7 @@ use serde_json::{Map, Value, value::RawValue};
 use sha2::{Digest, Sha256};
 
 use super::{bad_request, body_of};
-use crate::{fault::CallError, secrets::Secrets};
+use crate::{fault::CallError, mask::Mask, secrets::Secrets};
 
 /// Part of Paytm's protocol. The hash in front of it is what makes checksums differ.
 const VECTOR: &[u8; 16] = b"@@@@&&&&####$$$$";
@@ -51,15 +51,24 @@ impl Paytm {
         &self,
         request: &mut Request,
         secrets: &Secrets,
+        mask: &mut Mask,
     ) -> Result<(), CallError> {
         let key = secrets.get(&self.secret, request.url()).await?;
         let salt = Alphanumeric.sample_string(&mut rand::rng(), SALT_CHARS);
-        let signed = self.signed(body_of(request), &key, &salt)?;
+        mask.add(key.expose_secret());
+        let (signed, signature) = self.signed(body_of(request), &key, &salt)?;
+        mask.add(&signature);
         *request.body_mut() = Some(Body::from(signed));
         Ok(())
     }
 
-    fn signed(&self, message: &[u8], key: &SecretString, salt: &str) -> Result<String, CallError> {
+    /// The message with its signature, and the signature.
+    fn signed(
+        &self,
+        message: &[u8],
+        key: &SecretString,
+        salt: &str,
+    ) -> Result<(String, String), CallError> {
         let mut message: Message<'_> = serde_json::from_slice(message)
             .ok()
             .filter(|message: &Message<'_>| message.body.get().starts_with('{'))
@@ -67,8 +76,10 @@ impl Paytm {
         let signature = self.checksum(message.body.get(), key, salt)?;
         message
             .head
-            .insert("signature".to_owned(), signature.into());
-        serde_json::to_string(&message).map_err(|_| bad_request("the signed body can't be written"))
+            .insert("signature".to_owned(), signature.clone().into());
+        let signed = serde_json::to_string(&message)
+            .map_err(|_| bad_request("the signed body can't be written"))?;
+        Ok((signed, signature))
     }
 
     fn checksum(&self, text: &str, key: &SecretString, salt: &str) -> Result<String, CallError> {

@@ -34,9 +34,14 @@ async fn sign(auth: serde_json::Value) -> Result<HeaderMap, CallError> {
         tokens: Tokens::new(Transport::new(limits).unwrap()),
     };
     let mut request = Request::new(Method::GET, "https://api.example.com/".parse().unwrap());
-    auth.sign(&mut request, &means, Duration::from_secs(5))
-        .await
-        .map(|_| request.headers().clone())
+    auth.sign(
+        &mut request,
+        &means,
+        Duration::from_secs(5),
+        &mut Mask::default(),
+    )
+    .await
+    .map(|_| request.headers().clone())
 }
 
 #[tokio::test]

@@ -18,14 +18,17 @@ use ::oauth2::{
         BasicTokenIntrospectionResponse, BasicTokenType,
     },
 };
+use base64::{Engine, prelude::BASE64_STANDARD};
 use reqwest::{StatusCode, Url, header::HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use url::form_urlencoded::byte_serialize;
 
 use crate::{
     fault::{CallError, Fault},
+    mask::Mask,
     transport::Transport,
 };
 
@@ -139,6 +142,21 @@ impl Application {
             add(value);
         }
         hash.finalize().into()
+    }
+
+    /// Tells `mask` the credentials, as they are and as a pair.
+    pub(super) fn hide(&self, mask: &mut Mask) {
+        let (id, secret) = (
+            self.client_id.expose_secret(),
+            self.client_secret.expose_secret(),
+        );
+        mask.add(id);
+        mask.add(secret);
+        if self.style == Style::Basic {
+            let encode = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+            let pair = SecretString::from(format!("{}:{}", encode(id), encode(secret)));
+            mask.add(&BASE64_STANDARD.encode(pair.expose_secret()));
+        }
     }
 
     /// Buys a token. Every detail says that this was about the token endpoint.

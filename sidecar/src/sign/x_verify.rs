@@ -13,7 +13,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::{body_of, header_value};
-use crate::{fault::CallError, secrets::Secrets};
+use crate::{fault::CallError, mask::Mask, secrets::Secrets};
 
 const X_VERIFY: HeaderName = HeaderName::from_static("x-verify");
 
@@ -35,10 +35,13 @@ impl XVerify {
         &self,
         request: &mut Request,
         secrets: &Secrets,
+        mask: &mut Mask,
     ) -> Result<(), CallError> {
         let salt = secrets.get(&self.secret, request.url()).await?;
         let path = self.signed_path(request.url().path());
         let checksum = checksum(body_of(request), path, &salt);
+        mask.add(salt.expose_secret());
+        mask.add(&checksum);
         let value = format!("{checksum}###{}", self.index).into();
         let value = header_value(&value, "the index of x_verify")?;
         request.headers_mut().insert(X_VERIFY, value);

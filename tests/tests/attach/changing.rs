@@ -268,7 +268,8 @@ async fn the_table_gets_another_owner() -> Result<()> {
     let alert = alerts(&shop).await?;
     assert!(
         alert.len() == 1
-            && alert[0].contains("store.orders has another owner than when it was attached"),
+            && alert[0]
+                .contains("store.orders: it belongs to store_dba now, and did to store_owner"),
         "{alert:?}"
     );
     let dba = shop.database.connect_as("store_dba").await?;

@@ -26,11 +26,15 @@ impl Hand {
         Ok(Self { client, id })
     }
 
-    /// Says that it lives, and so takes in what was noted.
+    /// Says that it lives, and follows what was noted.
     pub(crate) async fn beat(&self) -> Result<()> {
-        self.client
-            .execute("select reconcile.sidecar_heartbeat($1, 0)", &[&self.id])
-            .await?;
+        let beat = "select backlog from reconcile.sidecar_heartbeat($1, 0)";
+        if self.client.query_one(beat, &[&self.id]).await?.get(0) {
+            let follow = "select reconcile.sidecar_follow($1, waiting.attachment_id),
+                reconcile.sidecar_settle_webhooks($1, waiting.provider_id)
+                from reconcile.sidecar_backlog($1) as waiting";
+            self.client.query(follow, &[&self.id]).await?;
+        }
         Ok(())
     }
 

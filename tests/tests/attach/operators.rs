@@ -46,7 +46,7 @@ async fn one_row_by_citext_is_found_by_its_index() -> Result<()> {
     let asks = shop.database.connect().await?;
     asks.batch_execute(
         "begin;
-         select reconcile._rows_of(attachment_id, '{b-0007}') from reconcile.attachments;
+         select reconcile_internal._rows_of(a, '{b-0007}') from reconcile.attachments as a;
          select reconcile.resolve_order('b-0007', 'succeeded', 'seen')",
     )
     .await?;

@@ -35,7 +35,7 @@ const REFUSED: [(&str, &str); 27] = [
     ("'store.seen', 'vendor'", "only tables can be attached"),
     (
         "'reconcile.tracked_orders', 'vendor'",
-        "it belongs to postgres, and store_dba has not that role",
+        "neither temporary tables nor pg_reconcile's own can be attached",
     ),
     (
         "'pg_catalog.pg_class', 'vendor', order_number => 'oid', status => 'relkind'",
@@ -189,7 +189,7 @@ async fn a_dry_run_says_all_and_changes_nothing() -> Result<()> {
              currency currency, created at created_at",
             "write: failed: status = \"CANCELLED\"",
             "write: succeeded: status = \"CONFIRMED\", payment = \"COMPLETED\"",
-            "triggers: reconcile_tell_insert, _update, _delete and _truncate on store.orders",
+            "triggers: reconcile_note_insert, _update, _delete and _truncate on store.orders",
             "rows: 42 rows are to be watched now",
         ]
     );

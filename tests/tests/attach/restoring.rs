@@ -13,13 +13,13 @@ use crate::store::{ATTACHED, ORDERS};
 /// Everything about attachments that a restore has to bring back, by name and not by oid.
 const SHAPE: &str = "
     select format('%s of %s, %s, %s, %s', p.oid::regprocedure, p.proowner::regrole, p.prosecdef, p.proacl, p.proconfig) as line
-    from pg_proc as p where p.pronamespace = 'reconcile_generated'::regnamespace
+    from pg_proc as p where p.pronamespace in ('reconcile_generated'::regnamespace, 'reconcile_doors'::regnamespace)
     union all select pg_get_triggerdef(t.oid) from pg_trigger as t where not t.tgisinternal and t.tgrelid::regclass::text ~ '^store'
     union all select 'row ' || a::text from reconcile.attachments as a
     union all select 'sweep ' || a::text from reconcile.attachment_sweeps as a
     union all select 'note ' || a::text from reconcile.arrivals as a
     union all select 'refused ' || a::text from reconcile.refused_rows as a
-    union all select format('right %s', p.proacl) from pg_proc as p where p.proname = '_rows_changed'
+    union all select format('right %s', n.nspacl) from pg_namespace as n where n.nspname = 'reconcile_doors'
     order by 1";
 
 /// Proves that a restored database has the attachment whole, that it works on at once, and that the

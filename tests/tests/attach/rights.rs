@@ -138,7 +138,7 @@ async fn the_generated_functions_cannot_be_turned() -> Result<()> {
     let shop = attached("attach_turned").await?;
     let owner = shop.database.connect_as("store_owner").await?;
     let functions = list(&shop, "select oid::regprocedure::text from pg_proc where pronamespace = 'reconcile_generated'::regnamespace").await?;
-    assert_eq!(functions.len(), 4, "{functions:?}");
+    assert_eq!(functions.len(), 3, "{functions:?}");
     for function in functions {
         for change in [
             "security invoker",

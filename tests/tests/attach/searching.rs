@@ -97,14 +97,15 @@ async fn a_missing_index_is_named_and_nothing_is_searched_meanwhile() -> Result<
          create index on store.orders (number) where status <> 'processing'",
     )
     .await?;
+    shop.signal().await?;
     assert_eq!(alerts(&shop).await?, [wanted]);
     as_owner(
         &shop,
         "create index on store.orders (number) where status = 'processing'",
     )
     .await?;
-    assert_eq!(alerts(&shop).await?, Vec::<String>::new());
     shop.signal().await?;
+    assert_eq!(alerts(&shop).await?, Vec::<String>::new());
     assert_eq!(watched(&shop).await?, ["ORD-1 pending"]);
     shop.is_sound().await
 }
@@ -122,8 +123,7 @@ async fn rows_of_before_are_taken_in_and_an_interruption_loses_nothing() -> Resu
             .any(|line| line.starts_with("rows: 3000 rows are to be watched now")),
         "{lines:?}"
     );
-    let page =
-        "select from reconcile.attachments as a, lateral reconcile._search_page(a, 1000, true)";
+    let page = "select from reconcile.attachments as a, lateral reconcile_internal._search_page(a, 1000, true)";
     shop.run(page).await?;
     assert_eq!(progress(&shop).await?, (1000, 1000));
 

@@ -29,7 +29,8 @@ async fn a_truncate_is_taken_in_by_slices() -> Result<()> {
     assert_eq!(open_and_notes(&shop).await?, (5000, 1));
 
     // As a heartbeat whose time is over, which does no more than it has to.
-    let slice = "select reconcile._take_arrivals(a, '-infinity') from reconcile.attachments as a";
+    let slice =
+        "select reconcile_internal._take_arrivals(a, '-infinity') from reconcile.attachments as a";
     let (mut open, mut notes, mut slices) = (5000, 1, 0);
     while notes > 0 {
         shop.run(slice).await?;

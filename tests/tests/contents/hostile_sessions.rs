@@ -151,9 +151,8 @@ async fn no_login_reaches_a_table_a_private_function_or_another_role() -> Result
     // With a NULL for each argument, from a query: a call with nothing but constants may be left out by the planner.
     let private = names(
         "select format('%s(%s)', oid::regproc, (select string_agg(format('(select null::%s)', format_type(type, null)), ', ') from unnest(proargtypes) as type))
-         from pg_proc where pronamespace = 'reconcile'::regnamespace and proname ~ '^_' and prorettype <> 'trigger'::regtype
-           -- What the views call.
-           and proname not in ('_sidecar_alive_within', '_vacuum_holders', '_column_type', '_missing_index', '_renamed')",
+         from pg_proc where pronamespace in ('reconcile_internal'::regnamespace, 'reconcile_doors'::regnamespace)
+           and prorettype <> 'trigger'::regtype",
     )
     .await?;
     assert!(tables.len() > 10 && sequences.len() > 5 && private.len() > 10);
@@ -170,7 +169,7 @@ async fn no_login_reaches_a_table_a_private_function_or_another_role() -> Result
                 format!("do $$ begin lock table {table} in access share mode; end $$"),
                 format!("copy {table} to stdout"),
                 format!("alter table {table} disable trigger all"),
-                format!("create trigger mine before insert on {table} for each row execute function reconcile._refuse_change()"),
+                format!("create trigger mine before insert on {table} for each row execute function reconcile_internal._refuse_change()"),
                 format!("drop table {table}"),
                 format!("grant all on {table} to {login}"),
             ]);
@@ -216,13 +215,9 @@ fn may_declare(attempt: &str) -> bool {
     [
         "insert into reconcile.declarations default values",
         "select nextval('reconcile.declaration_ids')",
-        "select reconcile._declare(",
-        "select reconcile._add_provider(",
-        "select reconcile._alter_provider(",
-        "select reconcile._attach_table(",
-        "select reconcile._detach_table(",
-        "select reconcile._add_hook(",
-        "select reconcile._remove_hook(",
+        "select reconcile_doors.declare(",
+        "select reconcile_doors.do_declared(",
+        "select reconcile_doors.make_triggers(",
     ]
     .iter()
     .any(|allowed| attempt.starts_with(allowed))
@@ -246,7 +241,10 @@ async fn what_was_declared_by_another_role_or_before_is_not_done_again() -> Resu
         )
         .await?;
     assert_eq!(row.get::<_, String>(1), "dba");
-    let again = format!("select reconcile._add_provider({})", row.get::<_, i64>(0));
+    let again = format!(
+        "select reconcile_doors.do_declared({})",
+        row.get::<_, i64>(0)
+    );
     assert_eq!(sqlstate(&dba, &again).await?, "RC005");
     for forged in [
         "insert into reconcile.declarations (declaration_id, what, arguments, declared_by) values (7, 'add_hook', '{}', 'postgres')",

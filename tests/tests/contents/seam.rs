@@ -53,7 +53,7 @@ fn each_crossing_is_found_with_its_file_and_line() -> Result<()> {
     let allowed = [
         (
             "extension/src/wake.rs",
-            "    Spi::run(\"select reconcile._request_check($1)\")",
+            "    Spi::run(\"select reconcile_internal._request_check($1)\")",
         ),
         (
             "extension/src/lib.rs",

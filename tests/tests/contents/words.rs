@@ -168,7 +168,7 @@ async fn an_outcome_counts_as_a_fault_for_the_ledger_when_it_does_for_the_judge(
         client
             .batch_execute(&format!(
                 "delete from reconcile.ended_calls;
-                 select reconcile._note_ended_calls(array[provider_id], now(), '{{{outcome}}}', '{{x}}') from reconcile.providers"
+                 select reconcile_internal._note_ended_calls(array[provider_id], now(), '{{{outcome}}}', '{{x}}') from reconcile.providers"
             ))
             .await?;
         let counted = client

@@ -74,7 +74,7 @@ async fn cursors_stay_valid_in_a_restored_database() -> Result<()> {
     shop.run(&since).await?;
     event(&shop, "UNREAD", "failed").await?;
     assert_eq!(orders(&shop.client, read).await?, ["UNREAD"]);
-    let message = "select reconcile._message_id(t) from reconcile.transitions as t order by t.transition_id desc limit 1";
+    let message = "select reconcile_internal._message_id(t) from reconcile.transitions as t order by t.transition_id desc limit 1";
     let message: String = shop.one(message, &[]).await?;
 
     // The roles come with the other database.

@@ -153,7 +153,8 @@ async fn a_person_gets_the_hooks_error() -> Result<()> {
 }
 
 /// Proves that a provider of kind sql that is asked within a transaction of the caller has its hooks called there, and that they go
-/// with it when it is rolled back; and that the caller's own deferred constraints are left alone until its end.
+/// with it when it is rolled back; that what the caller has pending is checked before they are called, as the caller's own error;
+/// and that constraints are deferred again afterwards.
 #[tokio::test]
 async fn hooks_are_part_of_the_callers_transaction() -> Result<()> {
     let till = open("hooks_callers").await?;
@@ -163,12 +164,18 @@ async fn hooks_are_part_of_the_callers_transaction() -> Result<()> {
     )
     .await?;
     till.sells("paid", &["A"]).await?;
-    let ask = "insert into shop.children values (1); select state from reconcile_order('A')";
+    let ask = "select state from reconcile_order('A')";
+    let child = "insert into shop.children values";
     till.does(&format!("begin; {ask}; rollback")).await?;
+    till.does(&format!("begin; {child} (1)")).await?;
+    let refused = refusal(&till.owner, ask).await?;
+    assert_eq!(refused.code().code(), "23503", "{refused}");
+    till.does("rollback").await?;
     assert!(till.told().await?.is_empty());
+    assert!(till.checks("A").await?.is_empty());
     assert_eq!(till.order("A").await?.state, "pending");
     till.does(&format!(
-        "begin; {ask}; insert into shop.parents values (1); commit"
+        "begin; {child} (1); insert into shop.parents values (1); {ask}; {child} (2); insert into shop.parents values (2); commit"
     ))
     .await?;
     assert_eq!(till.told().await?, ["A succeeded by provider"]);

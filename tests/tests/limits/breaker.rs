@@ -282,11 +282,11 @@ async fn a_call_makes_room_when_its_fault_is_counted_and_not_before() -> Result<
     let shop = Shop::open("limits_uncounted").await?;
     shop.alter_provider("vendor", "concurrency => 1, breaker_after => 3")
         .await?;
-    let allowed = "select allowed from reconcile._quotas(null)";
+    let allowed = "select allowed from reconcile_internal._quotas(null)";
     let fold = "
         do $$ begin
             perform from reconcile.provider_traffic for update;
-            perform reconcile._fold_ended_calls(array(select provider_id from reconcile.providers));
+            perform reconcile_internal._fold_ended_calls(array(select provider_id from reconcile.providers));
         end $$";
     for (standing, ended) in [
         (

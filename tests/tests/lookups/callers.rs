@@ -156,7 +156,7 @@ async fn test_provider_asks_here() -> Result<()> {
     assert!(
         broken[4]
             .as_deref()
-            .is_some_and(|message| message.contains("42P01")),
+            .is_some_and(|message| message.contains("RC011: shop.payments: it is gone")),
         "{broken:?}"
     );
     assert!(till.states().await?.is_empty());

@@ -149,7 +149,7 @@ async fn a_lookup_may_be_dropped_replaced_and_changed() -> Result<()> {
     till.settles().await?;
     let detail = till.check("A", 0).await?.detail.context("no detail")?;
     assert!(
-        detail.starts_with("42883: ") && detail.contains("shop.payment_of"),
+        detail.starts_with("RC011: shop.payment_of") && detail.contains("it is gone"),
         "{detail}"
     );
     till.does(

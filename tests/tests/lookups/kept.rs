@@ -98,7 +98,7 @@ async fn a_dump_brings_lookups_hooks_and_webhooks_back() -> Result<()> {
         .await?;
     let before = everything(&till.client).await?;
     assert!(
-        before.contains("_hook_1(text,jsonb,boolean) of shop_operator, definer t"),
+        before.contains("_hook_1(text,jsonb) of shop_operator, definer t"),
         "{before}"
     );
     assert!(

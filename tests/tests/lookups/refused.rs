@@ -36,12 +36,12 @@ async fn what_cant_answer_is_refused_at_once() -> Result<()> {
         ),
         (
             "lookup => 'public.foreign_one(text, text)'",
-            "shop_operator may not execute it",
+            "shop_operator has not that role",
         ),
         ("lookup => '4711'", "there is no such function"),
         (
             "lookup_table => 'public.foreign_one'",
-            "shop_operator may not read it",
+            "shop_operator has not that role",
         ),
         (
             "lookup_table => 'shop.bare'",

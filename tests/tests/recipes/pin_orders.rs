@@ -202,8 +202,8 @@ async fn no_role_can_turn_the_clock() -> Result<()> {
             "update reconcile.tracked_orders set tries = 0",
             "update reconcile.leases set expires_at = now()",
             "update reconcile.providers set schedule = '1s'",
-            "select reconcile._ask_anew('{1}')",
-            "select reconcile._ring('{1}')",
+            "select reconcile_internal._ask_anew('{1}')",
+            "select reconcile_internal._ring('{1}')",
         ] {
             let error = answer(&client, turn).await.err();
             let error = error.with_context(|| format!("{role} can {turn}"))?;

@@ -18,7 +18,7 @@ async fn one_run_applies_it(shop: &Shop<'_>) -> Result<()> {
         .await?;
     let mut others = vec![];
     for act in [
-        "select reconcile.sidecar_heartbeat((select max(sidecar_id) from reconcile.sidecars), 0)",
+        "select reconcile.sidecar_settle_webhooks(0, provider_id) from reconcile.providers",
         "select reconcile_stale_orders()",
     ] {
         let other = shop.database.connect().await?;

@@ -29,8 +29,8 @@ async fn the_application_hands_events_over_and_others_do_not() -> Result<()> {
             "insert into reconcile.received_webhooks (provider_id, event_id, payload, effect) values (1, 'x', '{}', 'kept')",
             "update reconcile.received_webhooks set effect = 'kept', order_id = null",
             "delete from reconcile.received_webhooks",
-            "select reconcile._take_as_evidence(1, '{}', 'x', true)",
-            "select reconcile._ring('{1}')",
+            "select reconcile_internal._take_as_evidence(1, '{}', 'x', true)",
+            "select reconcile_internal._ring('{1}')",
         ] {
             assert_eq!(
                 refusal(&client, attempt).await?.code().code(),

@@ -24,6 +24,7 @@ async fn what_can_not_be_asked() {
                 url,
                 headers,
                 body: None,
+                problem: None,
             })
             .await;
         assert_fault(&answer, Fault::BadRequest, None);
@@ -109,4 +110,62 @@ async fn the_orders_headers_go_over_the_providers() {
     let request = sent("GET", None, None).await;
     assert_eq!(header_of(&request, "x-both"), Some("static"));
     assert_eq!(header_of(&request, "accept"), Some("application/json"));
+}
+
+/// A provider whose orders have headers, a body, or both of their own.
+fn own(own_headers: bool, own_body: bool) -> Profile {
+    let row = ProviderRow {
+        method: Some("POST".to_owned()),
+        headers: Some(json!({"X-Reference": "{reference}", "X Bad": "{reference}"})),
+        auth: None,
+        timeout_ms: Some(TIMEOUT_MS),
+        own_headers,
+        own_body,
+    };
+    Profile::new("p", Some(row), Arc::new(ProviderInstruments::of("p")))
+}
+
+#[tokio::test]
+async fn an_order_without_what_is_its_own_is_not_asked_about() {
+    let wire = Wire::answering(ok(b"{}")).await;
+    let url = wire.url("/");
+    let headers = json!({"X-Reference": "R1"});
+    let null = Value::Null;
+    for (own_headers, own_body, headers, body, problem, detail) in [
+        (true, false, None, Some("{}"), None, "has no headers"),
+        (true, true, Some(&null), Some("{}"), None, "has no headers"),
+        (true, true, Some(&headers), None, None, "has no body"),
+        (true, true, None, None, Some("no reference"), "no reference"),
+        (true, true, Some(&headers), Some("{}"), Some("why"), "why"),
+    ] {
+        let profile = own(own_headers, own_body);
+        let question = Question {
+            headers,
+            body: body.map(str::to_owned),
+            problem,
+            ..question(&profile, &url)
+        };
+        let answer = caller("127.0.0.1", None).ask(question).await;
+        assert_fault(&answer, Fault::BadRequest, None);
+        assert!(answer.detail.unwrap().contains(detail), "{detail}");
+    }
+    assert!(wire.heard().is_empty());
+}
+
+#[tokio::test]
+async fn templates_of_the_row_are_never_sent() {
+    let wire = Wire::answering(ok(b"{}")).await;
+    let (profile, url) = (own(true, true), wire.url("/"));
+    let headers = json!({"X-Reference": "R1"});
+    let question = Question {
+        headers: Some(&headers),
+        body: Some("[]".to_owned()),
+        ..question(&profile, &url)
+    };
+    let answer = caller("127.0.0.1", None).ask(question).await;
+    assert_eq!(answer.fault, None, "{answer:?}");
+    let request = wire.heard().remove(0);
+    assert_eq!(header_of(&request, "x-reference"), Some("R1"));
+    assert_eq!(body_of(&request), "[]");
+    assert!(!request.contains('{'), "{request}");
 }

@@ -14,7 +14,8 @@ fn paytm() -> Paytm {
 }
 
 fn signed(message: &str) -> Result<String, CallError> {
-    paytm().signed(message.as_bytes(), &KEY.into(), "aB3d")
+    let signed = paytm().signed(message.as_bytes(), &KEY.into(), "aB3d");
+    signed.map(|(message, _)| message)
 }
 
 /// Takes a checksum apart, as Paytm does: gives the hash and the salt.

@@ -3,11 +3,13 @@
 //! NOTIFY is delivered at commit, and so is a change of the queue. A caller inside a transaction therefore starts a
 //! dynamic background worker, which makes the check due and notifies in a transaction of its own. The worker runs one
 //! SQL function that never waits for a lock: a caller that holds what the worker needs would otherwise wait for itself.
-//! Owns the worker's start and end; the request itself is `reconcile._request_check` in SQL.
+//! Owns the worker's start and end; the request itself is `reconcile_internal._request_check` in SQL.
 
 use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder, SignalWakeFlags};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
+
+use super::identity::as_role;
 
 /// PostgreSQL hands a worker this many bytes, the last of which is a NUL.
 const MOST_BYTES: usize = 127;
@@ -90,14 +92,35 @@ pub unsafe extern "C-unwind" fn reconcile_request_worker(_argument: pg_sys::Datu
         error!("the request worker was started without an errand");
     };
     BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGTERM);
-    BackgroundWorker::connect_worker_to_spi_by_oid(Some(errand.database), Some(errand.role));
-    let requested = BackgroundWorker::transaction(|| match errand.task {
+    // Without a role: the ledger's can't log in, which a worker may ignore only from PostgreSQL 17 on.
+    BackgroundWorker::connect_worker_to_spi_by_oid(Some(errand.database), None);
+    // A database or a role may have a search_path with operators of its own.
+    // SAFETY: sets a setting of this process, outside of any transaction.
+    unsafe {
+        pg_sys::SetConfigOption(
+            c"search_path".as_ptr(),
+            c"pg_catalog, pg_temp".as_ptr(),
+            pg_sys::GucContext::PGC_SUSET,
+            pg_sys::GucSource::PGC_S_OVERRIDE,
+        );
+    }
+    let requested =
+        BackgroundWorker::transaction(|| as_role(errand.role, || request(&errand.task)));
+    if let Err(error) = requested {
+        warning!("a check could not be requested: {error}");
+    }
+}
+
+/// The one statement of a worker, with the rights of the role that has sent it. Each value goes over with its type, so that
+/// no function but the one that is meant can be.
+fn request(task: &Task<'_>) -> Result<(), pgrx::spi::Error> {
+    match *task {
         Task::Check(order_id, since_us) => Spi::run_with_args(
-            "select reconcile._request_check($1, timestamptz 'epoch' + $2 * interval '1 microsecond')",
+            "select reconcile_internal._request_check($1, $2)",
             &[order_id.into(), since_us.into()],
         ),
         Task::Test(test_id, provider_id, order_number, reference) => Spi::run_with_args(
-            "select reconcile._request_test($1, $2, $3, nullif($4, ''))",
+            "select reconcile_internal._request_test($1, $2, $3, $4)",
             &[
                 test_id.into(),
                 provider_id.into(),
@@ -105,9 +128,6 @@ pub unsafe extern "C-unwind" fn reconcile_request_worker(_argument: pg_sys::Datu
                 reference.into(),
             ],
         ),
-    });
-    if let Err(error) = requested {
-        warning!("a check could not be requested: {error}");
     }
 }
 

@@ -1,0 +1,21 @@
+//! The few things that touch the server itself, apart from the judge, which only answers.
+//!
+//! | module          | what SQL can't do                                                        |
+//! |-----------------|--------------------------------------------------------------------------|
+//! | [`confine`]     | have code of an application leave nothing for COMMIT                     |
+//! | [`give`]        | make a function for a role that one is no member of                      |
+//! | [`hold`]        | look at what a table or a function is under its lock, without waiting    |
+//! | [`constraints`] | check what a caller has pending with the session's rights               |
+//! | [`settings`]    | take back what was SET, and not only what was SET LOCAL                  |
+//! | [`wake`]        | commit a request while the caller's own transaction is open              |
+//!
+//! None of them decides anything about an order. Their declarations, each with its reason, stand in `sql/server.sql`.
+
+pub mod confine;
+pub mod constraints;
+pub mod give;
+pub mod hold;
+pub mod settings;
+pub mod wake;
+
+mod identity;

@@ -1,0 +1,92 @@
+-- The few functions that touch the server itself, each with the reason why SQL can't do it. Their Rust is in extension/src/server.
+--
+-- Nothing of pg_reconcile runs as a superuser: its tables and functions belong to reconcile_owner, which can't log in. Two of these
+-- functions step over that for the length of one statement (_give_to, _request), and say so. The list is kept by a test: whatever is
+-- added here, and every function that runs with its owner's rights, has to be named in tests/golden/contents.
+-- Requires: schema.
+
+create function reconcile_doors.confine(owner text) returns void
+language c volatile strict
+as 'MODULE_PATHNAME', 'confine_wrapper';
+
+comment on function reconcile_doors.confine(text) is
+    'What every function that is made for an owner begins with: refuses to run as anybody else, and has the rest of it run as a '
+    'security-restricted operation, which leaves nothing for COMMIT. SQL has no way to ask for that. PostgreSQL takes it back when the '
+    'function ends; it can''t be undone by a call.';
+
+create function reconcile_internal._give_to(function regprocedure, owner regrole) returns void
+language c volatile strict
+as 'MODULE_PATHNAME', '_give_to_wrapper';
+
+comment on function reconcile_internal._give_to(regprocedure, regrole) is
+    'Gives a function that was just made to the role for which it was made: a role that is no member of another can''t give it anything, '
+    'so this one statement runs as a superuser. Only functions of our own, in the two schemas that are for them; to a superuser only in '
+    'the session of one.';
+
+create function reconcile_internal._hold_relation(relation oid, kind "char", owner regrole, name text, writes boolean) returns text
+language c volatile
+as 'MODULE_PATHNAME', '_hold_relation_wrapper';
+
+comment on function reconcile_internal._hold_relation(oid, "char", regrole, text, boolean) is
+    'Locks a table of an application, as long as the transaction lasts and without waiting, and looks under the lock whether it is what '
+    'was attached. NULL when it is; else what is wrong. LOCK TABLE needs rights on the table, and looks it up by a name.';
+
+create function reconcile_internal._hold_function(function oid, owner regrole, name text) returns text
+language c volatile
+as 'MODULE_PATHNAME', '_hold_function_wrapper';
+
+comment on function reconcile_internal._hold_function(oid, regrole, text) is
+    'The same for a function of an application. SQL has no lock for functions.';
+
+create function reconcile_internal._try_lock_relation(relation oid, writes boolean) returns boolean
+language c volatile strict
+as 'MODULE_PATHNAME', '_try_lock_relation_wrapper';
+
+comment on function reconcile_internal._try_lock_relation(oid, boolean) is
+    'Locks a partition of an application''s table without waiting; false when somebody else holds it.';
+
+create function reconcile_internal._become_session() returns void
+language c volatile strict
+as 'MODULE_PATHNAME', '_become_session_wrapper';
+
+comment on function reconcile_internal._become_session() is
+    'For the rest of the function that calls it: the rights and the search_path of the session, which SQL can''t take. For '
+    '_check_constraints_now alone. PostgreSQL takes it back when that function ends.';
+
+create function reconcile_internal._defer_constraints(schemas text[], names text[]) returns void
+language c volatile strict
+as 'MODULE_PATHNAME', '_defer_constraints_wrapper';
+
+comment on function reconcile_internal._defer_constraints(text[], text[]) is
+    'After it: these constraints are deferred again. Nothing runs by that. SET CONSTRAINTS would need USAGE on each schema.';
+
+create function reconcile_internal._hold_settings() returns integer
+language c volatile strict
+as 'MODULE_PATHNAME', '_hold_settings_wrapper';
+
+comment on function reconcile_internal._hold_settings() is
+    'Before code of an application is called: opens a level of settings and answers it. A function''s SET clause does not take back a '
+    'plain SET within it.';
+
+create function reconcile_internal._give_back_settings(level integer) returns void
+language c volatile strict
+as 'MODULE_PATHNAME', '_give_back_settings_wrapper';
+
+comment on function reconcile_internal._give_back_settings(integer) is
+    'After code of an application was called: takes back every setting, the search_path above all, that it has changed for the session.';
+
+create function reconcile_internal._wake(order_id bigint, since_us bigint) returns boolean
+language c volatile strict
+as 'MODULE_PATHNAME', '_wake_wrapper';
+
+comment on function reconcile_internal._wake(bigint, bigint) is
+    'Has an order''s check made due by a background worker in a transaction of its own, unless one came back since then; false '
+    'when no worker slot is free. A worker can''t connect as a role without login before PostgreSQL 17, so it connects without one and '
+    'then becomes the role that called this.';
+
+create function reconcile_internal._wake_for_test(test_id bigint, provider_id integer, order_number text, reference text) returns boolean
+language c volatile strict
+as 'MODULE_PATHNAME', '_wake_for_test_wrapper';
+
+comment on function reconcile_internal._wake_for_test(bigint, integer, text, text) is
+    'Puts a question of test_provider by a background worker in a transaction of its own; false when no worker slot is free.';
