@@ -19,6 +19,8 @@
 \endif
 
 begin;
+-- Nothing is looked up in a schema that somebody else may write to.
+set local search_path = pg_catalog, pg_temp;
 
 do $$ begin if to_regnamespace('academy') is null then create schema academy; end if; end $$;
 -- Order::STATUS_PENDING, STATUS_COMPLETED, STATUS_FAILED; Transaction::STATUS_ likewise.
@@ -56,7 +58,7 @@ select reconcile.alter_provider('transactions', clear => '{deadline}');
 -- Consumers inside the database. A missing relationship is a warning and no reason to fail; what raises takes this order back, is kept
 -- with its message and SQLSTATE, and is tried again with growing delays.
 create function academy.enrol(order_number text, facts jsonb) returns void
-language plpgsql as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     insert into academy.enrolments (user_id, course_id, order_id)
     select o.user_id, o.course_id, o.id
@@ -70,7 +72,7 @@ end
 $$;
 
 create function academy.activate_subscription(order_number text, facts jsonb) returns void
-language plpgsql as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     insert into academy.subscriptions as s (user_id, active, order_id)
     select o.user_id, true, o.id

@@ -21,6 +21,8 @@
 \endif
 
 begin;
+-- Nothing is looked up in a schema that somebody else may write to.
+set local search_path = pg_catalog, pg_temp;
 
 do $$ begin if to_regnamespace('store') is null then create schema store; end if; end $$;
 
@@ -54,7 +56,7 @@ select reconcile.add_phonepe_v1('phonepe', secret => 'PHONEPE_SALT_KEY', merchan
 -- commitOrder, for the reconciliation and for webhooks alike, in the transaction that confirms the order: all of its stock or nothing.
 -- Products are locked in one order, so no two commits wait for each other; the check on stock prevents overselling.
 create function store.commit_order(order_number text, facts jsonb) returns void
-language plpgsql as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     v_short text;
 begin

@@ -11,10 +11,13 @@
 \else
     \set base_url https://payments.shop.example
 \endif
-select quote_ident(n.nspname) as calls_schema
-from pg_extension as e join pg_namespace as n on n.oid = e.extnamespace where e.extname = 'pg_reconcile' \gset
+select pg_catalog.quote_ident(n.nspname) as calls_schema
+from pg_catalog.pg_extension as e join pg_catalog.pg_namespace as n on n.oid operator(pg_catalog.=) e.extnamespace
+where e.extname operator(pg_catalog.=) 'pg_reconcile' \gset
 
 begin;
+-- Nothing is looked up in a schema that somebody else may write to.
+set local search_path = pg_catalog, pg_temp;
 
 do $$ begin if to_regnamespace('shop') is null then create schema shop; end if; end $$;
 
@@ -41,7 +44,7 @@ select reconcile.add_provider('gateway',
 
 -- Cascading updates, all in one transaction: the order's two columns are written back, the payment by a hook.
 create function shop.update_payment(order_number text, facts jsonb) returns void
-language plpgsql as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     update shop.payments as p
     set payment_status = case update_payment.facts ->> 'state' when 'succeeded' then 'COMPLETED' else 'FAILED' end,

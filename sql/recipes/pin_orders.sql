@@ -12,6 +12,8 @@
 \endif
 
 begin;
+-- Nothing is looked up in a schema that somebody else may write to.
+set local search_path = pg_catalog, pg_temp;
 
 do $$ begin if to_regnamespace('watan') is null then create schema watan; end if; end $$;
 

@@ -12,10 +12,13 @@
 \else
     \set base_url https://api.vendor.example
 \endif
-select quote_ident(n.nspname) as calls_schema
-from pg_extension as e join pg_namespace as n on n.oid = e.extnamespace where e.extname = 'pg_reconcile' \gset
+select pg_catalog.quote_ident(n.nspname) as calls_schema
+from pg_catalog.pg_extension as e join pg_catalog.pg_namespace as n on n.oid operator(pg_catalog.=) e.extnamespace
+where e.extname operator(pg_catalog.=) 'pg_reconcile' \gset
 
 begin;
+-- Nothing is looked up in a schema that somebody else may write to.
+set local search_path = pg_catalog, pg_temp;
 
 do $$ begin if to_regnamespace('vendor') is null then create schema vendor; end if; end $$;
 
