@@ -11,12 +11,12 @@ export PG_CONFIG
 export PGRX_PG_CONFIG_PATH = $(PG_CONFIG_PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build install demo test lint bench clean
+.PHONY: help setup build install demo test lint hostile bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
-setup: ## install what is missing: PostgreSQL, its headers, pg_cron, cargo-pgrx (Debian)
+setup: ## install what is missing: PostgreSQL, its headers, pg_cron, cargo-pgrx, checkers (Debian)
 	@sh tests/setup
 
 build: setup ## build the extension and the sidecar
@@ -39,6 +39,11 @@ lint: setup ## formatting and lints, warnings are errors
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --no-default-features --features pg_reconcile/pg$(PG_MAJOR) -- -D warnings
 	sh tests/seam
+	sh tests/static/check
+
+hostile: install ## random SQL as every role against a private server, about 3 minutes (SCALE=n for n times as much)
+	cargo build --package reconcile-sidecar --package reconcile-tests
+	SCALE=$(or $(SCALE),1) cargo test --package reconcile-tests --test hostile -- --ignored --nocapture
 
 bench: install ## one table: throughput, claims, WAL, memory, latency
 	target/release/bench

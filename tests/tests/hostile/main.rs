@@ -1,0 +1,22 @@
+//! Code that belongs to others, and what it gets out of being run by the ledger: every way to place it, at every moment at which somebody
+//! with more rights comes by. Black box: roles, sessions, the calls that people make, and the catalogs.
+
+mod carriers;
+mod checked;
+mod django;
+mod fuzzed;
+mod lending;
+mod locked;
+mod matrix;
+mod moments;
+mod neighbours;
+mod numbers;
+mod on_tables;
+mod probe;
+mod refused;
+mod replaced;
+mod row;
+mod scene;
+mod schedules;
+mod shadows;
+mod worker;

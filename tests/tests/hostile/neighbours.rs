@@ -1,0 +1,128 @@
+//! Trouble of one, and everybody else: callers who can't wait, an owner who is gone, a transaction that stays open.
+
+use anyhow::{Context, Result};
+use reconcile_tests::shop::{SOON, Shop};
+use reconcile_tests::simulator::{Fate, Step};
+use reconcile_tests::wait;
+
+use crate::scene::{Scene, cluster, run, text};
+
+/// Proves that callers who ask again and again about a few orders of a provider that is called one at a time don't keep it from asking
+/// about another customer's order that is due: it is asked about within a bounded number of calls.
+#[tokio::test]
+async fn callers_in_a_loop_starve_no_order_that_is_due() -> Result<()> {
+    let shop = Shop::open_in(cluster().await?, "hostile_loop").await?;
+    shop.alter_provider("vendor", "gap => '20 milliseconds', rate_limit => null")
+        .await?;
+    // Long enough for whoever was answered to have asked again before the next call.
+    shop.vendor
+        .set_default(Fate::of([Step::status("processing").after_ms(200)]));
+    for nth in 0..5 {
+        shop.track(&format!("MINE-{nth}")).await?;
+    }
+    let _sidecar = shop.sidecar().await?;
+    let mut callers = tokio::task::JoinSet::new();
+    for caller in 0..3 {
+        let client = shop.app().await?;
+        callers.spawn(async move {
+            // Orders of their own, so that one call doesn't serve two of them.
+            for nth in 0.. {
+                let ask = format!(
+                    "select state from reconcile_order('MINE-{}', '2 s')",
+                    (caller * 2 + nth % 2) % 5
+                );
+                if client.simple_query(&ask).await.is_err() {
+                    break;
+                }
+            }
+        });
+    }
+    wait::until(SOON, "callers who are being served", async || {
+        shop.vendor.totals().calls >= 6
+    })
+    .await?;
+    shop.track_aged("OTHERS", "10 minutes").await?;
+    let (before, bound) = (shop.vendor.totals().calls, 15);
+    wait::until(
+        SOON * 2,
+        "the other customer's turn, or too many calls",
+        async || shop.vendor.count("OTHERS") > 0 || shop.vendor.totals().calls > before + bound,
+    )
+    .await?;
+    callers.abort_all();
+    let waited = shop.vendor.totals().calls - before;
+    assert!(
+        shop.vendor.count("OTHERS") > 0,
+        "not asked about within {waited} calls of the same provider"
+    );
+    Ok(())
+}
+
+/// Proves that a hook for all providers whose owner's things are all dropped, function and rights with them, keeps no paid order of
+/// anybody from succeeding, and that an alert names the hook.
+#[tokio::test]
+async fn a_hook_whose_owner_is_gone_stops_no_order() -> Result<()> {
+    let scene = Scene::open("hostile_gone", "", "").await?;
+    run(
+        &scene.dba,
+        "grant reconcile_operator to carrier_heir; create schema heirloom authorization carrier_heir",
+    )
+    .await?;
+    let heir = scene.database.connect_as("carrier_heir").await?;
+    let called =
+        "create function heirloom.called(text, jsonb) returns void language plpgsql as 'begin end'";
+    run(&heir, called).await?;
+    run(
+        &heir,
+        "select reconcile.add_hook('heirs_hook', 'succeeded', 'heirloom.called(text, jsonb)')",
+    )
+    .await?;
+    run(&scene.dba, "drop owned by carrier_heir cascade").await?;
+    run(
+        &scene.dba,
+        "select reconcile.track_order('A', 'by_function', created_at => now() - interval '1 hour')",
+    )
+    .await?;
+    run(&scene.dba, "select * from reconcile_stale_orders(1000)").await?;
+    let state = text(
+        &scene.dba,
+        "select state from reconcile.orders where order_number = 'A'",
+    )
+    .await?;
+    let alerts = "select string_agg(alert || ' ' || coalesce(subject, '') || ': ' || message, E'\\n') from reconcile.alerts";
+    let alerts = text(&scene.dba, alerts).await?.context("no alert at all")?;
+    assert_eq!(state.as_deref(), Some("succeeded"), "{alerts}");
+    assert!(
+        alerts.contains("heirs_hook"),
+        "no alert names the hook: {alerts}"
+    );
+    Ok(())
+}
+
+/// Proves that a transaction that has written and holds no snapshot, which events wait for and which leaves nothing behind in
+/// `backend_xmin`, is an alert after half an hour. The half hour is in the view that sessions are seen in.
+#[tokio::test]
+async fn a_transaction_that_only_writes_is_an_alert_after_half_an_hour() -> Result<()> {
+    let scene = Scene::open("hostile_old", "", "").await?;
+    let writer = scene.database.connect_as("carrier_owner").await?;
+    run(&writer, "begin").await?;
+    run(&writer, "insert into carrier.again values (1)").await?;
+    let alert =
+        "select string_agg(subject, ' ') from reconcile.alerts where alert = 'old_snapshot'";
+    assert_eq!(text(&scene.dba, alert).await?, None, "it has just begun");
+    let earlier = "
+        set allow_system_table_mods = on;
+        do $$ begin execute 'create or replace view pg_catalog.pg_stat_activity as '
+            || replace(pg_get_viewdef('pg_catalog.pg_stat_activity'), 's.xact_start,', 's.xact_start - interval ''31 minutes'' as xact_start,'); end $$;
+        reset allow_system_table_mods";
+    run(&scene.dba, earlier).await?;
+    let id = text(&writer, "select pg_backend_pid()")
+        .await?
+        .context("no pid")?;
+    let alerts = text(&scene.dba, alert).await?.unwrap_or_default();
+    assert!(
+        alerts.contains(&id),
+        "no alert names process {id}: {alerts:?}"
+    );
+    Ok(())
+}
