@@ -9,6 +9,7 @@
 //! - [`footprint`]: the sidecar's memory, and its statements when there is nothing to do
 //! - [`waiting_calls`]: what `reconcile_order` adds to the provider's time
 //! - [`attach`]: what an attached table's triggers cost its writers
+//! - [`neighbours`]: a provider beside one whose attached table is locked
 //! - [`server`], [`ledger`], [`vendor`], [`hand`]: what they measure with
 //! - [`usage`], [`samples`], [`machine`]: numbers of the system, of many measurements, of the machine
 //! - [`table`], [`progress`]: what is shown
@@ -20,6 +21,7 @@ mod footprint;
 mod hand;
 mod ledger;
 mod machine;
+mod neighbours;
 mod old_snapshot;
 mod plan;
 mod progress;
@@ -79,6 +81,7 @@ async fn measure(
             Part::Footprint => footprint::measure(plan, server, progress, table).await?,
             Part::WaitingCalls => waiting_calls::measure(plan, server, progress, table).await?,
             Part::Attach => attach::measure(plan, server, progress, table).await?,
+            Part::Neighbours => neighbours::measure(plan, server, progress, table).await?,
         }
         progress.part_done();
     }

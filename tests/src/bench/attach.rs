@@ -135,7 +135,7 @@ async fn take_in(client: &Client) -> Result<(i64, f64)> {
     {
         client
             .execute(
-                "select reconcile._take_in_all('300 milliseconds', false)",
+                "select reconcile_internal._take_in_one(a, clock_timestamp() + interval '300 milliseconds', false) from reconcile.attachments as a",
                 &[],
             )
             .await?;

@@ -18,6 +18,8 @@ pub enum Part {
     WaitingCalls,
     /// What an attached table's triggers cost its writers
     Attach,
+    /// A healthy provider beside one whose attached table is locked
+    Neighbours,
 }
 
 /// What is measured and how often.
@@ -46,16 +48,18 @@ pub struct Plan {
     pub(crate) calls_of_many: usize,
     pub(crate) load: i64,
     pub(crate) one_by_one: i64,
+    pub(crate) neighbours: Duration,
 }
 
 impl Plan {
-    const PARTS: [Part; 6] = [
+    const PARTS: [Part; 7] = [
         Part::Throughput,
         Part::Claims,
         Part::OldSnapshot,
         Part::Footprint,
         Part::WaitingCalls,
         Part::Attach,
+        Part::Neighbours,
     ];
 
     /// All parts, at the sizes that the aims are meant for.
@@ -82,6 +86,7 @@ impl Plan {
             calls_of_many: 1000,
             load: 100_000,
             one_by_one: 1000,
+            neighbours: Duration::from_secs(75),
         }
     }
 
@@ -106,6 +111,7 @@ impl Plan {
             calls_of_many: 12,
             load: 500,
             one_by_one: 20,
+            neighbours: Duration::from_secs(2),
             ..Self::full()
         }
     }

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use anyhow::Result;
 
 /// One row or more of each part, by its beginning.
-const ROWS: [&str; 24] = [
+const ROWS: [&str; 26] = [
     "settled, bare loop",
     "settled, pg_reconcile ",
     "pg_reconcile of the bare loop",
@@ -31,6 +31,8 @@ const ROWS: [&str; 24] = [
     "taken in after bulk loads",
     "one-row inserts, plain",
     "one-row inserts, attached",
+    "claimed beside a table locked for 2 s",
+    "settled beside a table locked for 2 s",
 ];
 
 fn bench(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Output> {
