@@ -19,9 +19,7 @@
 \endif
 
 begin;
--- Nothing is looked up in a schema that somebody else may write to.
 set local search_path = pg_catalog, pg_temp;
-
 do $$ begin if to_regnamespace('academy') is null then create schema academy; end if; end $$;
 -- Order::STATUS_PENDING, STATUS_COMPLETED, STATUS_FAILED; Transaction::STATUS_ likewise.
 create table if not exists academy.orders (
