@@ -1,7 +1,8 @@
 //! Card numbers wherever they stand in a text, whatever stands between their digits. Owns which digits belong together; reads
 //! folded text, and masks nothing itself.
 
-use super::issuers::{FEWEST, MOST, Sums, lengths, sums_up};
+pub(super) use super::issuers::FEWEST;
+use super::issuers::{MOST, Sums, lengths, sums_up};
 use super::tracks::{TRACK_TAIL, with_track};
 use std::ops::Range;
 

@@ -4,6 +4,41 @@
 use super::names::{Also, says_secret};
 use super::{MASK, cards, numbers, text};
 use serde_json::{Map, Value};
+use std::cell::RefCell;
+use std::collections::HashSet;
+
+/// So many harmless names are remembered, of so many bytes: a provider's answers have the same ones again and again.
+const REMEMBERED: usize = 1024;
+const LONGEST_REMEMBERED: usize = 64;
+
+thread_local! {
+    /// Names that hold nothing and say nothing by themselves, whatever a provider's row names besides.
+    static HARMLESS: RefCell<HashSet<Box<str>>> = RefCell::default();
+}
+
+/// Whether a name has nothing in it to mask and is no secret's. Only names of letters, digits, `_` and `-` are remembered:
+/// nothing in them stands beside a value of its own.
+fn is_harmless(name: &str) -> bool {
+    let memorable = name.len() <= LONGEST_REMEMBERED
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    if !memorable {
+        return false;
+    }
+    HARMLESS.with_borrow_mut(|harmless| {
+        if harmless.contains(name) {
+            return true;
+        }
+        if says_secret(name) || text::name_redacted(name, &Also::new(&[])).is_some() {
+            return false;
+        }
+        if harmless.len() >= REMEMBERED {
+            harmless.clear();
+        }
+        harmless.insert(name.into())
+    })
+}
 
 /// Why a text could not be read: by its depth alone, or since it is not JSON.
 #[derive(Debug)]
@@ -82,6 +117,10 @@ impl Look<'_> {
         let mut renamed = Vec::new();
         for (name, value) in members.iter_mut() {
             self.members += 1;
+            if is_harmless(name) && (value.is_null() || !self.also.holds(name)) {
+                self.through(value);
+                continue;
+            }
             let masked = text::name_redacted(name, self.also);
             // What is left of a masked name may say more than the whole did.
             let names = [Some(name.as_str()), masked.as_deref()];

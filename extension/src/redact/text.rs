@@ -61,7 +61,8 @@ fn opened(text: &str, also: &Also, depth: usize) -> Option<Option<String>> {
 fn decoded_and_redacted(text: &str, also: &Also, depth: usize) -> Option<String> {
     // Quotes, `=` and `:` are what values of names stand behind.
     let worthwhile = ["%22", "%3D", "%3d", "%3A", "%3a", "%25"];
-    if depth == 0 || !worthwhile.iter().any(|encoded| text.contains(encoded)) {
+    if depth == 0 || !text.contains('%') || !worthwhile.iter().any(|encoded| text.contains(encoded))
+    {
         return None;
     }
     let mut decoded = Vec::with_capacity(text.len());
@@ -84,7 +85,9 @@ fn plainly_redacted(text: &str, also: &Also) -> Option<String> {
         return cards::is_number_of_card(folded.text.trim()).then(|| MASK.to_owned());
     }
     let mut found = Vec::new();
-    cards::find(&folded.text, &mut found);
+    if may_hold_card(&folded.text) {
+        cards::find(&folded.text, &mut found);
+    }
     credentials::find(&folded.text, &mut found);
     pairs::find(&folded.text, also, &mut found);
     if found.is_empty() {
@@ -95,6 +98,12 @@ fn plainly_redacted(text: &str, also: &Also) -> Option<String> {
         text,
         found.iter().map(|part| folded.in_original(part)),
     ))
+}
+
+/// Whether there are digits enough: most texts have not, and are spared the search. `%34` is a digit in a URL.
+fn may_hold_card(text: &str) -> bool {
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    digits >= cards::FEWEST || text.contains('%')
 }
 
 /// The text with a mask in place of each part; parts that touch or overlap have one mask.
