@@ -144,10 +144,22 @@ begin
         raise exception 'there is no event %', coalesce(v_unknown::text, 'NULL')
             using errcode = 'RC005', hint = 'reconcile.read_events shows them; without event_ids, all parked ones are replayed.';
     end if;
+    -- What could not be written may be by now.
+    update reconcile.deliveries as d
+    set payload = written.payload
+    from (
+        select unwritten.delivery_id, message.payload
+        from reconcile.deliveries as unwritten
+        join reconcile.transitions as t on t.transition_id = unwritten.transition_id
+        cross join lateral reconcile_internal._message_or_problem(t) as message
+        where unwritten.endpoint_id = v_endpoint.endpoint_id and unwritten.parked_at is not null and unwritten.payload = ''
+          and message.problem is null
+    ) as written
+    where d.delivery_id = written.delivery_id;
     -- One that is under way is being sent just now.
     update reconcile.deliveries as d
     set attempts = 0, parked_at = null, due_at = clock_timestamp()
-    where d.endpoint_id = v_endpoint.endpoint_id and d.token is null
+    where d.endpoint_id = v_endpoint.endpoint_id and d.token is null and d.payload <> ''
       and case
           when replay_events.event_ids is null then d.parked_at is not null
           else d.transition_id = any (replay_events.event_ids)

@@ -10,6 +10,7 @@ mod restoring;
 mod retries;
 mod sharing;
 mod signed;
+mod unwritable;
 
 use anyhow::Result;
 use receiver::Receiver;
