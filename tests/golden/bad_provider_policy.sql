@@ -18,6 +18,9 @@ select reconcile.add_provider(:good, concurrency => 0);
 select reconcile.add_provider(:good, concurrency => 10001);
 select reconcile.add_provider(:good, timeout => '99 milliseconds');
 select reconcile.add_provider(:good, timeout => '6 minutes');
+select reconcile.add_provider(:good, status_path => '$.card.pin');
+select reconcile.add_provider(:good, captures => '{"code": "$.cvv2.value"}');
+select reconcile.add_provider(:good, variables => jsonb_build_object('big', repeat('x', 70000)));
 select count(*) from reconcile.providers;
 
 -- The same rules hold for a change, and then nothing of it is kept.

@@ -12,4 +12,5 @@ mod refunds;
 mod rests;
 mod rows;
 mod testing;
+mod unasked;
 mod witness;
