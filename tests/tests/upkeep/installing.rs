@@ -1,7 +1,7 @@
 //! CREATE EXTENSION and DROP EXTENSION: who may, and what is left.
 
 use anyhow::{Context, Result};
-use reconcile_tests::cluster::Contents;
+use reconcile_tests::cluster::{Cluster, Contents, Settings};
 
 use crate::cluster;
 
@@ -87,5 +87,54 @@ async fn only_a_superuser_creates_the_extension() -> Result<()> {
         .err()
         .context("a tenant reads")?;
     assert_eq!(refused.code().map(|code| code.code()), Some("42501"));
+    Ok(())
+}
+
+/// Proves that CREATE EXTENSION gives nothing to a role of the owner's name that somebody could use, and that it leaves the role when
+/// it is dropped.
+#[tokio::test]
+async fn an_owner_that_somebody_could_use_is_refused() -> Result<()> {
+    // A role is the whole cluster's.
+    let cluster = Cluster::start_new(Settings::default()).await?;
+    let database = cluster.database("owner", Contents::Nothing).await?;
+    let client = database.connect().await?;
+    client
+        .batch_execute("create role tenant login; create role reconcile_owner login")
+        .await?;
+    for (usable, says, unusable) in [
+        ("", "it can log in", "alter role reconcile_owner nologin"),
+        (
+            "grant reconcile_owner to tenant",
+            "it has members",
+            "revoke reconcile_owner from tenant",
+        ),
+        (
+            "grant pg_write_all_data to reconcile_owner",
+            "it is a member of other roles",
+            "revoke pg_write_all_data from reconcile_owner",
+        ),
+        (
+            "alter role reconcile_owner createrole",
+            "it has attributes of its own",
+            "alter role reconcile_owner nocreaterole",
+        ),
+    ] {
+        client.batch_execute(usable).await?;
+        let refused = client
+            .batch_execute("create extension pg_reconcile")
+            .await
+            .err()
+            .and_then(|error| error.as_db_error().map(ToString::to_string))
+            .context(says)?;
+        assert!(refused.contains(says), "{refused}");
+        client.batch_execute(unusable).await?;
+    }
+    for _ in 0..2 {
+        client
+            .batch_execute("create extension pg_reconcile; drop extension pg_reconcile")
+            .await?;
+        let role = "select rolcanlogin from pg_roles where rolname = 'reconcile_owner'";
+        assert!(!client.query_one(role, &[]).await?.get::<_, bool>(0));
+    }
     Ok(())
 }
