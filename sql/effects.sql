@@ -33,7 +33,7 @@ create function reconcile_internal._is_own_trouble(p_sqlstate text, p_context te
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 begin
-    return split_part(p_context, E'\n', 1) !~ E'\\m(RAISE|ASSERT)$' and (
+    return p_context !~ E'(?n) at (RAISE|ASSERT)$' and (
         left(p_sqlstate, 2) = '57'
         or left(p_sqlstate, 2) = '40' and p_sqlstate <> '40P01' and current_setting('transaction_isolation') <> 'read committed'
     );
@@ -51,7 +51,7 @@ begin
     return coalesce(
         (
             select 'hook ' || h.name from reconcile.registered_hooks as h
-            where h.hook_id = substring(p_context from E'reconcile_generated\\._hook_([0-9]+)\\(')::integer
+            where h.hook_id::text = substring(p_context from E'reconcile_generated\\._hook_([0-9]+)\\(')
         ),
         case when p_context ~ E'reconcile_internal\\._write_back\\(' then 'write-back' end
     );
@@ -119,13 +119,20 @@ create function reconcile_internal._write_back(p_transition_ids bigint[]) return
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
+    v_attachment_id reconcile.attachments.attachment_id%type;
     v_part record;
     v_refused record;
     v_level integer;
     v_changed text;
     v_refusal text;
 begin
-    for v_part in
+    -- No query is open while code of the application runs: it could read on in its portal, as the ledger.
+    foreach v_attachment_id in array array(
+        select distinct o.attachment_id from reconcile.transitions as t
+        join reconcile.tracked_orders as o on o.order_id = t.order_id
+        where t.transition_id = any (p_transition_ids) and t.cause <> 'application' and o.attachment_id is not null
+        order by o.attachment_id
+    ) loop
         select a as attachment, a.attachment_id, a.relation, array_agg(o.order_number order by o.order_id) as order_numbers,
             -- Where a person decides, every status that was written here may be written over.
             array_agg(case when t.cause = 'operator' then 'operator' else t.from_state end order by o.order_id) as from_states,
@@ -134,14 +141,14 @@ begin
                 'transaction_id', o.transaction_id, 'provider_status', o.provider_status, 'reference', o.reference,
                 'refunded_amount', o.refunded_amount, 'state', t.to_state, 'changed_at', t.changed_at
             )) order by o.order_id) as found
+        into v_part
         from reconcile.transitions as t
         join reconcile.tracked_orders as o on o.order_id = t.order_id
         join reconcile.attachments as a on a.attachment_id = o.attachment_id
-        where t.transition_id = any (p_transition_ids) and t.cause <> 'application'
+        where t.transition_id = any (p_transition_ids) and t.cause <> 'application' and a.attachment_id = v_attachment_id
           and (a.write -> t.to_state <> '{}' or t.to_state = 'succeeded' and a.capture <> '{}')
-        group by a.attachment_id
-        order by a.attachment_id
-    loop
+        group by a.attachment_id;
+        continue when not found;
         perform reconcile_internal._hold_attached(v_part.attachment, true);
         perform reconcile_internal._check_constraints_now();
         v_level := reconcile_internal._hold_settings();
@@ -172,21 +179,28 @@ create function reconcile_internal._call_hooks(p_transition_ids bigint[]) return
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
+    v_hook_id reconcile.registered_hooks.hook_id%type;
     v_part record;
     v_level integer;
     v_held text;
 begin
-    for v_part in
+    foreach v_hook_id in array array(
+        select h.hook_id from reconcile.registered_hooks as h
+        where exists (
+            select from reconcile.transitions as t where t.transition_id = any (p_transition_ids) and t.to_state = h.on_state
+        )
+        order by h.hook_id
+    ) loop
         select h as hook, h.hook_id, array_agg(o.order_number order by o.order_id) as order_numbers,
             array_agg(reconcile_internal._facts(o, t, p.name) order by o.order_id) as facts
+        into v_part
         from reconcile.registered_hooks as h
         join reconcile.transitions as t on t.to_state = h.on_state and t.transition_id = any (p_transition_ids) and t.cause <> 'application'
         join reconcile.tracked_orders as o on o.order_id = t.order_id
         join reconcile.providers as p on p.provider_id = o.provider_id
-        where (h.provider_id is null or h.provider_id = o.provider_id) and not reconcile_internal._is_withdrawn(h)
-        group by h.hook_id
-        order by h.hook_id
-    loop
+        where h.hook_id = v_hook_id and (h.provider_id is null or h.provider_id = o.provider_id) and not reconcile_internal._is_withdrawn(h)
+        group by h.hook_id;
+        continue when not found;
         v_held := reconcile_internal._hold_hook(v_part.hook);
         perform reconcile_internal._check_constraints_now();
         v_level := reconcile_internal._hold_settings();
@@ -204,8 +218,9 @@ create function reconcile_internal._check_as_session() returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-    perform reconcile_internal._become_session();
-    set constraints all immediate;
+    if reconcile_internal._become_session() then
+        set constraints all immediate;
+    end if;
 end
 $$;
 
@@ -261,8 +276,16 @@ begin
         perform reconcile_internal._defer_constraints(array_agg(n.nspname::text), array_agg(c.conname::text))
         from pg_constraint as c
         join pg_namespace as n on n.oid = c.connamespace
-        where c.condeferred;
+        where c.condeferred and not pg_is_other_temp_schema(c.connamespace)
+          -- SET CONSTRAINTS knows a constraint by its schema and name, and refuses a name that one has which can't be deferred.
+          and not exists (
+            select from pg_constraint as s where s.connamespace = c.connamespace and s.conname = c.conname and not s.condeferrable
+        );
     end if;
+exception
+    when undefined_object or undefined_table or invalid_schema_name or wrong_object_type then
+        -- One of them was dropped meanwhile. They stay immediate, which refuses sooner and lets nothing pass.
+        null;
 end
 $$;
 

@@ -299,6 +299,7 @@ create function reconcile_internal._settle_here(p_order_ids bigint[], p_ends_her
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
+    v_parts jsonb[];
     v_part record;
     v_answers record;
     v_bodies text[];
@@ -310,27 +311,28 @@ declare
         then array(select d.order_id from reconcile.due_checks as d where d.order_id = any (p_order_ids) order by d.order_id for update skip locked)
         else p_order_ids end;
 begin
-    for v_part in
-        with held as materialized (
-            select o.order_id, o.provider_id, o.order_number, o.reference
-            from reconcile.tracked_orders as o
-            join reconcile.providers as p on p.provider_id = o.provider_id and p.kind = 'sql' and p.paused_at is null
-            join reconcile.registered_lookups as k on k.provider = p.name
-            where o.order_id = any (v_order_ids)
-              and not exists (select from reconcile.leases as l where l.order_id = o.order_id)
-            order by o.order_id
-            for no key update of o skip locked
-        ),
-        taken as (
-            delete from reconcile.due_checks as d using held where d.order_id = held.order_id
-        ),
-        leased as (
-            insert into reconcile.leases as l (order_id, provider_id, provider_version, sidecar_id, claimed_at, expires_at, awaited)
-            select held.order_id, held.provider_id, p.version, 0, clock_timestamp(), clock_timestamp() + interval '1 hour', false
-            from held
-            join reconcile.providers as p on p.provider_id = held.provider_id
-            returning l.order_id, l.token
-        )
+    with held as materialized (
+        select o.order_id, o.provider_id, o.order_number, o.reference
+        from reconcile.tracked_orders as o
+        join reconcile.providers as p on p.provider_id = o.provider_id and p.kind = 'sql' and p.paused_at is null
+        join reconcile.registered_lookups as k on k.provider = p.name
+        where o.order_id = any (v_order_ids)
+          and not exists (select from reconcile.leases as l where l.order_id = o.order_id)
+        order by o.order_id
+        for no key update of o skip locked
+    ),
+    taken as (
+        delete from reconcile.due_checks as d using held where d.order_id = held.order_id
+    ),
+    leased as (
+        insert into reconcile.leases as l (order_id, provider_id, provider_version, sidecar_id, claimed_at, expires_at, awaited)
+        select held.order_id, held.provider_id, p.version, 0, clock_timestamp(), clock_timestamp() + interval '1 hour', false
+        from held
+        join reconcile.providers as p on p.provider_id = held.provider_id
+        returning l.order_id, l.token
+    )
+    select array_agg(to_jsonb(part)) into v_parts
+    from (
         select k.lookup_id, p.provider_id, array_agg(held.order_id order by held.order_id) as order_ids,
             array_agg(leased.token order by held.order_id) as tokens, array_agg(held.order_number order by held.order_id) as order_numbers,
             array_agg(held.reference order by held.order_id) as refs
@@ -339,7 +341,11 @@ begin
         join reconcile.providers as p on p.provider_id = held.provider_id
         join reconcile.registered_lookups as k on k.provider = p.name
         group by k.lookup_id, p.provider_id
-    loop
+    ) as part;
+    -- No query is open while code of an application runs, which could read on in its portal.
+    for v_nr in 1 .. coalesce(cardinality(v_parts), 0) loop
+        select * into v_part from jsonb_to_record(v_parts[v_nr])
+        as part (lookup_id integer, provider_id integer, order_ids bigint[], tokens bigint[], order_numbers text[], refs text[]);
         -- Negative, before the calls are noted as ended: they were never counted as in flight.
         insert into reconcile.ended_calls (provider_id, calls, faults, answered)
         values (v_part.provider_id, -cardinality(v_part.order_ids), 0, false);

@@ -262,11 +262,12 @@ declare
     v_followed integer := 0;
 begin
     -- The one that was searched longest ago first, since the time is for all of them; each gets a page at least.
-    for v_row in
-        select a.* from reconcile.attachments as a
+    -- No query is open while triggers of an application run, which could read on in its portal.
+    foreach v_row in array array(
+        select a from reconcile.attachments as a
         join reconcile.attachment_sweeps as s on s.attachment_id = a.attachment_id
         order by s.finished_at nulls first, a.attachment_id
-    loop
+    ) loop
         v_followed := v_followed + reconcile_internal._take_in_one(v_row, v_until, true);
     end loop;
     return v_followed;

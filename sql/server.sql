@@ -20,8 +20,8 @@ as 'MODULE_PATHNAME', '_give_to_wrapper';
 
 comment on function reconcile_internal._give_to(regprocedure, regrole) is
     'Gives a function that was just made to the role for which it was made: a role that is no member of another can''t give it anything, '
-    'so this one statement runs as a superuser. Only functions of our own, in the two schemas that are for them; to a superuser only in '
-    'the session of one.';
+    'so this one statement runs as a superuser. Only functions of our own, in the two schemas that are for them, and only to a role '
+    'that the session has anyway.';
 
 create function reconcile_internal._hold_relation(relation oid, kind "char", owner regrole, name text, writes boolean) returns text
 language c volatile
@@ -45,13 +45,14 @@ as 'MODULE_PATHNAME', '_try_lock_relation_wrapper';
 comment on function reconcile_internal._try_lock_relation(oid, boolean) is
     'Locks a partition of an application''s table without waiting; false when somebody else holds it.';
 
-create function reconcile_internal._become_session() returns void
+create function reconcile_internal._become_session() returns boolean
 language c volatile strict
 as 'MODULE_PATHNAME', '_become_session_wrapper';
 
 comment on function reconcile_internal._become_session() is
     'For the rest of the function that calls it: the rights and the search_path of the session, which SQL can''t take. For '
-    '_check_constraints_now alone. PostgreSQL takes it back when that function ends.';
+    '_check_constraints_now alone. PostgreSQL takes it back when that function ends. False within a restricted operation, where nothing '
+    'of it may be done.';
 
 create function reconcile_internal._defer_constraints(schemas text[], names text[]) returns void
 language c volatile strict

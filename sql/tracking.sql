@@ -11,7 +11,7 @@ begin
     select o.* into v_order from reconcile.tracked_orders as o where o.order_number = p_order_number;
     if not found and p_order_number <> '' and not current_setting('transaction_read_only')::boolean then
         -- A row that nobody told of yet: taken in when somebody asks for it, and due when his transaction ends.
-        for v_attachment_id in select a.attachment_id from reconcile.attachments as a order by a.attachment_id loop
+        foreach v_attachment_id in array array(select a.attachment_id from reconcile.attachments as a order by a.attachment_id) loop
             begin
                 perform reconcile_internal._follow(v_attachment_id, array[p_order_number]);
             exception

@@ -167,15 +167,16 @@ declare
     v_webhook reconcile.received_webhooks;
     v_taken integer := 0;
 begin
-    for v_webhook in
-        select w.*
+    -- No query is open while code of an application runs, which could read on in its portal.
+    foreach v_webhook in array array(
+        select w
         from reconcile.received_webhooks as w
         join reconcile.tracked_orders as o on o.order_id = w.order_id
         where w.effect = 'kept' and w.order_id is not null and w.provider_id = p_provider_id
         order by w.received_at
         limit 500
         for update of w, o skip locked
-    loop
+    ) loop
         perform reconcile_internal._take_event(v_webhook, true);
         v_taken := v_taken + 1;
     end loop;

@@ -16,10 +16,11 @@ use super::identity::{Identity, as_role};
 /// For the rest of the SECURITY DEFINER function that calls this: the rights of the role that the session has, and its
 /// search_path, which a trigger without one of its own expects to find at COMMIT.
 ///
-/// Fails with 42501 in another kind of function, where nobody would take them back. Within code that leaves nothing
-/// pending, nothing is, and nothing is changed.
+/// True when they are lent. False within a restricted operation, a hook or a CREATE INDEX, where nothing can be made
+/// pending; but what was pending before it may be anybody's, and would run as the caller of this, so nothing may be checked.
+/// Fails with 42501 in another kind of function, where nobody would take them back.
 #[pg_extern(sql = false, volatile, parallel_unsafe, strict)]
-fn _become_session() {
+fn _become_session() -> bool {
     let current = Identity::current();
     if !current.is_local_change() {
         ereport!(
@@ -29,7 +30,7 @@ fn _become_session() {
         );
     }
     if current.is_restricted() {
-        return;
+        return false;
     }
     const SEARCH_PATH: &CStr = c"search_path";
     // SAFETY: the text is PostgreSQL's and outlives the call; what is set goes with the level of the function that has
@@ -52,11 +53,18 @@ fn _become_session() {
         ..current
     }
     .assume();
+    true
 }
 
-/// Has these constraints deferred again, which nothing runs by.
+/// Has these constraints deferred again, which nothing runs by. Within a restricted operation they were not made immediate,
+/// and what runs there needs them as they are.
+///
+/// Fails with 42704 for a constraint that is gone, and 42809 for a name that one has that can't be deferred.
 #[pg_extern(sql = false, volatile, parallel_unsafe, strict)]
 fn _defer_constraints(schemas: Vec<String>, names: Vec<String>) {
+    if Identity::current().is_restricted() {
+        return;
+    }
     let superuser = pg_sys::Oid::from_u32(pg_sys::BOOTSTRAP_SUPERUSERID);
     as_role(superuser, || defer(&schemas, &names));
 }

@@ -2,7 +2,8 @@
 //!
 //! `ALTER FUNCTION … OWNER TO` is for members of the new owner's role, and the ledger's role is a member of nobody's. So
 //! this one statement runs as the superuser that PostgreSQL was set up with. It reaches no further than functions of the
-//! ledger's own, in the two schemas that hold such functions, and to no superuser but in a superuser's own session.
+//! ledger's own, in the two schemas that hold such functions, and only to a role that the session has anyway: whoever came
+//! to be the ledger's role by a mistake of ours would gain no other role by this.
 
 use std::ffi::CStr;
 
@@ -17,7 +18,8 @@ const OURS: [&str; 2] = ["reconcile_generated", "reconcile_doors"];
 
 /// Gives a function to a role, and keeps the right to execute it.
 ///
-/// Fails with 42501 when it is not the caller's, stands elsewhere, or would go to a superuser in a session of somebody else.
+/// Fails with 42501 when it is not the caller's, stands elsewhere, or would go to a role that the session does not have or
+/// that is PostgreSQL's own, such as `pg_execute_server_program`.
 #[pg_extern(sql = false, volatile, parallel_unsafe, strict)]
 fn _give_to(function: pg_sys::Oid, owner: pg_sys::Oid) {
     let giver = Identity::current().user;
@@ -59,17 +61,20 @@ fn may_give(
     if !OURS.iter().any(|ours| schema.to_bytes() == ours.as_bytes()) {
         return Err("it stands in another schema");
     }
-    // SAFETY: both look roles up in the catalog's cache.
-    let (to_superuser, by_superuser) = unsafe {
+    // SAFETY: all look roles up in the catalog's cache.
+    let (is_superuser, is_had) = unsafe {
         (
             pg_sys::superuser_arg(owner),
-            pg_sys::superuser_arg(pg_sys::GetSessionUserId()),
+            pg_sys::has_privs_of_role(pg_sys::GetOuterUserId(), owner),
         )
     };
-    match to_superuser && !by_superuser {
-        true => Err("a superuser is given nothing in a session of somebody else"),
-        false => Ok(()),
+    if !is_had {
+        return Err("the session does not have the role that it would go to");
     }
+    if owner.to_u32() < pg_sys::FirstNormalObjectId && !is_superuser {
+        return Err("it would go to a role of PostgreSQL's own");
+    }
+    Ok(())
 }
 
 /// Whose a function is; none when there is no such function.

@@ -1,6 +1,7 @@
 //! Code that belongs to others, and what it gets out of being run by the ledger: every way to place it, at every moment at which somebody
 //! with more rights comes by. Black box: roles, sessions, the calls that people make, and the catalogs.
 
+mod blamed;
 mod carriers;
 mod checked;
 mod django;
