@@ -55,6 +55,20 @@ $$;
 
 comment on function reconcile_internal._claim_tests(bigint, integer) is 'Takes questions of test_provider; their order_id is the test''s id, negative.';
 
+-- Below 1 are the ledger's own: 0 is a lookup in the database, and -1 a preview, which has no effects.
+create function reconcile_internal._refuse_sidecar(p_sidecar_id bigint) returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if p_sidecar_id is null or p_sidecar_id < 1 then
+        raise exception '% is no sidecar''s id', coalesce(p_sidecar_id::text, 'NULL')
+            using errcode = 'RC005', hint = 'reconcile.sidecar_start answers it.';
+    end if;
+end
+$$;
+
+comment on function reconcile_internal._refuse_sidecar(bigint) is 'Raises an error for an id that sidecar_start never answers.';
+
 create function reconcile.sidecar_claim(p_sidecar_id bigint, p_free_slots integer)
 returns table (
     order_id bigint, token bigint, provider text, provider_version integer,
@@ -82,6 +96,7 @@ begin
         raise exception '% free slots can''t be filled', coalesce(p_free_slots::text, 'NULL')
             using errcode = 'RC005', hint = 'Claim for 1 to 100000 slots.';
     end if;
+    perform reconcile_internal._refuse_sidecar(p_sidecar_id);
 
     if exists (select from reconcile.provider_tests as test where test.token is null) then
         return query select test.* from reconcile_internal._claim_tests(p_sidecar_id, v_free) as test;

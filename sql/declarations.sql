@@ -8,9 +8,10 @@
 create sequence reconcile.declaration_ids;
 
 create table reconcile.declarations (
-    declaration_id bigint primary key,
-    what text not null,
-    arguments jsonb not null,
+    declaration_id bigint primary key default nextval('reconcile.declaration_ids'),
+    what text not null check (length(what) <= 60),
+    -- Written out, as a dump does: 1e131071 takes a few bytes here and 131,072 digits there.
+    arguments jsonb not null check (octet_length(arguments::text) <= 1048576),
     declared_by name not null default current_user,
     declared_at timestamptz not null default clock_timestamp(),
     declared_in xid8 not null default pg_current_xact_id(),
@@ -30,14 +31,13 @@ comment on column reconcile.declarations.done_at is 'When it was done: it is goo
 create function reconcile_doors.declare(p_what text, p_arguments jsonb) returns bigint
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
-declare
-    v_id bigint := nextval('reconcile.declaration_ids');
 begin
     -- What is NULL was left out. Not jsonb_strip_nulls, which would also reach into a status map and lose a word there.
-    insert into reconcile.declarations (declaration_id, what, arguments)
-    select v_id, p_what, coalesce(jsonb_object_agg(argument.key, argument.value) filter (where argument.value <> 'null'), '{}')
+    insert into reconcile.declarations (what, arguments)
+    select p_what, coalesce(jsonb_object_agg(argument.key, argument.value) filter (where argument.value <> 'null'), '{}')
     from jsonb_each(p_arguments) as argument;
-    return v_id;
+    -- The id is nobody's to choose, and its caller may not read the table.
+    return currval('reconcile.declaration_ids');
 end
 $$;
 

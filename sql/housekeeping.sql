@@ -232,6 +232,29 @@ comment on function @extschema@.reconcile_stale_orders(integer, interval, text, 
     'Has stale orders asked about now, oldest first: by their provider''s schedule, or those whose last check is older_than '
     'ago. Puts back lost leases, gives up what could not be asked about, and signals the sidecars once.';
 
+-- For a schedule, which says a name and not who made it: the owner of a database can put another function in the place of one in `public`.
+create function reconcile.check_stale_orders()
+returns table (run_id bigint, selected integer, closed integer, given_up integer)
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_function regproc := (
+        select p.oid
+        from pg_extension as e
+        join pg_depend as d on d.refclassid = 'pg_extension'::regclass and d.refobjid = e.oid and d.deptype = 'e' and d.classid = 'pg_proc'::regclass
+        join pg_proc as p on p.oid = d.objid and p.proname = 'reconcile_stale_orders'
+        where e.extname = 'pg_reconcile'
+    );
+begin
+    return query execute format(
+        'select r.* from %s(1000, null::interval, null::text, null::timestamptz, null::timestamptz) as r', v_function
+    );
+end
+$$;
+
+comment on function reconcile.check_stale_orders() is
+    'For a schedule: reconcile_stale_orders(1000) of this extension, wherever its schema is and whatever stands beside it.';
+
 create function reconcile_internal._requeue_lost() returns integer
 language sql set search_path = pg_catalog, pg_temp
 as $$
@@ -260,9 +283,10 @@ language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_mended integer;
+    -- Claims wait for this; reports don't, so leases and ended calls are counted in one snapshot. This waits for nobody: what is held is
+    -- counted by the next run.
+    v_held integer[] := array(select t.provider_id from reconcile.provider_traffic as t order by t.provider_id for update skip locked);
 begin
-    -- Claims wait for this; reports don't, so leases and ended calls are counted in one snapshot.
-    perform from reconcile.provider_traffic as t order by t.provider_id for update;
     update reconcile.provider_traffic as t
     set in_flight = counts.calls
     from (
@@ -275,6 +299,7 @@ begin
             )
             + (select coalesce(sum(e.calls), 0) from reconcile.ended_calls as e where e.provider_id = every.provider_id) as calls
         from reconcile.provider_traffic as every
+        where every.provider_id = any (v_held)
     ) as counts
     where t.provider_id = counts.provider_id and t.in_flight <> counts.calls;
     get diagnostics v_mended = row_count;

@@ -50,6 +50,7 @@ declare
     v_applied bigint[] := '{}';
     v_stale bigint := 0;
 begin
+    perform reconcile_internal._refuse_sidecar(p_sidecar_id);
     v_applied := reconcile_internal._settle(
         p_sidecar_id, p_order_ids, p_tokens, p_faults, p_http_statuses, p_bodies, p_details, p_durations_ms, p_retry_after_s, true
     );

@@ -67,8 +67,10 @@ begin
     end if;
     -- Without claims nobody else would count what has ended.
     if exists (select from reconcile.ended_calls) then
-        perform from reconcile.provider_traffic as t order by t.provider_id for update;
-        perform reconcile_internal._fold_ended_calls(array(select t.provider_id from reconcile.provider_traffic as t));
+        -- One that somebody holds, an operator's open transaction for one, is counted by the next heartbeat.
+        perform reconcile_internal._fold_ended_calls(
+            array(select t.provider_id from reconcile.provider_traffic as t order by t.provider_id for update skip locked)
+        );
     end if;
     return query
     select v_known, case

@@ -99,14 +99,14 @@ grant execute on function
     reconcile.resolve_order(text, text, text),
     reconcile.attach_table, reconcile.detach_table(regclass), reconcile.take_in(regclass, integer),
     reconcile.add_hook(text, text, regprocedure, text), reconcile.remove_hook(text),
-    reconcile.housekeep()
+    reconcile.check_stale_orders(), reconcile.housekeep()
 to reconcile_operator;
 -- What is done later with the rights of the role that asked for it is declared first, in a row that knows the role.
 grant usage on schema reconcile_doors to reconcile_operator;
 grant execute on function
     reconcile_doors.declare(text, jsonb), reconcile_doors.do_declared(bigint), reconcile_doors.make_triggers(regclass, integer)
 to reconcile_operator;
-grant insert (declaration_id, what, arguments) on reconcile.declarations to reconcile_operator;
+grant insert (what, arguments) on reconcile.declarations to reconcile_operator;
 grant usage on sequence reconcile.declaration_ids to reconcile_operator;
 -- Not how long the audit is kept: who decides about orders does not decide about their evidence.
 grant select, update (runs_kept, stuck_after, last_check_within, effect_tries) on reconcile.settings to reconcile_operator;

@@ -4,14 +4,9 @@
 --   psql -d shop -v ON_ERROR_STOP=1 -f sql/migrations/002_schedules.sql
 -- When they are in another, say which:
 --   psql -d postgres -v ON_ERROR_STOP=1 -v database=shop -f sql/migrations/002_schedules.sql
--- When CREATE EXTENSION was given a schema, add -v calls_schema=that_schema.
 -- 001_roles.sql comes first: the schedules run as reconcile_cron, which it makes.
 -- Works with pg_cron 1.4 (whole minutes) and later.
 
-\if :{?calls_schema}
-\else
-    \set calls_schema public
-\endif
 \if :{?database}
 \else
     select pg_catalog.current_database() as database \gset
@@ -27,12 +22,7 @@ create extension if not exists pg_cron;
 -- The names carry the database, so that several databases of a cluster keep their own schedules.
 select cron.schedule_in_database(
     pg_catalog.format('pg_reconcile stale orders in %s', :'database'), '*/3 * * * *',
-    -- Every argument with its type: nobody else's function of the same name can be meant.
-    pg_catalog.format(
-        'select * from %I.reconcile_stale_orders(1000, null::interval, null::text, null::timestamptz, null::timestamptz)',
-        :'calls_schema'
-    ),
-    :'database', 'reconcile_cron'
+    'select * from reconcile.check_stale_orders()', :'database', 'reconcile_cron'
 );
 
 select cron.schedule_in_database(

@@ -24,7 +24,7 @@ async fn jobs(cron: &Client, database: &str) -> Result<Vec<[String; 4]>> {
         .collect())
 }
 
-fn expected(database: &str, calls: &str) -> Vec<[String; 4]> {
+fn expected(database: &str) -> Vec<[String; 4]> {
     [
         [
             "pg_reconcile housekeeping in %D",
@@ -36,11 +36,11 @@ fn expected(database: &str, calls: &str) -> Vec<[String; 4]> {
         [
             "pg_reconcile stale orders in %D",
             "*/3 * * * *",
-            "select * from %C.reconcile_stale_orders(1000, null::interval, null::text, null::timestamptz, null::timestamptz)",
+            "select * from reconcile.check_stale_orders()",
             "%D",
         ],
     ]
-    .map(|job| job.map(|text| text.replace("%D", database).replace("%C", calls)))
+    .map(|job| job.map(|text| text.replace("%D", database)))
     .to_vec()
 }
 
@@ -62,11 +62,7 @@ async fn schedules_are_made_once_for_each_database_and_run_by_pg_cron() -> Resul
     let shop = cluster.database("scheduled", Contents::Extension).await?;
     cluster.database("another", Contents::Nothing).await?;
     let for_shop = [STRICT, &["-v", "database=scheduled"]].concat();
-    let elsewhere = [
-        STRICT,
-        &["-v", "database=another", "-v", "calls_schema=Odd Tools"],
-    ]
-    .concat();
+    let elsewhere = [STRICT, &["-v", "database=another"]].concat();
     for _ in 0..2 {
         home.psql(STRICT, SCHEDULES).await?.ok()?;
         home.psql(&for_shop, SCHEDULES).await?.ok()?;
@@ -74,15 +70,15 @@ async fn schedules_are_made_once_for_each_database_and_run_by_pg_cron() -> Resul
     }
     assert_eq!(
         without_pruning(jobs(&cron, "postgres").await?),
-        expected("postgres", "public")
+        expected("postgres")
     );
     assert_eq!(
         without_pruning(jobs(&cron, "scheduled").await?),
-        expected("scheduled", "public")
+        expected("scheduled")
     );
     assert_eq!(
         without_pruning(jobs(&cron, "another").await?),
-        expected("another", "\"Odd Tools\"")
+        expected("another")
     );
     let all = cron
         .query_one(
