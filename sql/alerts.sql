@@ -41,6 +41,11 @@ select 'provider_' || h.health, case h.health when 'paused' then 'warning' else 
 from reconcile.provider_health as h
 where h.health in ('paused', 'refused', 'failing')
 union all
+select 'session_overlong', 'critical', format('pid %s', o.pid), o.since,
+    format('a session of %s has worked on orders for longer than settings.longest_run, and no time limit has ended it: '
+        'reconcile.end_overlong_sessions() does, called by that role, or pg_terminate_backend(%s)', o.role, o.pid)
+from reconcile.overlong_sessions() as o
+union all
 select 'unknown_status', 'warning', h.name, h.unknown_status_at,
     format('answers %L, which its status map does not have: see reconcile.checks, and alter_provider', h.unknown_status)
 from reconcile.provider_health as h

@@ -49,7 +49,7 @@ comment on function reconcile_internal._next_claim_at() is 'When a claim will ne
 
 -- Touches the ledger's tables and nothing of an application's: what would is only said to wait, for the sidecar's other connection.
 create function reconcile.sidecar_heartbeat(p_sidecar_id bigint, p_in_flight integer)
-returns table (known boolean, wait_ms integer, backlog boolean)
+returns table (known boolean, wait_ms integer, backlog boolean, overlong boolean)
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
@@ -77,14 +77,15 @@ begin
         when next_claim.at is not null
             then greatest(0, least(86400000, ceil(extract(epoch from next_claim.at - clock_timestamp()) * 1000)))::integer
     end, exists (select from reconcile.arrivals)
-        or exists (select from reconcile.received_webhooks as w where w.effect = 'kept' and w.order_id is not null)
+        or exists (select from reconcile.received_webhooks as w where w.effect = 'kept' and w.order_id is not null),
+        exists (select from reconcile.overlong_sessions() as o where o.role = session_user)
     from reconcile_internal._next_claim_at() as next_claim (at);
 end
 $$;
 
 comment on function reconcile.sidecar_heartbeat(bigint, integer) is
     'Protocol: says that a sidecar lives; answers whether it is known, in how many milliseconds there is something to claim (NULL when '
-    'nothing waits), and whether sidecar_backlog has something.';
+    'nothing waits), whether sidecar_backlog has something, and whether end_overlong_sessions has.';
 
 create function reconcile.sidecar_backlog(p_sidecar_id bigint) returns table (attachment_id integer, provider_id integer)
 language plpgsql stable security definer rows 10 set search_path = pg_catalog, pg_temp

@@ -14,6 +14,7 @@ create table reconcile.settings (
     stuck_after interval not null default '1 hour' check (stuck_after >= '1 second'),
     last_check_within interval not null default '1 hour' check (last_check_within >= '1 second'),
     effect_tries integer not null default 10 check (effect_tries between 1 and 1000),
+    longest_run interval not null default '3 minutes' check (longest_run between '1 second' and '1 day'),
     era integer not null default 0 check (era between 0 and 32767)
 );
 
@@ -44,6 +45,8 @@ comment on column reconcile.settings.stuck_after is 'An order open for longer sh
 comment on column reconcile.settings.last_check_within is
     'An order this far past its deadline that could not be asked about goes to review.';
 
+comment on column reconcile.settings.longest_run is
+    'A session of a sidecar or of the schedule that has worked on orders for longer, which no time limit has ended, is ended by another.';
 comment on column reconcile.settings.effect_tries is
     'An order whose hook or write-back failed this often goes to review.';
 comment on column reconcile.settings.era is
@@ -168,7 +171,7 @@ comment on column reconcile.provider_versions.provider_id is 'The provider.';
 comment on column reconcile.provider_versions.version is 'Its version.';
 comment on column reconcile.provider_versions.settings is 'The row as it was.';
 comment on column reconcile.provider_versions.changed_at is 'When it was written.';
-comment on column reconcile.provider_versions.changed_by is 'The role that wrote it.';
+comment on column reconcile.provider_versions.changed_by is 'The role whose session wrote it.';
 
 -- One row a provider, locked and updated by claims alone: a report would hold the lock while its commit is flushed. What
 -- reports have to say stands in ended_calls, until the next claim folds it in.

@@ -143,9 +143,14 @@ extension_sql_file!(
     requires = ["webhooks"]
 );
 extension_sql_file!(
+    "../../sql/overlong.sql",
+    name = "overlong",
+    requires = ["sidecars"]
+);
+extension_sql_file!(
     "../../sql/housekeeping.sql",
     name = "housekeeping",
-    requires = ["sidecars"]
+    requires = ["overlong"]
 );
 extension_sql_file!(
     "../../sql/waiting.sql",

@@ -169,6 +169,14 @@ impl Claimer {
         if heartbeat.backlog {
             self.parts.backlog.notify_one();
         }
+        if heartbeat.overlong {
+            let sessions = protocol::end_overlong_sessions(&mut self.parts.line).await?;
+            tracing::warn!(
+                sessions,
+                "ended sessions whose statement no time limit ended: a hook or a trigger of an \
+                 application caught its cancellation; see reconcile.failed_effects and stuck_orders"
+            );
+        }
         if !heartbeat.known {
             tracing::warn!(
                 sidecar_id = id,

@@ -49,6 +49,8 @@ pub(crate) struct Heartbeat {
     pub(crate) wait_ms: Option<i32>,
     /// Whether something waits that touches applications' tables.
     pub(crate) backlog: bool,
+    /// Whether a session of this role goes on that no time limit has ended.
+    pub(crate) overlong: bool,
 }
 
 /// Why a report was not applied.
@@ -83,7 +85,7 @@ pub(crate) async fn heartbeat(
     sidecar: i64,
     in_flight: i32,
 ) -> Result<Heartbeat, Failure> {
-    let sql = "select known, wait_ms, backlog from reconcile.sidecar_heartbeat($1, $2)";
+    let sql = "select known, wait_ms, backlog, overlong from reconcile.sidecar_heartbeat($1, $2)";
     let rows = line
         .query(sql, &[(&sidecar, Type::INT8), (&in_flight, Type::INT4)])
         .await?;
@@ -92,7 +94,16 @@ pub(crate) async fn heartbeat(
         known: row.try_get(0)?,
         wait_ms: row.try_get(1)?,
         backlog: row.try_get::<_, Option<bool>>(2)?.unwrap_or(false),
+        overlong: row.try_get::<_, Option<bool>>(3)?.unwrap_or(false),
     })
+}
+
+/// Ends the sessions of this role that no time limit has ended; gives how many.
+pub(crate) async fn end_overlong_sessions(line: &mut Line) -> Result<i32, Failure> {
+    let rows = line
+        .query("select reconcile.end_overlong_sessions()", &[])
+        .await?;
+    Ok(only(&rows)?.try_get(0)?)
 }
 
 /// Claims at most `free_slots` orders.

@@ -27,7 +27,8 @@ end
 $$;
 
 alter role reconcile_cron login;
--- Code of an application that does not end keeps a run from ending, and pg_cron from beginning the next one.
+-- Code of an application that does not end keeps a run from ending, and pg_cron from beginning the next one. One that catches even
+-- this is ended by reconcile.end_overlong_sessions().
 alter role reconcile_cron set statement_timeout = '2min';
 grant reconcile_operator to reconcile_cron;
 
@@ -77,7 +78,8 @@ grant execute on function
     reconcile.sidecar_claim_deliveries(bigint, integer),
     reconcile.sidecar_next_delivery(),
     reconcile.sidecar_report_deliveries(bigint, bigint[], bigint[], text[], integer[], text[], integer[], integer[]),
-    reconcile.sidecar_release_deliveries(bigint, bigint[], bigint[])
+    reconcile.sidecar_release_deliveries(bigint, bigint[], bigint[]),
+    reconcile.end_overlong_sessions()
 to reconcile_sidecar;
 
 -- Events: whoever follows orders may read them; where they are sent is the operator's to say.
@@ -99,8 +101,10 @@ grant execute on function
     reconcile.resolve_order(text, text, text),
     reconcile.attach_table, reconcile.detach_table(regclass), reconcile.take_in(regclass, integer),
     reconcile.add_hook(text, text, regprocedure, text), reconcile.remove_hook(text),
-    reconcile.check_stale_orders(), reconcile.housekeep()
+    reconcile.check_stale_orders(), reconcile.housekeep(), reconcile.end_overlong_sessions()
 to reconcile_operator;
+-- Who ends his own sessions looks for them with his own rights; they are an alert for readers, too.
+grant execute on function reconcile.overlong_sessions() to reconcile_sidecar, reconcile_operator, reconcile_reader;
 -- What is done later with the rights of the role that asked for it is declared first, in a row that knows the role.
 grant usage on schema reconcile_doors to reconcile_operator;
 grant execute on function
@@ -109,7 +113,7 @@ to reconcile_operator;
 grant insert (what, arguments) on reconcile.declarations to reconcile_operator;
 grant usage on sequence reconcile.declaration_ids to reconcile_operator;
 -- Not how long the audit is kept: who decides about orders does not decide about their evidence.
-grant select, update (runs_kept, stuck_after, last_check_within, effect_tries) on reconcile.settings to reconcile_operator;
+grant select, update (runs_kept, stuck_after, last_check_within, effect_tries, longest_run) on reconcile.settings to reconcile_operator;
 
 -- The presets: one function a provider, installed with the extension.
 do $$

@@ -30,6 +30,12 @@ select cron.schedule_in_database(
     'select * from reconcile.housekeep()', :'database', 'reconcile_cron'
 );
 
+-- A job of its own: pg_cron does not begin one again that has not ended.
+select cron.schedule_in_database(
+    pg_catalog.format('pg_reconcile overlong sessions in %s', :'database'), '*/2 * * * *',
+    'select reconcile.end_overlong_sessions()', :'database', 'reconcile_cron'
+);
+
 -- pg_cron keeps the log of its runs for ever; a role sees and deletes its own.
 grant usage on schema cron to reconcile_cron;
 select cron.schedule_in_database(

@@ -13,6 +13,7 @@ mod moments;
 mod neighbours;
 mod numbers;
 mod on_tables;
+mod overlong;
 mod pending;
 mod probe;
 mod refused;

@@ -32,6 +32,12 @@ fn expected(database: &str) -> Vec<[String; 4]> {
             "select * from reconcile.housekeep()",
             "%D",
         ],
+        [
+            "pg_reconcile overlong sessions in %D",
+            "*/2 * * * *",
+            "select reconcile.end_overlong_sessions()",
+            "%D",
+        ],
         ["pg_reconcile prune cron log", "41 3 * * *", "", "postgres"],
         [
             "pg_reconcile stale orders in %D",
@@ -88,7 +94,7 @@ async fn schedules_are_made_once_for_each_database_and_run_by_pg_cron() -> Resul
         .await?;
     assert_eq!(
         (all.get::<_, i64>(0), all.get(1)),
-        (7, vec!["reconcile_cron"])
+        (10, vec!["reconcile_cron"])
     );
 
     // A lease that ran out, a log from long ago, and nobody but pg_cron to see to it: each job in the next minute.
