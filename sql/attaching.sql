@@ -44,6 +44,7 @@ begin
     insert into reconcile.attachment_sweeps (attachment_id, missing_index) values (p_row.attachment_id, reconcile_internal._missing_index(p_row));
     perform reconcile_internal._make_row_functions(p_row);
     perform reconcile_internal._make_write_function(p_row);
+    perform reconcile_internal._make_note_door(p_row);
     perform reconcile_internal._make_note_function(p_row);
     perform reconcile_internal._try_out(p_row);
 end
@@ -75,6 +76,7 @@ begin
     v_row.relation_name := v_row.relation::text;
     select c.relkind, c.relowner into v_row.kind, v_row.owner from pg_class as c where c.oid = v_row.relation;
     v_row.provider_id := (reconcile_internal._provider(v_given ->> 'provider')).provider_id;
+    v_row.first_order_id := nextval('reconcile.order_ids');
     v_row.attached_by := p_declaration.declared_by;
     v_row.attached_at := clock_timestamp();
     return v_row;
@@ -243,7 +245,7 @@ begin
     for v_function in
         select p.oid from pg_proc as p
         where p.pronamespace = 'reconcile_generated'::regnamespace and p.proname ~ ('^_(rows|page|write)_' || v_row.attachment_id || '$')
-           or p.pronamespace = 'reconcile_doors'::regnamespace and p.proname = 'note_rows_' || v_row.attachment_id
+           or p.pronamespace = 'reconcile_doors'::regnamespace and p.proname in ('note_rows_' || v_row.attachment_id, 'note_rows_of_' || v_row.attachment_id)
     loop
         execute format('drop function %s cascade', v_function);
     end loop;

@@ -1,9 +1,10 @@
--- Applications' own tables: which are attached, by which columns, and the four functions that each gets.
+-- Applications' own tables: which are attached, by which columns, and the functions that each gets.
 --
 -- Whatever touches a row of the application runs in a function that its table's owner owns: with the owner's rights, row level
 -- security included, and never with the extension's. These functions are generated, so that their SQL is static:
 --   _rows_N(order numbers)  where the rows stand       _page_N(status, after, limit)  the next rows in a status
 --   _write_N(…)             writes states back         note_rows_N()                  the trigger
+-- A fifth is ours, and for that owner alone to call: note_rows_of_N(order numbers).
 -- What is told to the extension is only "look at these order numbers", which needs no trust.
 -- Owns attaching and detaching; what becomes of a row is in following.sql, when it is written in effects.sql.
 -- Requires: tracking.
@@ -28,6 +29,7 @@ create table reconcile.attachments (
     currency text,
     created_at text,
     created_after timestamptz,
+    first_order_id bigint not null,
     attached_by name not null,
     attached_at timestamptz not null default clock_timestamp()
 );
@@ -52,6 +54,8 @@ comment on column reconcile.attachments.amount_unit is 'Whether that counts in m
 comment on column reconcile.attachments.currency is 'The column with the currency.';
 comment on column reconcile.attachments.created_at is 'The column with the time of creation.';
 comment on column reconcile.attachments.created_after is 'Rows that are older are not watched; NULL for all.';
+comment on column reconcile.attachments.first_order_id is
+    'Orders before this one were known when it was attached: its rows may take them over. An order that is tracked by hand later is nobody''s row.';
 comment on column reconcile.attachments.attached_by is 'The role that attached it.';
 comment on column reconcile.attachments.attached_at is 'When.';
 

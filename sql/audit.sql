@@ -108,7 +108,7 @@ comment on column reconcile.transitions.to_state is 'To where.';
 comment on column reconcile.transitions.cause is 'By whose word: provider, giving_up, operator or application.';
 comment on column reconcile.transitions.check_id is 'The check that is its evidence.';
 comment on column reconcile.transitions.reason is 'Why.';
-comment on column reconcile.transitions.changed_by is 'The role whose session did it.';
+comment on column reconcile.transitions.changed_by is 'The role whose session did it; for a person''s decision the role that decided, and whose session it was if that is another.';
 comment on column reconcile.transitions.written_in is 'The transaction that wrote it, by reconcile_internal._write_position: the order of events.';
 
 create function reconcile_internal._refuse_change() returns trigger

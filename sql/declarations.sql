@@ -1,4 +1,4 @@
--- Who asks for something that will later run with his rights: attaching a table, a hook, a lookup.
+-- Who asks for something that will later run with his rights (attaching a table, a hook, a lookup), or that the audit keeps with his name.
 --
 -- A function that runs with the extension's rights can't learn its caller's role. So these calls run with the caller's: they write what
 -- is asked for here, where the role is a column that nobody may write, and only then have it done with the extension's rights.
@@ -18,11 +18,11 @@ create table reconcile.declarations (
     done_at timestamptz
 );
 
-comment on table reconcile.declarations is 'Calls of add_provider, alter_provider, attach_table and add_hook, and the roles that made them.';
+comment on table reconcile.declarations is 'Calls of add_provider, attach_table, add_hook, resolve_order and their kin, and the roles that made them.';
 comment on column reconcile.declarations.declaration_id is 'The call.';
 comment on column reconcile.declarations.what is 'Which function was called.';
 comment on column reconcile.declarations.arguments is 'With what.';
-comment on column reconcile.declarations.declared_by is 'The role that called it, and whose rights what comes of it will have.';
+comment on column reconcile.declarations.declared_by is 'The role that called it, whose rights what comes of it will have.';
 comment on column reconcile.declarations.declared_at is 'When.';
 comment on column reconcile.declarations.declared_in is 'The transaction for which it is good.';
 comment on column reconcile.declarations.done_at is 'When it was done: it is good for once.';
@@ -64,14 +64,38 @@ $$;
 
 comment on function reconcile_internal._take_declaration(bigint) is 'What was asked for in this transaction and is not done yet, or an error.';
 
+-- A function that an operator wrote may decide in somebody else's session: the audit names both.
+create function reconcile_internal._decided_by(p_declaration reconcile.declarations) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return case when p_declaration.declared_by = session_user then session_user::text
+        else format('%s, in a session of %s', p_declaration.declared_by, session_user) end;
+end
+$$;
+
+comment on function reconcile_internal._decided_by(reconcile.declarations) is
+    'Who asked for something, for the audit: the role that called, and the session''s where it is another one.';
+
 create function reconcile_doors.do_declared(p_declaration_id bigint) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
+-- Names are kept as they are compared later.
+set quote_all_identifiers = off
 as $$
 declare
     v_declaration reconcile.declarations := reconcile_internal._take_declaration(p_declaration_id);
     -- Assigned, not performed: an error's context then is short.
     v_done text;
 begin
+    -- Who may declare may not do everything yet.
+    if not exists (
+        select from pg_proc as p
+        where p.pronamespace = 'reconcile'::regnamespace and p.proname = v_declaration.what
+          and has_function_privilege(v_declaration.declared_by, p.oid, 'execute')
+    ) then
+        raise exception '% may not call %', v_declaration.declared_by, coalesce(quote_literal(left(v_declaration.what, 80)), 'NULL')
+            using errcode = '42501', hint = 'Its privileges are granted by sql/migrations/001_roles.sql.';
+    end if;
     case v_declaration.what
         when 'add_provider' then v_done := reconcile_internal._add_provider(v_declaration);
         when 'alter_provider' then v_done := reconcile_internal._alter_provider(v_declaration);
@@ -79,6 +103,9 @@ begin
         when 'detach_table' then v_done := reconcile_internal._detach_table(v_declaration);
         when 'add_hook' then v_done := reconcile_internal._add_hook(v_declaration);
         when 'remove_hook' then v_done := reconcile_internal._remove_hook(v_declaration);
+        when 'resolve_order' then v_done := reconcile_internal._resolve_order(v_declaration);
+        when 'pause_provider' then v_done := reconcile_internal._pause_provider(v_declaration);
+        when 'pause_endpoint' then v_done := reconcile_internal._pause_endpoint(v_declaration);
         else
             raise exception 'there is nothing called %', coalesce(quote_literal(left(v_declaration.what, 80)), 'NULL') using errcode = 'RC005';
     end case;

@@ -27,38 +27,54 @@ comment on column reconcile.recorded_failures.problem is 'The latest error''s me
 comment on column reconcile.recorded_failures.first_failed_at is 'Since when.';
 comment on column reconcile.recorded_failures.failed_at is 'When it failed last.';
 
--- Whether an error is the database's own trouble and says nothing of any order: the batch is kept and reported again. What a RAISE or an
--- ASSERT of the application's code says is its own, whatever it calls it.
+-- Whether an error is the database's own trouble and says nothing of any order: the batch is kept and reported again. Of class 57 a cancelled
+-- statement is the only one that can be caught at all. What a RAISE or an ASSERT of the application's code, or another server, calls by that
+-- name is its own.
 create function reconcile_internal._is_own_trouble(p_sqlstate text, p_context text) returns boolean
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 begin
-    return p_context !~ E'(?n) at (RAISE|ASSERT)$' and (
-        left(p_sqlstate, 2) = '57'
-        or left(p_sqlstate, 2) = '40' and p_sqlstate <> '40P01' and current_setting('transaction_isolation') <> 'read committed'
-    );
+    return p_sqlstate = '57014' and p_context !~ E'(?n) at (RAISE|ASSERT)$|^remote SQL command: | dblink connection'
+        or left(p_sqlstate, 2) = '40' and p_sqlstate <> '40P01' and current_setting('transaction_isolation') <> 'read committed';
 end
 $$;
 
 comment on function reconcile_internal._is_own_trouble(text, text) is
-    'Whether a SQLSTATE means the server (shutdown, cancellation) and not the order that was being worked on. Want of room or memory may be '
+    'Whether a SQLSTATE means the server (cancellation) and not the order that was being worked on. Want of room or memory may be '
     'one order''s; if it is the server''s, recording that fails too.';
 
-create function reconcile_internal._effect_of(p_context text) returns text
-language plpgsql stable set search_path = pg_catalog, pg_temp
+-- An error of the application's code is marked where that code was called, in a field that is written here last: whatever it says of itself
+-- is taken for nothing else. RC011, which is waited out without being counted, is not the application's to say.
+create function reconcile_internal._blame(
+    p_effect text, p_sqlstate text, p_message text, p_detail text, p_hint text, p_context text
+) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_is_ours constant boolean := p_sqlstate = 'RC011';
 begin
-    return coalesce(
-        (
-            select 'hook ' || h.name from reconcile.registered_hooks as h
-            where h.hook_id::text = substring(p_context from E'reconcile_generated\\._hook_([0-9]+)\\(')
-        ),
-        case when p_context ~ E'reconcile_internal\\._write_back\\(' then 'write-back' end
-    );
+    raise exception using
+        errcode = case when v_is_ours then 'P0001' else p_sqlstate end,
+        message = case when v_is_ours then p_sqlstate || ': ' else '' end || coalesce(nullif(p_message, ''), 'an error without a message'),
+        detail = concat_ws(E'\n', nullif(p_detail, ''), left(p_context, 2000)), hint = coalesce(p_hint, ''), schema = p_effect;
 end
 $$;
 
-comment on function reconcile_internal._effect_of(text) is 'Which effect an error came from, by its context; NULL when it was none.';
+comment on function reconcile_internal._blame(text, text, text, text, text, text) is
+    'Raises an error of an application''s code again, marked with the effect that it belongs to: a hook, by its name, or the write-back.';
+
+-- An error without a mark is the ledger's, and so is its context.
+create function reconcile_internal._effect_of(p_mark text, p_context text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return case when p_mark = 'write-back' or p_mark like 'hook %' then p_mark
+        when p_context ~ E'reconcile_internal\\._write_back\\(' then 'write-back' end;
+end
+$$;
+
+comment on function reconcile_internal._effect_of(text, text) is
+    'Which effect an error came from, as _blame has marked it or as it stands in its context; NULL when it was none.';
 
 create function reconcile_internal._facts(p_order reconcile.tracked_orders, p_transition reconcile.transitions, p_provider text) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp
@@ -125,6 +141,9 @@ declare
     v_level integer;
     v_changed text;
     v_refusal text;
+    v_detail text;
+    v_hint text;
+    v_context text;
 begin
     -- No query is open while code of the application runs: it could read on in its portal, as the ledger.
     foreach v_attachment_id in array array(
@@ -161,9 +180,16 @@ begin
             when undefined_column or undefined_table or undefined_function then
                 v_changed := reconcile_internal._cannot_write(v_part.attachment_id);
                 if v_changed is null then
-                    raise;
+                    get stacked diagnostics v_detail = pg_exception_detail, v_hint = pg_exception_hint, v_context = pg_exception_context;
+                    v_refusal := reconcile_internal._blame('write-back', sqlstate, sqlerrm, v_detail, v_hint, v_context);
                 end if;
                 raise exception '% is not as it was attached: %', v_part.relation, v_changed using errcode = 'RC011';
+            when others or assert_failure or query_canceled then
+                get stacked diagnostics v_detail = pg_exception_detail, v_hint = pg_exception_hint, v_context = pg_exception_context;
+                if reconcile_internal._is_own_trouble(sqlstate, v_context) then
+                    raise;
+                end if;
+                v_refusal := reconcile_internal._blame('write-back', sqlstate, sqlerrm, v_detail, v_hint, v_context);
         end;
         perform reconcile_internal._give_back_settings(v_level);
         v_refusal := reconcile_internal._refuse_unwritten(v_part.relation, v_refused.order_number, v_refused.verdict);
@@ -183,6 +209,9 @@ declare
     v_part record;
     v_level integer;
     v_held text;
+    v_detail text;
+    v_hint text;
+    v_context text;
 begin
     foreach v_hook_id in array array(
         select h.hook_id from reconcile.registered_hooks as h
@@ -191,7 +220,7 @@ begin
         )
         order by h.hook_id
     ) loop
-        select h as hook, h.hook_id, array_agg(o.order_number order by o.order_id) as order_numbers,
+        select h as hook, h.hook_id, h.name, array_agg(o.order_number order by o.order_id) as order_numbers,
             array_agg(reconcile_internal._facts(o, t, p.name) order by o.order_id) as facts
         into v_part
         from reconcile.registered_hooks as h
@@ -204,8 +233,17 @@ begin
         v_held := reconcile_internal._hold_hook(v_part.hook);
         perform reconcile_internal._check_constraints_now();
         v_level := reconcile_internal._hold_settings();
-        execute format('select reconcile_generated._hook_%s(g.order_number, g.facts) from unnest($1, $2) as g (order_number, facts)', v_part.hook_id)
-        using v_part.order_numbers, v_part.facts;
+        begin
+            execute format('select reconcile_generated._hook_%s(g.order_number, g.facts) from unnest($1, $2) as g (order_number, facts)', v_part.hook_id)
+            using v_part.order_numbers, v_part.facts;
+        exception
+            when others or assert_failure or query_canceled then
+                get stacked diagnostics v_detail = pg_exception_detail, v_hint = pg_exception_hint, v_context = pg_exception_context;
+                if reconcile_internal._is_own_trouble(sqlstate, v_context) then
+                    raise;
+                end if;
+                v_held := reconcile_internal._blame('hook ' || v_part.name, sqlstate, sqlerrm, v_detail, v_hint, v_context);
+        end;
         perform reconcile_internal._give_back_settings(v_level);
     end loop;
 end
@@ -255,11 +293,36 @@ $$;
 
 comment on function reconcile_internal._lends() is 'Whether there is any code of an application that may be called.';
 
+-- Code of others finds a cursor by its name, and reads on in it with the rights of whoever opened it. A superuser's may hold anything. Others
+-- loop over orders, as applications do, and are not refused: what their loop reads is orders.
+create function reconcile_internal._refuse_open_cursors() returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_cursor text := (
+        select c.name from pg_cursors as c
+        where (select r.rolsuper from pg_roles as r where r.rolname = session_user) and reconcile_internal._can_be_read(c.name)
+        order by c.creation_time
+        limit 1
+    );
+begin
+    if v_cursor is not null then
+        raise exception 'cursor % of a superuser is open, and hooks or tables of others could read on in it', quote_ident(v_cursor)
+            using errcode = 'RC014', hint = 'Close it first. A loop over a query is a cursor too: call for all of its rows in one statement, '
+                'as in select reconcile.resolve_order(order_number, …) from reconcile.stuck_orders, or loop over an array.';
+    end if;
+end
+$$;
+
+comment on function reconcile_internal._refuse_open_cursors() is
+    'Refuses to go on where code of an application that is called next could read in a cursor of a superuser.';
+
 create function reconcile_internal._check_pending() returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
     if reconcile_internal._lends() then
+        perform reconcile_internal._refuse_open_cursors();
         perform reconcile_internal._check_constraints_now();
     end if;
 end
@@ -297,17 +360,18 @@ language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_context text;
+    v_mark text;
 begin
     perform reconcile_internal._write_back(array[p_transition_id]);
     perform reconcile_internal._call_hooks(array[p_transition_id]);
 exception
     when others or assert_failure or query_canceled then
-        get stacked diagnostics v_context = pg_exception_context;
+        get stacked diagnostics v_context = pg_exception_context, v_mark = schema_name;
         if reconcile_internal._is_own_trouble(sqlstate, v_context) then
             raise;
         end if;
         insert into reconcile.recorded_failures as f (order_id, failures, effect, sqlstate, problem)
-        select t.order_id, 1, reconcile_internal._effect_of(v_context), sqlstate, left(sqlerrm, 1000)
+        select t.order_id, 1, reconcile_internal._effect_of(v_mark, v_context), sqlstate, left(sqlerrm, 1000)
         from reconcile.transitions as t where t.transition_id = p_transition_id
         on conflict (order_id) do update
         set failures = f.failures + 1, effect = excluded.effect, sqlstate = excluded.sqlstate, problem = excluded.problem,

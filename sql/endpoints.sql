@@ -45,7 +45,7 @@ comment on column reconcile.event_endpoints.concurrency is 'Calls at the same ti
 comment on column reconcile.event_endpoints.read_written_in is 'The cursor: up to where the outbox is read; see transitions.written_in.';
 comment on column reconcile.event_endpoints.read_transition_id is 'The cursor: the last event that was read at that position.';
 comment on column reconcile.event_endpoints.added_at is 'Since when it is here.';
-comment on column reconcile.event_endpoints.added_by is 'The role that added it.';
+comment on column reconcile.event_endpoints.added_by is 'The role whose session added it.';
 comment on column reconcile.event_endpoints.paused_at is 'Since when nothing is sent; NULL when not paused.';
 comment on column reconcile.event_endpoints.paused_by is 'The role that paused it.';
 comment on column reconcile.event_endpoints.paused_reason is 'Why it was paused.';
@@ -196,18 +196,32 @@ $$;
 comment on function reconcile.add_endpoint(text, text, text, text[], interval, integer, integer, bigint, text) is
     'Has events posted to a URL from the next one on, or from the one after since_event (0: all). secret names a secret.';
 
-create function reconcile.pause_endpoint(name text, reason text) returns void
-language plpgsql security definer set search_path = pg_catalog, pg_temp
+create function reconcile_internal._pause_endpoint(p_declaration reconcile.declarations) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_endpoint reconcile.event_endpoints := reconcile_internal._endpoint(pause_endpoint.name);
+    v_endpoint reconcile.event_endpoints := reconcile_internal._endpoint(p_declaration.arguments ->> 'name');
+    v_reason text := p_declaration.arguments ->> 'reason';
 begin
-    if coalesce(trim(pause_endpoint.reason), '') = '' or length(pause_endpoint.reason) > 2000 then
+    if coalesce(trim(v_reason), '') = '' or length(v_reason) > 2000 then
         raise exception 'a pause needs a reason of 1 to 2000 characters' using errcode = 'RC005', hint = 'Say why: the next person on call reads it.';
     end if;
     update reconcile.event_endpoints as e
-    set paused_at = coalesce(e.paused_at, clock_timestamp()), paused_by = session_user, paused_reason = pause_endpoint.reason
+    set paused_at = coalesce(e.paused_at, clock_timestamp()), paused_by = reconcile_internal._decided_by(p_declaration), paused_reason = v_reason
     where e.endpoint_id = v_endpoint.endpoint_id;
+end
+$$;
+
+comment on function reconcile_internal._pause_endpoint(reconcile.declarations) is 'Does what pause_endpoint was called for.';
+
+create function reconcile.pause_endpoint(name text, reason text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_id bigint := reconcile_doors.declare('pause_endpoint', jsonb_build_object('name', name, 'reason', reason));
+    v_done jsonb;
+begin
+    v_done := reconcile_doors.do_declared(v_id);
 end
 $$;
 

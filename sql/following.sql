@@ -57,7 +57,7 @@ comment on function reconcile_internal._state_of_status(reconcile.attachments, t
 
 -- By another name the generated functions would look at another table, or at none.
 create function reconcile_internal._renamed(p_row reconcile.attachments) returns text
-language plpgsql stable set search_path = pg_catalog, pg_temp
+language plpgsql stable set search_path = pg_catalog, pg_temp set quote_all_identifiers = off
 as $$
 begin
     return case when p_row.relation::text <> p_row.relation_name
@@ -391,7 +391,8 @@ comment on function reconcile_internal._follow(integer, text[], boolean) is
     'Brings what is known of these orders in line with their rows in an attached table; answers how many have changed. A trigger notes '
     'those that it can''t know yet.';
 
--- An order that was tracked by hand, or by a table that is detached, gets its row; one of another attached table stays with that.
+-- An order that was there before the table was attached gets its row: whoever attached it has seen what it comes to. A later one that was
+-- tracked by hand stays its own, and one of another attached table stays with that: a row that anybody may write takes nobody's order.
 create function reconcile_internal._adopt(p_row reconcile.attachments, p_order_ids bigint[], p_rows reconcile.application_row[]) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -399,18 +400,21 @@ begin
     insert into reconcile.refused_rows as u (attachment_id, order_number, problem)
     select p_row.attachment_id, o.order_number, case
         when o.provider_id <> p_row.provider_id then format('an order of this number is asked about at provider %s', p.name)
-        else format('the order of this number is watched for %s', a.relation) end
+        when a.attachment_id is not null then format('the order of this number is watched for %s', a.relation)
+        else 'the order of this number was tracked by hand after this table was attached' end
     from reconcile.tracked_orders as o
     join reconcile.providers as p on p.provider_id = o.provider_id
     left join reconcile.attachments as a on a.attachment_id = o.attachment_id
     where o.order_id = any (p_order_ids)
       and (o.provider_id <> p_row.provider_id and o.attachment_id is distinct from p_row.attachment_id
-          or o.attachment_id <> p_row.attachment_id and a.attachment_id is not null)
+          or o.attachment_id <> p_row.attachment_id and a.attachment_id is not null
+          or o.attachment_id is distinct from p_row.attachment_id and o.order_id > p_row.first_order_id)
       and exists (select from unnest(p_rows) as r where r.order_number = o.order_number and r.status = any (p_row.track))
     on conflict (attachment_id, order_number) do update set problem = excluded.problem where u.problem <> excluded.problem;
     update reconcile.tracked_orders as o
     set attachment_id = p_row.attachment_id
     where o.order_id = any (p_order_ids) and o.provider_id = p_row.provider_id and o.attachment_id is distinct from p_row.attachment_id
+      and o.order_id < p_row.first_order_id
       and not exists (select from reconcile.attachments as a where a.attachment_id = o.attachment_id)
       and exists (select from unnest(p_rows) as r where r.order_number = o.order_number and r.status = any (p_row.track));
     return 0;

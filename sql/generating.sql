@@ -30,14 +30,11 @@ begin
     if not has_function_privilege(p_role, 'reconcile_doors.confine(text)', 'execute') then
         execute format('grant execute on function reconcile_doors.confine(text) to %s', p_role);
     end if;
-    if not has_function_privilege(p_role, 'reconcile_doors.note_rows(integer, text[], text)', 'execute') then
-        execute format('grant execute on function reconcile_doors.note_rows(integer, text[], text) to %s', p_role);
-    end if;
 end
 $$;
 
 comment on function reconcile_internal._let_enter(regrole) is
-    'Lets a role''s generated functions confine themselves and note changed rows, if they may not yet.';
+    'Lets a role''s generated functions confine themselves, if they may not yet.';
 
 create function reconcile_internal._let_enter_no_more() returns void
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -50,14 +47,14 @@ begin
         from pg_namespace as n
         cross join lateral aclexplode(n.nspacl) as given
         where n.nspname = 'reconcile_doors' and given.grantee <> n.nspowner
-          -- A role of the migration has this from there.
-          and pg_get_userbyid(given.grantee) !~ '^reconcile_'
+          -- This one has it from the migration.
+          and pg_get_userbyid(given.grantee) <> 'reconcile_operator'
           and not exists (
               select from pg_proc as p
               where p.pronamespace in ('reconcile_generated'::regnamespace, 'reconcile_doors'::regnamespace) and p.proowner = given.grantee
           )
     loop
-        execute format('revoke all on function reconcile_doors.confine(text), reconcile_doors.note_rows(integer, text[], text) from %s', v_role);
+        execute format('revoke all on function reconcile_doors.confine(text) from %s', v_role);
         execute format('revoke usage on schema reconcile_doors from %s', v_role);
     end loop;
 end
@@ -256,6 +253,32 @@ $$;
 comment on function reconcile_internal._make_write_function(reconcile.attachments) is
     'Makes the function that writes states back to an attached table, if anything is to be written.';
 
+-- Whose triggers they are is told by who may call it: a function for each table, for its owner alone.
+create function reconcile_internal._make_note_door(p_row reconcile.attachments) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_door text := format('reconcile_doors.note_rows_of_%s(text[], text)', p_row.attachment_id);
+begin
+    execute format(
+        'create function reconcile_doors.note_rows_of_%1$s(p_order_numbers text[], p_problem text default null) returns void '
+        'language plpgsql security definer set search_path = pg_catalog, pg_temp '
+        -- The application waits for nobody: an order that another transaction is just taking in is noted after this.
+        'set lock_timeout = ''50ms'' as %2$L',
+        p_row.attachment_id, format(
+            -- A dump without owners gives it to whoever restores it.
+            'begin perform reconcile_doors.confine(''reconcile_owner''); perform reconcile_internal._note_rows(%s, $1, $2); end', p_row.attachment_id
+        )
+    );
+    execute format('comment on function %s is %L', v_door, format('What the triggers of %s say: the order numbers of changed rows.', p_row.relation));
+    execute format('revoke all on function %s from public', v_door);
+    execute format('grant execute on function %s to %s', v_door, p_row.owner);
+end
+$$;
+
+comment on function reconcile_internal._make_note_door(reconcile.attachments) is
+    'Makes the function by which the triggers of an attached table tell of its rows, and of no other''s.';
+
 create function reconcile_internal._make_note_function(p_row reconcile.attachments) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -283,7 +306,7 @@ begin
         select from pg_catalog.pg_class as c
         where c.oid operator(pg_catalog.=) tg_relid and pg_catalog.pg_get_userbyid(c.relowner) operator(pg_catalog.=) current_user
     ) then
-        perform reconcile_doors.note_rows(%1$s, null);
+        perform reconcile_doors.note_rows_of_%1$s(null);
         return null;
     end if;
     if tg_op operator(pg_catalog.=) 'INSERT' then
@@ -300,13 +323,13 @@ begin
             ) as changed
         );
     end if;
-    perform reconcile_doors.note_rows(%1$s, v_order_numbers);
+    perform reconcile_doors.note_rows_of_%1$s(v_order_numbers);
     return null;
 exception
     when others then
         -- From here on nothing of the application's runs.
         begin
-            perform reconcile_doors.note_rows(%1$s, v_order_numbers, sqlerrm);
+            perform reconcile_doors.note_rows_of_%1$s(v_order_numbers, sqlerrm);
         exception
             -- Such as an owner who has not the rights that the one who attached was given.
             when others then

@@ -334,6 +334,12 @@ begin
     select 'tests forgotten', count(*) into task, done from old;
     return next;
     with old as (
+        -- Written by their callers, and never done: good for nothing since their transaction ended.
+        delete from reconcile.declarations as d where d.done_at is null and d.declared_at < clock_timestamp() - interval '1 day' returning 1
+    )
+    select 'declarations forgotten', count(*) into task, done from old;
+    return next;
+    with old as (
         delete from reconcile.received_webhooks as w using reconcile.settings as s
         where w.received_at < clock_timestamp() - case when w.order_id is null then s.runs_kept else s.checks_kept end
         returning 1

@@ -350,18 +350,32 @@ $$;
 comment on function reconcile.alter_provider is
     'Changes what is given and keeps the rest; clear names fields that are to be empty, as in clear => ''{deadline}''.';
 
-create function reconcile.pause_provider(name text, reason text) returns void
-language plpgsql security definer set search_path = pg_catalog, pg_temp
+create function reconcile_internal._pause_provider(p_declaration reconcile.declarations) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_provider reconcile.providers := reconcile_internal._provider(pause_provider.name);
+    v_provider reconcile.providers := reconcile_internal._provider(p_declaration.arguments ->> 'name');
+    v_reason text := p_declaration.arguments ->> 'reason';
 begin
-    if coalesce(trim(pause_provider.reason), '') = '' or length(pause_provider.reason) > 2000 then
+    if coalesce(trim(v_reason), '') = '' or length(v_reason) > 2000 then
         raise exception 'a pause needs a reason of 1 to 2000 characters' using errcode = 'RC005', hint = 'Say why: the next person on call reads it.';
     end if;
     update reconcile.providers as p
-    set paused_at = coalesce(p.paused_at, clock_timestamp()), paused_by = session_user, paused_reason = pause_provider.reason
+    set paused_at = coalesce(p.paused_at, clock_timestamp()), paused_by = reconcile_internal._decided_by(p_declaration), paused_reason = v_reason
     where p.provider_id = v_provider.provider_id;
+end
+$$;
+
+comment on function reconcile_internal._pause_provider(reconcile.declarations) is 'Does what pause_provider was called for.';
+
+create function reconcile.pause_provider(name text, reason text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_id bigint := reconcile_doors.declare('pause_provider', jsonb_build_object('name', name, 'reason', reason));
+    v_done jsonb;
+begin
+    v_done := reconcile_doors.do_declared(v_id);
 end
 $$;
 

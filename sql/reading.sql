@@ -2,7 +2,7 @@
 -- Requires: claim.
 
 create function reconcile_internal._parsed(p_body text) returns jsonb
-language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp
+language plpgsql immutable set search_path = pg_catalog, pg_temp
 as $$
 begin
     return case when reconcile_internal.has_sane_numbers(p_body) then p_body::jsonb end;

@@ -79,6 +79,8 @@ begin
     update reconcile.registered_sidecars as s
     set reported = s.reported + cardinality(v_applied), stale_reports = s.stale_reports + v_stale
     where s.sidecar_id = p_sidecar_id;
+    -- A sidecar takes none itself: what is left is a hook's, and would last as long as the connection.
+    perform pg_advisory_unlock_all();
 end
 $$;
 

@@ -45,6 +45,13 @@ as 'MODULE_PATHNAME', '_try_lock_relation_wrapper';
 comment on function reconcile_internal._try_lock_relation(oid, boolean) is
     'Locks a partition of an application''s table without waiting; false when somebody else holds it.';
 
+create function reconcile_internal._can_be_read(cursor text) returns boolean
+language c volatile strict
+as 'MODULE_PATHNAME', '_can_be_read_wrapper';
+
+comment on function reconcile_internal._can_be_read(text) is
+    'Whether a cursor of this session could be fetched from: not the one that is just running. pg_cursors does not tell them apart.';
+
 create function reconcile_internal._become_session() returns boolean
 language c volatile strict
 as 'MODULE_PATHNAME', '_become_session_wrapper';

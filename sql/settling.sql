@@ -385,6 +385,7 @@ declare
     v_count integer := coalesce(cardinality(p_order_ids), 0);
     v_half integer := v_count / 2;
     v_context text;
+    v_mark text;
 begin
     begin
         v_applied := reconcile_internal._apply_report(
@@ -394,7 +395,7 @@ begin
         return coalesce(v_applied, '{}');
     exception
         when others or assert_failure or query_canceled then
-            get stacked diagnostics v_context = pg_exception_context;
+            get stacked diagnostics v_context = pg_exception_context, v_mark = schema_name;
             -- A sidecar whose report takes too long hands it in again by halves. An order whose effects take so long by themselves is put
             -- off like one whose effects fail.
             if reconcile_internal._is_own_trouble(sqlstate, v_context) and (sqlstate <> '57014' or p_sidecar_id = 0 or v_count > 1) then
@@ -403,7 +404,7 @@ begin
             if v_count <= 1 then
                 return reconcile_internal._put_off(
                     p_sidecar_id, p_order_ids[1], p_tokens[1], p_faults[1], p_http_statuses[1], p_bodies[1], p_details[1],
-                    p_durations_ms[1], p_retry_after_s[1], p_ends_here, sqlstate, sqlerrm, reconcile_internal._effect_of(v_context)
+                    p_durations_ms[1], p_retry_after_s[1], p_ends_here, sqlstate, sqlerrm, reconcile_internal._effect_of(v_mark, v_context)
                 );
             end if;
     end;

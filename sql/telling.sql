@@ -3,12 +3,10 @@
 -- In the application's own transaction, so nothing here waits for long, and nothing fails it.
 -- Requires: following.
 
--- What the triggers call, by the rights of a table's owner. Nothing that is given here is believed: the rows are read. A note stays small:
--- where a number is longer than any order's could sensibly be, the table is searched instead.
-create function reconcile_doors.note_rows(p_attachment_id integer, p_order_numbers text[], p_problem text default null) returns void
-language plpgsql security definer set search_path = pg_catalog, pg_temp
--- The application waits for nobody: an order that another transaction is just taking in is noted after this.
-set lock_timeout = '50ms'
+-- Nothing that is given here is believed: the rows are read. A note stays small: where a number is longer than any order's could sensibly
+-- be, the table is searched instead.
+create function reconcile_internal._note_rows(p_attachment_id integer, p_order_numbers text[], p_problem text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_is_fixed constant boolean := current_setting('transaction_isolation') <> 'read committed';
@@ -43,5 +41,5 @@ begin
 end
 $$;
 
-comment on function reconcile_doors.note_rows(integer, text[], text) is
+comment on function reconcile_internal._note_rows(integer, text[], text) is
     'What the triggers of an attached table say: a few rows are followed at once, many are noted. NULL for rows that are not known.';

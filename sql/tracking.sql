@@ -10,6 +10,9 @@ declare
 begin
     select o.* into v_order from reconcile.tracked_orders as o where o.order_number = p_order_number;
     if not found and p_order_number <> '' and not current_setting('transaction_read_only')::boolean then
+        if exists (select from reconcile.attachments) then
+            perform reconcile_internal._refuse_open_cursors();
+        end if;
         -- A row that nobody told of yet: taken in when somebody asks for it, and due when his transaction ends.
         foreach v_attachment_id in array array(select a.attachment_id from reconcile.attachments as a order by a.attachment_id) loop
             begin
@@ -40,9 +43,12 @@ begin
     -- By what it takes as it is, before it is written out for the first time.
     if pg_column_size(p_value) > 2 * p_most_bytes then
         return format('it takes %s bytes: %s are kept at most', pg_column_size(p_value), p_most_bytes);
+    elsif jsonb_path_exists(p_value, 'strict $.**{129}') then
+        return 'it is nested more than 128 deep';
     elsif exists (
-        select from jsonb_path_query(p_value, 'strict $.**') as part (value)
-        where jsonb_typeof(part.value) = 'number' and (abs(part.value::numeric) >= 1e40 or scale(part.value::numeric) > 40)
+        -- Numbers alone: each part in turn would be the whole again for each level.
+        select from jsonb_path_query(p_value, 'strict $.** ? (@.type() == "number")') as part (value)
+        where abs(part.value::numeric) >= 1e40 or scale(part.value::numeric) > 40
     ) then
         return 'it holds a number of more than 40 digits before or after the point: write it as a text';
     elsif octet_length(p_value::text) > p_most_bytes then
@@ -53,7 +59,7 @@ end
 $$;
 
 comment on function reconcile_internal._json_problem(jsonb, integer) is
-    'Why a value can''t be kept: too large, or with numbers that grow out of proportion when they are written out; NULL when it can.';
+    'Why a value can''t be kept: too large, too deep, or with numbers that grow out of proportion when they are written out; NULL when it can.';
 
 -- Why an order can't be watched, in one place for those that are handed over and those of attached tables.
 create function reconcile_internal._order_problem(
@@ -153,36 +159,37 @@ $$;
 comment on function reconcile.track_order(text, text, text, numeric, text, jsonb, timestamptz, text) is
     'Starts watching an order. True when it is new; the same call again changes nothing and answers false.';
 
-create function reconcile.resolve_order(order_number text, state text, reason text) returns void
-language plpgsql security definer set search_path = pg_catalog, pg_temp
+create function reconcile_internal._resolve_order(p_declaration reconcile.declarations) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
-#variable_conflict use_column
 declare
-    v_order reconcile.tracked_orders := reconcile_internal._order(resolve_order.order_number);
-    v_open boolean := resolve_order.state in ('pending', 'processing');
+    v_state text := p_declaration.arguments ->> 'state';
+    v_reason text := p_declaration.arguments ->> 'reason';
+    v_order reconcile.tracked_orders := reconcile_internal._order(p_declaration.arguments ->> 'order_number');
+    v_open boolean := v_state in ('pending', 'processing');
     v_lease reconcile.leases;
     v_transition_id bigint;
 begin
-    if resolve_order.state is null
-        or resolve_order.state not in ('pending', 'processing', 'succeeded', 'failed', 'cancelled', 'refunded', 'review')
+    if v_state is null
+        or v_state not in ('pending', 'processing', 'succeeded', 'failed', 'cancelled', 'refunded', 'review')
     then
-        raise exception '% is not a state', coalesce(quote_literal(left(resolve_order.state, 80)), 'NULL')
+        raise exception '% is not a state', coalesce(quote_literal(left(v_state, 80)), 'NULL')
             using errcode = 'RC006', hint = 'Use pending, processing, succeeded, failed, cancelled, refunded or review.';
     end if;
-    if coalesce(trim(resolve_order.reason), '') = '' or length(resolve_order.reason) > 2000 then
+    if coalesce(trim(v_reason), '') = '' or length(v_reason) > 2000 then
         raise exception 'a decision needs a reason of 1 to 2000 characters' using errcode = 'RC005', hint = 'Say why: it is kept with your role''s name.';
     end if;
     perform reconcile_internal._check_pending();
     select o.* into v_order from reconcile.tracked_orders as o where o.order_id = v_order.order_id for update;
-    if v_order.state = resolve_order.state then
+    if v_order.state = v_state then
         raise exception 'order % is % already', quote_literal(v_order.order_number), v_order.state using errcode = 'RC006';
     end if;
     update reconcile.tracked_orders as o
-    set state = resolve_order.state, settled_by = case when not v_open then 'operator' end, state_changed_at = clock_timestamp(),
+    set state = v_state, settled_by = case when not v_open then 'operator' end, state_changed_at = clock_timestamp(),
         attempt = 0, tries = 0, faults = 0
     where o.order_id = v_order.order_id;
-    insert into reconcile.transitions (order_id, from_state, to_state, cause, reason)
-    values (v_order.order_id, v_order.state, resolve_order.state, 'operator', resolve_order.reason)
+    insert into reconcile.transitions (order_id, from_state, to_state, cause, reason, changed_by)
+    values (v_order.order_id, v_order.state, v_state, 'operator', v_reason, reconcile_internal._decided_by(p_declaration))
     returning transition_id into v_transition_id;
     delete from reconcile.due_checks as d where d.order_id = v_order.order_id;
     -- A check in flight loses its lease: its late answer changes nothing that a person has decided.
@@ -200,6 +207,19 @@ begin
     perform reconcile_internal._carry_out(array[v_transition_id]);
     perform reconcile_internal._defer_again();
     perform reconcile_internal._tell_listeners();
+end
+$$;
+
+comment on function reconcile_internal._resolve_order(reconcile.declarations) is 'Does what resolve_order was called for.';
+
+create function reconcile.resolve_order(order_number text, state text, reason text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_id bigint := reconcile_doors.declare('resolve_order', jsonb_build_object('order_number', order_number, 'state', state, 'reason', reason));
+    v_done jsonb;
+begin
+    v_done := reconcile_doors.do_declared(v_id);
 end
 $$;
 

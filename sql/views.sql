@@ -110,7 +110,7 @@ comment on column reconcile.order_history.from_state is 'From where.';
 comment on column reconcile.order_history.to_state is 'To where.';
 comment on column reconcile.order_history.cause is 'By whose word: provider, giving_up, operator or application.';
 comment on column reconcile.order_history.reason is 'Why.';
-comment on column reconcile.order_history.changed_by is 'The role whose session did it.';
+comment on column reconcile.order_history.changed_by is 'The role whose session did it; for a person''s decision the role that decided, and whose session it was if that is another.';
 comment on column reconcile.order_history.check_id is 'The check.';
 
 create view reconcile.checks as

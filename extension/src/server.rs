@@ -6,6 +6,7 @@
 //! | [`give`]        | make a function for a role that one is no member of                      |
 //! | [`hold`]        | look at what a table or a function is under its lock, without waiting    |
 //! | [`constraints`] | check what a caller has pending with the session's rights               |
+//! | [`cursors`]     | tell which cursors others could read on in                                |
 //! | [`settings`]    | take back what was SET, and not only what was SET LOCAL                  |
 //! | [`wake`]        | commit a request while the caller's own transaction is open              |
 //!
@@ -13,6 +14,7 @@
 
 pub mod confine;
 pub mod constraints;
+pub mod cursors;
 pub mod give;
 pub mod hold;
 pub mod settings;

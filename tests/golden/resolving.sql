@@ -22,8 +22,15 @@ select count(*) as checks from reconcile.checks;
 create role clerk;
 grant usage on schema reconcile to clerk;
 grant execute on function reconcile.resolve_order(text, text, text) to clerk;
+-- The audit names the role that decides, by what it declares.
+grant usage on schema reconcile_doors to clerk;
+grant execute on function reconcile_doors.declare(text, jsonb), reconcile_doors.do_declared(bigint) to clerk;
+grant insert (what, arguments) on reconcile.declarations to clerk;
+grant usage on sequence reconcile.declaration_ids to clerk;
 set session authorization clerk;
 select reconcile.resolve_order('ORD-1', 'failed', 'the bank took it back');
+select reconcile.pause_provider('vendor', 'is no clerk''s to do');
+select reconcile_doors.do_declared(reconcile_doors.declare('pause_provider', '{"name": "vendor", "reason": "is no clerk''s to do"}'));
 reset session authorization;
 select reconcile.resolve_order('ORD-1', 'cancelled', 'the customer called it off');
 select reconcile.resolve_order('ORD-1', 'refunded', 'paid back by hand');
@@ -33,6 +40,10 @@ select state, settled_by, next_check_at <= clock_timestamp() as due, tries, faul
 select reconcile.resolve_order('ORD-1', 'pending', 'ask once more');
 select from_state, to_state, cause, reason, changed_by, check_id from reconcile.order_history order by changed_at;
 select in_flight from reconcile.provider_health;
-revoke all on schema reconcile from clerk;
+revoke all on schema reconcile, reconcile_doors from clerk;
+revoke all on function reconcile_doors.declare(text, jsonb), reconcile_doors.do_declared(bigint) from clerk;
+revoke all on reconcile.declarations from clerk;
+revoke insert (what, arguments) on reconcile.declarations from clerk;
+revoke all on sequence reconcile.declaration_ids from clerk;
 revoke all on function reconcile.resolve_order(text, text, text) from clerk;
 drop role clerk;

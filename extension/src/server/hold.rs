@@ -74,9 +74,31 @@ fn _hold_function(
     if now != owner {
         return Some(belongs_to(now, owner));
     }
+    let _names = PlainNames::begin();
     // SAFETY: answers a text in PostgreSQL's memory, as regprocedure is written.
     let called = unsafe { CStr::from_ptr(pg_sys::format_procedure(function)) }.to_string_lossy();
     (called != name).then(|| format!("it is called {called} now, and was {name}"))
+}
+
+/// Names as they are kept, whatever the session's `quote_all_identifiers`; it is as it was when this is dropped.
+struct PlainNames(bool);
+
+impl PlainNames {
+    fn begin() -> Self {
+        // SAFETY: a setting of this process, which has one thread.
+        unsafe {
+            let before = pg_sys::quote_all_identifiers;
+            pg_sys::quote_all_identifiers = false;
+            Self(before)
+        }
+    }
+}
+
+impl Drop for PlainNames {
+    fn drop(&mut self) {
+        // SAFETY: as above.
+        unsafe { pg_sys::quote_all_identifiers = self.0 };
+    }
 }
 
 /// Locks a partition; whether it was to be had.
@@ -111,6 +133,7 @@ struct Table {
 
 impl Table {
     fn look(relation: pg_sys::Oid) -> Option<Self> {
+        let _names = PlainNames::begin();
         // SAFETY: a row of the catalog's cache is read while it is held, and released once; its schema can't be dropped
         // while it has this relation.
         unsafe {

@@ -227,6 +227,7 @@ async fn nobody_adds_unnoticed_what_runs_with_more_rights() -> Result<()> {
         touching,
         [
             "_become_session",
+            "_can_be_read",
             "_defer_constraints",
             "_give_back_settings",
             "_give_to",
@@ -250,7 +251,6 @@ async fn nobody_adds_unnoticed_what_runs_with_more_rights() -> Result<()> {
         definers,
         [
             "reconcile_doors.do_declared",
-            "reconcile_doors.note_rows",
             "reconcile_internal._check_as_session",
             "reconcile_internal._vacuum_holders",
         ]

@@ -4,6 +4,8 @@
 mod blamed;
 mod carriers;
 mod checked;
+mod cursors;
+mod deciding;
 mod django;
 mod fuzzed;
 mod lending;
@@ -22,4 +24,5 @@ mod row;
 mod scene;
 mod schedules;
 mod shadows;
+mod taken_over;
 mod worker;

@@ -104,3 +104,45 @@ async fn an_answer_full_of_them_harms_nobody() -> Result<()> {
     .await?;
     is_dumped(&scene).await
 }
+
+/// Proves that what is nested deeper than anybody reads is refused with RC005, before it is written out once for each level, and that 128
+/// levels are taken.
+#[tokio::test]
+async fn what_is_nested_too_deeply_is_refused() -> Result<()> {
+    let scene = Scene::open("hostile_nested", "", "").await?;
+    let nested =
+        |depth: u32| format!("(repeat('[', {depth}) || '1.5' || repeat(']', {depth}))::jsonb");
+    let written = "select temp_bytes from pg_stat_database where datname = current_database()";
+    run(
+        &scene.dba,
+        "select reconcile.track_order('GOOD', 'vendor'); set log_temp_files = 0; set temp_file_limit = '1MB'",
+    )
+    .await?;
+    for (depth, is_taken) in [(3000, false), (129, false), (127, true)] {
+        for call in [
+            format!(
+                "select reconcile.track_order('D{depth}', 'vendor', details => {})",
+                nested(depth).replace("(repeat", "jsonb_build_object('n', (repeat") + ")"
+            ),
+            format!(
+                "select reconcile.record_webhook('vendor', 'D{depth}', {}, 'GOOD')",
+                nested(depth)
+            ),
+        ] {
+            let refused = failure(&scene.dba, &call).await;
+            ensure!(
+                refused
+                    .as_deref()
+                    .is_none_or(|said| said.starts_with("RC005"))
+                    && refused.is_none() == is_taken,
+                "{depth}: {refused:?}"
+            );
+        }
+    }
+    let written = crate::scene::text(&scene.dba, written).await?;
+    ensure!(
+        written.as_deref() == Some("0"),
+        "{written:?} bytes in temporary files"
+    );
+    is_dumped(&scene).await
+}

@@ -35,7 +35,7 @@ async fn evidence_that_disagrees_goes_to_review() -> Result<()> {
         ),
         (
             "DEEP",
-            format!("{}{}", "[".repeat(3000), "]".repeat(3000)),
+            format!("{}{}", "[".repeat(128), "]".repeat(128)),
             "pending",
         ),
         (
