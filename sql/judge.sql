@@ -57,13 +57,31 @@ create function reconcile_internal.disagreement(
     said_currency text,
     said_reference text,
     amount_unit text,
-    exceptions jsonb default null
+    exceptions jsonb default null,
+    must_say text[] default null,
+    several jsonb default null
 ) returns text
 language c immutable parallel safe
 as 'MODULE_PATHNAME', 'disagreement_wrapper';
 
-comment on function reconcile_internal.disagreement(text, text, text, text, text, text, text, text, jsonb) is
-    'What a final answer says that the order does not: another reference, amount or currency; NULL when nothing disagrees.';
+comment on function reconcile_internal.disagreement(text, text, text, text, text, text, text, text, jsonb, text[], jsonb) is
+    'What a final answer says that the order does not: another reference, amount or currency, or two payments; or what it must say and '
+    'leaves out. several holds what paths found that found more than one value. NULL when nothing disagrees.';
+
+create function reconcile_internal.several_mean(words text[], status_map jsonb) returns text
+language c immutable parallel safe strict
+as 'MODULE_PATHNAME', 'several_mean_wrapper';
+
+comment on function reconcile_internal.several_mean(text[], jsonb) is
+    'What several words of one answer mean together; mismatch where one is final and another means something else, NULL where none is '
+    'final and one is unknown.';
+
+create function reconcile_internal.said_sum(amounts text[], amount_unit text, currency text, exceptions jsonb) returns text
+language c immutable parallel safe
+as 'MODULE_PATHNAME', 'said_sum_wrapper';
+
+comment on function reconcile_internal.said_sum(text[], text, text, jsonb) is
+    'Amounts of an answer added up, in major units, exact; NULL when one of them can''t be read.';
 
 create function reconcile.schedule_error(schedule text) returns text
 language c immutable parallel safe strict

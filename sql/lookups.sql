@@ -271,28 +271,20 @@ $$;
 
 comment on function reconcile_internal._look_up(integer, text[], text[]) is 'Asks the function or table of a provider about orders; answers in their order.';
 
--- Of several rows the one that means most comes first, for every path: who was declined and then paid has paid. Equals by their text.
-create function reconcile_internal._best_first(p_provider_id integer, p_body text) returns text
-language plpgsql stable set search_path = pg_catalog, pg_temp
+-- Of several rows the one that means most comes first: who was declined and then paid has paid. Equals by their text.
+create function reconcile_internal._best_first(p_provider reconcile.providers, p_body text, p_order_number text, p_reference text) returns text
+language sql stable set search_path = pg_catalog, pg_temp
 as $$
-declare
-    v_path jsonpath;
-    v_map jsonb;
-begin
-    if left(p_body, 1) <> '[' then
-        return p_body;
-    end if;
-    select p.status_path, p.status_map into v_path, v_map from reconcile.providers as p where p.provider_id = p_provider_id;
-    return coalesce((
+    select case when left(p_body, 1) <> '[' then p_body else coalesce((
         select jsonb_agg(each.row order by array_position(
-            '{succeeded,refunded,pending}', v_map ->> (jsonb_path_query_first(each.row, v_path, '{}', true) #>> '{}')
+            '{succeeded,refunded,pending}', reconcile_internal._row_means(p_provider, each.row,
+                jsonb_build_object('order_number', p_order_number, 'reference', coalesce(to_jsonb(p_reference), '{}')))
         ), each.row::text)::text
         from jsonb_array_elements(p_body::jsonb) as each (row)
-    ), p_body);
-end
+    ), p_body) end
 $$;
 
-comment on function reconcile_internal._best_first(integer, text) is
+comment on function reconcile_internal._best_first(reconcile.providers, text, text, text) is
     'An answer of several rows, those first that mean succeeded, then refunded, then pending; any other answer as it is.';
 
 create function reconcile_internal._settle_here(p_order_ids bigint[], p_ends_here boolean) returns integer
@@ -352,7 +344,9 @@ begin
         v_began_at := clock_timestamp();
         v_answers := reconcile_internal._look_up(v_part.lookup_id, v_part.order_numbers, v_part.refs);
         v_bodies := array(
-            select reconcile_internal._best_first(v_part.provider_id, answer.body) from unnest(v_answers.bodies) with ordinality as answer (body, place)
+            select reconcile_internal._best_first(p, answer.body, v_part.order_numbers[answer.place], v_part.refs[answer.place])
+            from unnest(v_answers.bodies) with ordinality as answer (body, place)
+            join reconcile.providers as p on p.provider_id = v_part.provider_id
             order by answer.place
         );
         v_settled := reconcile_internal._settle(

@@ -1,76 +1,5 @@
 -- What a provider's row may say, field by field. A bad one is refused when it is written, with the field's name.
--- Requires: declarations.
-
--- A path can be well formed and still fail on every answer, by a variable that nobody gives or a function that needs a time
--- zone. So it is tried, on an answer without anything in it.
-create function reconcile_internal._bad_path(p_row reconcile.providers, out field text, out problem text)
-language plpgsql stable set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_path record;
-begin
-    for v_path in
-        select 'status_path' as field, p_row.status_path::text as path, false as is_predicate
-        union all select 'transaction_id_path', p_row.transaction_id_path::text, false
-        union all select 'amount_path', p_row.amount_path::text, false
-        union all select 'currency_path', p_row.currency_path::text, false
-        union all select 'refunded_path', p_row.refunded_path::text, false
-        union all select 'reference_path', p_row.reference_path::text, false
-        union all
-        select 'captures', c.value ->> 'path', false
-        from jsonb_each(coalesce(reconcile_internal.full_captures(p_row.captures), '{}')) as c
-        union all
-        select 'rules', r.value ->> 'when', true
-        from jsonb_array_elements(
-            case when reconcile_internal.rules_error(p_row.rules) is null then coalesce(p_row.rules, '[]') else '[]' end
-        ) as r
-    loop
-        continue when v_path.path is null;
-        begin
-            perform jsonb_path_query('{}', v_path.path::jsonpath, '{}', true);
-            if v_path.is_predicate then
-                -- Not silent: a path that is no predicate has no answer of yes or no.
-                perform jsonb_path_match('{}', v_path.path::jsonpath);
-            end if;
-        exception when others then
-            field := v_path.field;
-            problem := format('%s: %s', left(v_path.path, 200), sqlerrm);
-            return;
-        end;
-    end loop;
-end
-$$;
-
-comment on function reconcile_internal._bad_path(reconcile.providers) is
-    'The first of a provider''s paths that can''t be evaluated, and why.';
-
--- What a path leads to is kept and shown, so it may not lead through a member that is masked everywhere else.
-create function reconcile_internal._masked_path(p_row reconcile.providers, out field text, out problem text)
-language plpgsql stable set search_path = pg_catalog, pg_temp
-as $$
-begin
-    select path.field, format('%s leads to %s, which is masked wherever it is kept', path.path, path.member) into field, problem
-    from (
-        select named.field, named.path, found.member[1] as member
-        from (
-            select 'status_path' as field, p_row.status_path::text as path
-            union all select 'transaction_id_path', p_row.transaction_id_path::text
-            union all select 'reference_path', p_row.reference_path::text
-            union all
-            select 'captures', (c.value ->> 'path')::jsonpath::text
-            from jsonb_each(coalesce(reconcile_internal.full_captures(p_row.captures), '{}')) as c
-            where not (c.value ->> 'sensitive')::boolean
-        ) as named
-        -- A name in a path is written as in JSON.
-        cross join lateral regexp_matches(named.path, E'\\.("(?:[^"\\\\]|\\\\.)*")', 'g') as found (member)
-    ) as path
-    where reconcile_internal.is_sensitive(path.member::jsonb #>> '{}') or path.member::jsonb #>> '{}' = any (p_row.sensitive)
-    limit 1;
-end
-$$;
-
-comment on function reconcile_internal._masked_path(reconcile.providers) is
-    'The first of a provider''s paths that leads to what is masked, and what that is.';
+-- Requires: paths.
 
 -- The fields that a webhook's payload is read by are fields of the provider's row, and have to be as sound as those.
 create function reconcile_internal._webhook_problem(p_row reconcile.providers) returns text
@@ -78,7 +7,7 @@ language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_readable constant text[] := '{evidence,order_number_path,reference_path,status_path,status_map,rules,amount_path,amount_unit,'
-        'currency_path,currency,refunded_path,transaction_id_path,captures}';
+        'currency_path,currency,refunded_path,transaction_id_path,captures,may_be_silent_on}';
     v_row reconcile.providers;
     v_problem text;
 begin
@@ -99,7 +28,17 @@ begin
         return 'the truth is in this database, so an event can only ring';
     end if;
     begin
-        perform (p_row.webhook ->> 'order_number_path')::jsonpath;
+        v_problem := (
+            select format('%s finds the order, so it can''t name $order_number or $reference', path.name)
+            from (values ('order_number_path', p_row.webhook ->> 'order_number_path'), ('reference_path', p_row.webhook ->> 'reference_path'))
+                as path (name, path)
+            where reconcile_internal._variables_of(path.path::jsonpath) <> '{}'
+            limit 1
+        );
+        v_problem := coalesce(v_problem, reconcile_internal._path_problem(p_row.webhook ->> 'order_number_path', false));
+        if v_problem is not null then
+            return v_problem;
+        end if;
         v_row := jsonb_populate_record(p_row, p_row.webhook - '{evidence,order_number_path}'::text[] || '{"webhook": {}}');
         perform reconcile_internal._refuse_unsound(v_row);
         return null;
@@ -112,6 +51,23 @@ $$;
 
 comment on function reconcile_internal._webhook_problem(reconcile.providers) is
     'What is wrong with how a provider''s webhooks are read; NULL when it will do.';
+
+-- Asked the same for every order, a provider answers the same for every order: what is read of it has to be this order's.
+create function reconcile_internal._asks_nobody_in_particular(p_row reconcile.providers) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp
+as $$
+    select p_row.url is not null and not reconcile_internal.depends_on_order(p_row.url, p_row.headers, p_row.body) and (
+        p_row.status_map <> '{}' and reconcile_internal._variables_of(p_row.status_path) = '{}'
+        or exists (
+            select from jsonb_array_elements(case when reconcile_internal.rules_error(p_row.rules) is null then p_row.rules else '[]' end) as rule
+            where rule ->> 'means' in ('succeeded', 'failed', 'cancelled', 'refunded')
+              and reconcile_internal._variables_of((rule ->> 'when')::jsonpath) = '{}'
+        )
+    )
+$$;
+
+comment on function reconcile_internal._asks_nobody_in_particular(reconcile.providers) is
+    'Whether a provider is asked the same for every order, and is read without saying whose answer it is.';
 
 create function reconcile_internal._refuse_unsound(p_row reconcile.providers) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -163,6 +119,11 @@ begin
         ('url', reconcile_internal.url_template_error(p_row.url, v_variables) is not null,
             reconcile_internal.url_template_error(p_row.url, v_variables),
             'Write a template such as https://api.vendor.example/orders/{order_number}?invoice={reference}.'),
+        -- Of the whole row alone: a part of it does not say what the rest is.
+        ('url', p_row.provider_id is not null and v_path_error is null and reconcile_internal._asks_nobody_in_particular(p_row),
+            'neither it nor headers and body depend on the order, so every order would be closed by the same answer',
+            'Write {order_number} or {reference} into one of them, or choose the order''s own element in status_path and in every rule, as in '
+            '$.orders[*] ? (@.id == $reference).status.'),
         (v_masked_field, v_masked is not null, v_masked,
             'Name another member; a capture that has to be kept all the same is marked: {"path": "$.…", "sensitive": true}.'),
         ('method', p_row.method not in ('GET', 'POST'), format('%L is not a method', left(p_row.method, 20)), 'Use GET or POST.'),
@@ -180,7 +141,8 @@ begin
         ('captures', v_unmasked is not null, format('%L is sensitive, and its path does not end with the name of a member', v_unmasked),
             'End it as in $.data.pin: by that name the value is masked in what is kept of the answer.'),
         (v_path_field, v_path_error is not null, v_path_error,
-            'Write jsonpath that PostgreSQL evaluates by itself: a path as $.data.status, in rules a predicate as $.status == "paid".'),
+            'Write jsonpath that PostgreSQL evaluates by itself: a path as $.data.status, in rules a predicate as $.status == "paid". Its variables '
+            'are $order_number and $reference.'),
         ('status_map', p_row.status_map = '{}' and coalesce(p_row.rules, '[]') = '[]',
             'it is empty and there are no rules, so no answer could ever close an order', 'Write a status_map or rules.'),
         ('status_map', p_row.status_map <> '{}' and reconcile_internal.status_map_error(p_row.status_map) is not null,
@@ -192,6 +154,10 @@ begin
             'Write its three capitals.'),
         ('currency_exponents', reconcile_internal.currency_exponents_error(p_row.currency_exponents) is not null,
             reconcile_internal.currency_exponents_error(p_row.currency_exponents), 'Write an object such as {"IDR": 0}.'),
+        ('refunded_path', reconcile_internal._finds_twice(p_row.refunded_path), 'a ** finds what stands in a list twice, and refunds are added up',
+            'Name the members on the way, as in $.refunds[*].amount, or begin the path with strict.'),
+        ('may_be_silent_on', not coalesce(p_row.may_be_silent_on <@ '{amount,currency,reference}', true),
+            format('%s is not of what is compared', left(p_row.may_be_silent_on::text, 80)), 'Name of amount, currency and reference those that a success may leave out.'),
         ('sensitive', array_position(p_row.sensitive, null) is not null, 'it holds a NULL',
             'Name members of the answer, as in {pin_code}.'),
         ('schedule', reconcile.schedule_error(p_row.schedule) is not null, reconcile.schedule_error(p_row.schedule),

@@ -50,6 +50,7 @@ begin
     policy as materialized (
         select
             asked.provider_version, row.provider, (row.provider).provider_id, reconcile_internal._never_kept(row.provider) as never_kept,
+            reconcile_internal._must_say(row.provider) as must_say,
             (extract(epoch from (row.provider).deadline) * 1000)::bigint as deadline_ms,
             (extract(epoch from (row.provider).not_found_grace) * 1000)::bigint as not_found_grace_ms
         from (select distinct held.provider_id, held.provider_version from held) as asked
@@ -68,7 +69,12 @@ begin
     ),
     answered as materialized (
         select
-            held.*, policy.provider, policy.never_kept, policy.deadline_ms, policy.not_found_grace_ms,
+            held.*, policy.provider, policy.never_kept, policy.must_say, policy.deadline_ms, policy.not_found_grace_ms,
+            -- What paths and rules may name. An order without a reference has none that anything could be equal to.
+            jsonb_build_object(
+                'order_number', case when p_sidecar_id = -1 then substr(held.order_number, 46) else held.order_number end,
+                'reference', coalesce(to_jsonb(held.reference), '{}')
+            ) as variables,
             -- Without a sidecar there was no wire: a row of this database or a webhook's payload is read as it is.
             case
                 when p_sidecar_id > 0 or p_sidecar_id < 0 and (policy.provider).kind = 'http' or held.fault is not null
@@ -84,39 +90,78 @@ begin
         select a.*, case when a.answer is not null then coalesce(reconcile_internal.redact(a.body, a.never_kept)::jsonb, a.answer) end as shown
         from answered as a
     ),
-    -- What the answer says, where the provider's paths point. An object in an amount's place is no amount, and no silence either.
-    said as materialized (
+    -- Of several rows of this database those that decide; of anything else all of it.
+    decisive as materialized (
+        select
+            m.*,
+            case when many.rows_read is null then m.answer else reconcile_internal._first_rows(m.answer, many.rows_read) end as read_from,
+            case when many.rows_read is null then m.shown else reconcile_internal._first_rows(m.shown, many.rows_read) end as shown_from
+        from masked as m
+        cross join lateral (
+            select case when (m.provider).kind = 'sql' and jsonb_typeof(m.answer) = 'array'
+                then reconcile_internal._decisive_rows(m.provider, m.answer, m.variables) end as rows_read
+        ) as many
+    ),
+    -- What the answer says, where the provider's paths point. A path that is NULL is not evaluated.
+    found as materialized (
         select
             a.*,
-            jsonb_path_query_first(a.answer, (a.provider).status_path, '{}', true) as status,
-            left(jsonb_path_query_first(a.shown, (a.provider).status_path, '{}', true) #>> '{}', 200) as shown_word,
-            left(jsonb_path_query_first(a.answer, (a.provider).transaction_id_path, '{}', true) #>> '{}', 500) as transaction_id,
-            jsonb_path_query_first(a.answer, (a.provider).amount_path, '{}', true) #>> '{}' as said_amount,
-            coalesce(
-                left(jsonb_path_query_first(a.answer, (a.provider).currency_path, '{}', true) #>> '{}', 20), (a.provider).currency
-            ) as said_currency,
-            jsonb_path_query_first(a.answer, (a.provider).refunded_path, '{}', true) #>> '{}' as said_refunded,
-            left(jsonb_path_query_first(a.answer, (a.provider).reference_path, '{}', true) #>> '{}', 1000) as said_reference,
+            jsonb_path_query_array(a.read_from, (a.provider).status_path, a.variables, true) as statuses,
+            jsonb_path_query_array(a.read_from, (a.provider).transaction_id_path, a.variables, true) as transaction_ids,
+            jsonb_path_query_array(a.read_from, (a.provider).amount_path, a.variables, true) as amounts,
+            jsonb_path_query_array(a.read_from, (a.provider).currency_path, a.variables, true) as currencies,
+            jsonb_path_query_array(a.read_from, (a.provider).refunded_path, a.variables, true) as refunds,
+            jsonb_path_query_array(a.read_from, (a.provider).reference_path, a.variables, true) as mentions,
             case when (a.provider).rules <> '[]' and a.answer is not null
-                then reconcile_internal._matching_rule((a.provider).rules, a.answer) end as rule
-        from masked as a
+                then reconcile_internal._matching_rule((a.provider).rules, a.read_from, a.variables) end as rule
+        from decisive as a
+    ),
+    -- An object in an amount's place is no amount, and no silence either. Where a path finds several values, the judge says what they are.
+    said as materialized (
+        select
+            f.*,
+            f.statuses -> 0 as status,
+            left(jsonb_path_query_first(f.shown_from, (f.provider).status_path, f.variables, true) #>> '{}', 200) as shown_word,
+            left(case when jsonb_array_length(f.transaction_ids) > 1 then (reconcile_internal._texts(f.transaction_ids))[1] else f.transaction_ids ->> 0 end, 500) as transaction_id,
+            case when jsonb_array_length(f.amounts) > 1 then (reconcile_internal._texts(f.amounts))[1] else f.amounts ->> 0 end as said_amount,
+            coalesce(left(case when jsonb_array_length(f.currencies) > 1 then (reconcile_internal._texts(f.currencies))[1] else f.currencies ->> 0 end, 20), (f.provider).currency) as said_currency,
+            case when jsonb_array_length(f.refunds) > 1 then (reconcile_internal._texts(f.refunds))[1] else f.refunds ->> 0 end as said_refunded,
+            left(case when jsonb_array_length(f.mentions) > 1 then (reconcile_internal._texts(f.mentions))[1] else f.mentions ->> 0 end, 1000) as said_reference,
+            case when greatest(
+                    jsonb_array_length(f.statuses), jsonb_array_length(f.transaction_ids), jsonb_array_length(f.amounts),
+                    jsonb_array_length(f.currencies), jsonb_array_length(f.mentions)) > 1
+                then reconcile_internal._several(
+                    f.provider, case when f.rule is null then f.statuses end, f.transaction_ids, f.amounts, f.currencies, f.mentions)
+            end as several
+        from found as f
     ),
     meant as materialized (
         select
             s.*, jsonb_typeof(s.status) as status_type, case when s.wire is null then s.shown_word end as word,
-            coalesce(s.rule ->> 'means', (s.provider).status_map ->> left(s.status #>> '{}', 200)) as mapped,
-            case when s.said_refunded is not null then reconcile_internal.said_amount(
-                s.said_refunded, (s.provider).amount_unit, coalesce(s.said_currency, s.currency), nullif((s.provider).currency_exponents, '{}')
-            )::numeric end as refunded_amount
+            case
+                when s.rule is not null then s.rule ->> 'means'
+                when jsonb_array_length(s.statuses) > 1
+                    then reconcile_internal.several_mean(reconcile_internal._texts(s.statuses), (s.provider).status_map)
+                else (s.provider).status_map ->> left(s.status #>> '{}', 200)
+            end as mapped,
+            case
+                when jsonb_array_length(s.refunds) > 1 then reconcile_internal.said_sum(
+                    reconcile_internal._texts(s.refunds), (s.provider).amount_unit, coalesce(s.said_currency, s.currency),
+                    nullif((s.provider).currency_exponents, '{}'))
+                when s.said_refunded is not null then reconcile_internal.said_amount(
+                    s.said_refunded, (s.provider).amount_unit, coalesce(s.said_currency, s.currency),
+                    nullif((s.provider).currency_exponents, '{}'))
+            end::numeric as refunded_amount
         from said as s
     ),
-    -- Paid back in part is still paid; paid back as a whole is refunded, whatever the word is.
+    -- Paid back in part is still paid; paid back as a whole is refunded, whatever the word is. Of two payments, one that was paid back
+    -- leaves the other.
     weighed as materialized (
         select
             m.*,
             case
                 when m.mapped = 'refunded' and m.refunded_amount < m.amount then 'succeeded'
-                when m.mapped = 'succeeded' and m.refunded_amount > 0 and m.refunded_amount >= m.amount then 'refunded'
+                when m.mapped = 'succeeded' and m.refunded_amount > 0 and m.refunded_amount >= m.amount and m.several is null then 'refunded'
                 else m.mapped
             end as verdict
         from meant as m
@@ -126,6 +171,7 @@ begin
             w.*,
             case
                 when w.wire is not null then w.wire
+                when w.verdict = 'mismatch' then 'mismatch'
                 when w.verdict is null and w.status_type is distinct from 'string'
                     and w.status_type is distinct from 'number' and w.status_type is distinct from 'boolean' then 'provider_error'
                 when w.verdict is null then 'unknown_status'
@@ -138,17 +184,26 @@ begin
                 when w.answer is null then format('the answer is not JSON that can be kept (%s characters)', length(w.body))
                 when w.verdict is null and w.status_type is null then format('the answer has nothing at %s', (w.provider).status_path)
                 when w.verdict is null and w.status_type in ('object', 'array', 'null') then format('the status is %s and not a word', w.status_type)
+                when w.verdict is null and jsonb_array_length(w.statuses) > 1
+                    then format('the status map does not have all of %s', left(w.statuses::text, 200))
                 when w.verdict is null then format('the status map does not have %L', w.word)
+                when w.verdict = 'mismatch' then format('status_path finds several different values: %s', left(w.statuses::text, 200))
                 when gate.disagreement is not null then gate.disagreement
-                when w.refunded_amount > 0 then format('%s was paid back', trim_scale(w.refunded_amount))
-                when w.rule is not null then format('by rule %s', w.rule ->> 'number')
+                else nullif(concat_ws('; ',
+                    case
+                        when w.refunded_amount > 0 then format('%s was paid back', trim_scale(w.refunded_amount))
+                        when w.rule is not null then format('by rule %s', w.rule ->> 'number')
+                    end,
+                    case when w.verdict = 'succeeded' then reconcile_internal._not_compared(
+                        w.provider, w.amount, w.currency, w.reference, w.said_amount, w.said_currency, w.said_reference) end), '')
             end as remark
         from weighed as w
         cross join lateral (
             select reconcile_internal.disagreement(
                 w.verdict, trim_scale(w.amount)::text, w.currency, w.reference,
                 w.said_amount, w.said_currency, w.said_reference,
-                (w.provider).amount_unit, nullif((w.provider).currency_exponents, '{}')
+                (w.provider).amount_unit, nullif((w.provider).currency_exponents, '{}'),
+                case when num_nulls(w.said_amount, w.said_currency, w.said_reference) > 0 then w.must_say end, w.several
             ) as disagreement
         ) as gate
     ),
@@ -157,7 +212,11 @@ begin
             r.*, d.*, nextval('reconcile.check_ids') as check_id,
             -- It may quote what the answer, or an error of the application, says.
             coalesce(reconcile_internal.redact_text(r.remark, r.never_kept), r.remark) as detail_kept,
-            r.wire is null and r.answer is not null and coalesce(r.said_reference = r.reference, true) as about_this_order,
+            -- Nor is one that takes money and leaves out whose.
+            r.wire is null and r.answer is not null and coalesce(
+                case when r.several ? 'reference_path' then r.reference is null or r.several -> 'reference_path' <@ jsonb_build_array(r.reference)
+                    else r.said_reference = r.reference end,
+                r.outcome <> 'mismatch' or r.reference is null or not 'reference' = any (r.must_say)) as about_this_order,
             clock_timestamp() as answered_at,
             -- A webhook that came meanwhile may know more than this answer.
             clock_timestamp() + make_interval(secs => case when r.rung and d.to_state <> 'refunded' then 0 else d.next_delay_ms end / 1000.0)
@@ -189,7 +248,7 @@ begin
             transaction_id = case when j.about_this_order then coalesce(j.transaction_id, o.transaction_id) else o.transaction_id end,
             captured = case
                 when (j.provider).captures <> '{}' and j.about_this_order
-                    then o.captured || reconcile_internal._captured((j.provider).captures, j.answer, j.shown)
+                    then o.captured || reconcile_internal._captured((j.provider).captures, j.read_from, j.shown_from, j.variables)
                 else o.captured
             end,
             refunded_amount = case when j.about_this_order then coalesce(j.refunded_amount, o.refunded_amount) else o.refunded_amount end,

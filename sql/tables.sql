@@ -79,6 +79,7 @@ create table reconcile.providers (
     currency_exponents jsonb not null default '{}',
     refunded_path jsonpath,
     reference_path jsonpath,
+    may_be_silent_on text[] not null default '{}',
     sensitive text[] not null default '{}',
     schedule text not null default '1m, 30s, 1m, 2m, 4m, then 5m',
     max_tries integer,
@@ -135,6 +136,8 @@ comment on column reconcile.providers.currency_exponents is 'Decimals of currenc
 comment on column reconcile.providers.refunded_path is
     'Where the answer says what was paid back so far: only the whole amount makes an order refunded.';
 comment on column reconcile.providers.reference_path is 'Where the answer repeats the order''s reference; a final answer must agree with the order.';
+comment on column reconcile.providers.may_be_silent_on is
+    'What a success may leave out although there is a path for it: amount, currency, reference. Anything else that is left out is a mismatch.';
 comment on column reconcile.providers.sensitive is 'Names of members of the answer that are never stored, beside the built-in ones.';
 comment on column reconcile.providers.schedule is 'When an open order is asked about, from its creation on.';
 comment on column reconcile.providers.max_tries is 'Answers without a final word before the last check; NULL for no limit.';

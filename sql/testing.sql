@@ -59,7 +59,8 @@ begin
     begin
         insert into reconcile.tracked_orders as o (order_number, provider_id, reference, amount, currency, created_at)
         values (
-            'preview ' || gen_random_uuid(), p_provider.provider_id, p_reference, p_amount, upper(p_currency), clock_timestamp()
+            -- Its own number, which no order has; what follows it is the one that paths may name.
+            'preview ' || gen_random_uuid() || ' ' || coalesce(left(p_order_number, 400), ''), p_provider.provider_id, p_reference, p_amount, upper(p_currency), clock_timestamp()
         )
         returning o.order_id into v_order_id;
         insert into reconcile.leases (order_id, token, provider_id, provider_version, sidecar_id, claimed_at, expires_at, awaited)
@@ -69,7 +70,8 @@ begin
             array[0], array[null::integer], false
         );
         select p_request, c.http_status, c.response, c.provider_status,
-            (reconcile_internal._matching_rule(p_provider.rules, c.response))::text,
+            (reconcile_internal._matching_rule(p_provider.rules, c.response, jsonb_build_object(
+                'order_number', p_order_number, 'reference', coalesce(to_jsonb(p_reference), '{}'))))::text,
             c.outcome, c.from_state || ' -> ' || c.to_state, c.reason || coalesce(': ' || c.detail, '')
         into v_answer
         from reconcile.recorded_checks as c
@@ -94,19 +96,20 @@ create function reconcile.preview_response(
     http_status integer default 200,
     reference text default null,
     amount numeric default null,
-    currency text default null
+    currency text default null,
+    order_number text default 'TEST'
 ) returns reconcile.previewed_answer
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
     return reconcile_internal._preview(
-        reconcile_internal._provider(preview_response.provider), 'preview', preview_response.reference, preview_response.amount,
+        reconcile_internal._provider(preview_response.provider), preview_response.order_number, preview_response.reference, preview_response.amount,
         preview_response.currency, null, preview_response.http_status, preview_response.body::text, null, null
     );
 end
 $$;
 
-comment on function reconcile.preview_response(text, jsonb, integer, text, numeric, text) is
+comment on function reconcile.preview_response(text, jsonb, integer, text, numeric, text, text) is
     'What an answer would mean, without asking anybody: select * from reconcile.preview_response(''vendor'', ''{…}'').';
 
 -- Runs in the background worker, which gets what it needs in a text of its own: the caller's transaction is not visible to it.
@@ -139,7 +142,7 @@ begin
     perform reconcile_internal._defer_again();
     return reconcile_internal._preview(
         p_provider, p_order_number, p_reference, p_amount, p_currency, v_answers.faults[1], null,
-        reconcile_internal._best_first(p_provider.provider_id, v_answers.bodies[1]),
+        reconcile_internal._best_first(p_provider, v_answers.bodies[1], p_order_number, p_reference),
         v_answers.details[1], p_provider.lookup
     );
 end

@@ -224,6 +224,8 @@ declare
     v_order_number text := nullif(record_webhook.order_number, '');
     v_reference text := nullif(record_webhook.reference, '');
     v_payload jsonb := coalesce(record_webhook.payload, '{}');
+    -- The order is not known yet, so nothing is equal to its number or reference.
+    v_nobody constant jsonb := '{"order_number": {}, "reference": {}}';
     v_order_id bigint;
     v_effect text;
 begin
@@ -236,9 +238,9 @@ begin
             using errcode = 'RC005', hint = 'Hand over the event as the provider sent it, or its id alone.';
     end if;
     v_order_number := coalesce(v_order_number,
-        left(jsonb_path_query_first(v_payload, (v_provider.webhook ->> 'order_number_path')::jsonpath, '{}', true) #>> '{}', 500));
+        left(jsonb_path_query_first(v_payload, (v_provider.webhook ->> 'order_number_path')::jsonpath, v_nobody, true) #>> '{}', 500));
     v_reference := coalesce(v_reference,
-        left(jsonb_path_query_first(v_payload, coalesce((v_provider.webhook ->> 'reference_path')::jsonpath, v_provider.reference_path), '{}', true)
+        left(jsonb_path_query_first(v_payload, coalesce((v_provider.webhook ->> 'reference_path')::jsonpath, v_provider.reference_path), v_nobody, true)
             #>> '{}', 500));
     if v_order_number is null and v_reference is null then
         raise exception 'event % names no order', left(record_webhook.event_id, 80)

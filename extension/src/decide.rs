@@ -139,7 +139,7 @@ impl Case<'_> {
             Outcome::Refunded => self.settles(State::Refunded, "the provider says refunded"),
             Outcome::Mismatch => self.settles(
                 State::Review,
-                "the provider's final word is not about this order: its reference, amount or currency differs",
+                "the provider's final word does not agree with the order",
             ),
             Outcome::NotFound if self.standing.age_ms >= self.policy.not_found_grace_ms => {
                 self.unknown_to_the_provider()
@@ -217,7 +217,7 @@ impl Case<'_> {
             ),
             (Outcome::Mismatch, _) => self.settles(
                 State::Review,
-                "the provider's final word is not about this order: its reference, amount or currency differs",
+                "the provider's final word does not agree with the order",
             ),
             (Outcome::Refunded, _) => self.settles(
                 State::Refunded,
@@ -241,7 +241,7 @@ impl Case<'_> {
             Outcome::Refunded => self.settles(State::Refunded, "the provider says refunded"),
             Outcome::Mismatch => self.settles(
                 State::Review,
-                "the provider's final word is not about this order: its reference, amount or currency differs",
+                "the provider's final word does not agree with the order",
             ),
             _ => self.watches_on("the provider still has no final word"),
         }

@@ -3,6 +3,7 @@
 //! Owns the gate before a final outcome; amounts are exact decimals. Never closes anything: a disagreement becomes the
 //! outcome `mismatch`.
 
+use crate::found::{Several, shown};
 use crate::money;
 use crate::outcome::Outcome;
 use pgrx::prelude::*;
@@ -28,34 +29,67 @@ pub struct Money<'a> {
     pub reference: Option<&'a str>,
 }
 
-/// What disagrees, as a sentence; `None` when nothing does, or when one side is silent.
+/// What disagrees, as a sentence; `None` when nothing does.
 ///
-/// A final outcome needs the reference to agree, a success also the amount and the currency.
+/// A final outcome needs the reference to agree, a success also the amount and the currency. Silence is no agreement:
+/// what `must_say` names and the order has, an answer that money was taken has to say.
 #[must_use]
 pub fn disagreement_of(
     outcome: Outcome,
     order: Money<'_>,
     said: Money<'_>,
     units: Units<'_>,
+    must_say: &[String],
+    several: &Several,
 ) -> Option<String> {
-    if !matches!(
-        outcome,
-        Outcome::Succeeded | Outcome::Failed | Outcome::Cancelled | Outcome::Refunded
-    ) {
+    let takes_money = matches!(outcome, Outcome::Succeeded | Outcome::Refunded);
+    if !takes_money && !matches!(outcome, Outcome::Failed | Outcome::Cancelled) {
         return None;
     }
-    if let (Some(order), Some(said)) = (order.reference, said.reference)
-        && order != said
-    {
-        return Some(format!(
+    let money = outcome == Outcome::Succeeded;
+    let currency = said.currency.or(order.currency);
+    several
+        .references()
+        .or_else(|| other_reference(order, said))
+        .or_else(|| money.then(|| several.payments(order.amount, currency, units))?)
+        .or_else(|| takes_money.then(|| silence(order, said, must_say, money))?)
+        .or_else(|| money.then(|| several.currencies())?)
+        .or_else(|| money.then(|| other_money(order, said, units))?)
+}
+
+fn other_reference(order: Money<'_>, said: Money<'_>) -> Option<String> {
+    let (order, said) = (order.reference?, said.reference?);
+    (order != said).then(|| {
+        format!(
             "the answer is about {}, and the order's reference is {}",
             shown(said),
             shown(order)
-        ));
-    }
-    if outcome != Outcome::Succeeded {
-        return None;
-    }
+        )
+    })
+}
+
+/// What the order has and the answer leaves out, by the names of the paths that found nothing.
+fn silence(order: Money<'_>, said: Money<'_>, must_say: &[String], money: bool) -> Option<String> {
+    let empty: Vec<String> = [
+        ("reference", order.reference, said.reference, true),
+        ("amount", order.amount, said.amount, money),
+        ("currency", order.currency, said.currency, money),
+    ]
+    .into_iter()
+    .filter(|(name, order, said, counts)| {
+        *counts && order.is_some() && said.is_none() && must_say.iter().any(|each| each == name)
+    })
+    .map(|(name, ..)| format!("{name}_path"))
+    .collect();
+    (!empty.is_empty()).then(|| {
+        format!(
+            "the answer has nothing at {}, and silence is no agreement",
+            empty.join(" and ")
+        )
+    })
+}
+
+fn other_money(order: Money<'_>, said: Money<'_>, units: Units<'_>) -> Option<String> {
     if let (Some(order), Some(said)) = (order.currency, said.currency)
         && !order.eq_ignore_ascii_case(said)
     {
@@ -81,17 +115,8 @@ pub fn disagreement_of(
     })
 }
 
-fn shown(text: &str) -> String {
-    format!(
-        "\"{}\"",
-        text.chars()
-            .take(80)
-            .flat_map(char::escape_debug)
-            .collect::<String>()
-    )
-}
-
-/// NULL for the outcome when the status map has no such word: then there is nothing to compare.
+/// NULL for the outcome when the status map has no such word: then there is nothing to compare. `several` holds, by its
+/// path's name, what a path found where that is more than one value.
 #[pg_extern(sql = false, immutable, parallel_safe)]
 #[allow(clippy::too_many_arguments)]
 fn disagreement(
@@ -104,6 +129,8 @@ fn disagreement(
     said_reference: Option<&str>,
     amount_unit: &str,
     exceptions: Option<pgrx::JsonB>,
+    must_say: Option<Vec<Option<String>>>,
+    several: Option<pgrx::JsonB>,
 ) -> Option<String> {
     let order = Money {
         amount,
@@ -122,102 +149,20 @@ fn disagreement(
         minor: amount_unit == "minor",
         exceptions,
     };
-    disagreement_of(Outcome::from_word(outcome?)?, order, said, units)
+    let must_say: Vec<String> = must_say.into_iter().flatten().flatten().collect();
+    let several = several
+        .map(|several| Several::of(&several.0))
+        .unwrap_or_default();
+    disagreement_of(
+        Outcome::from_word(outcome?)?,
+        order,
+        said,
+        units,
+        &must_say,
+        &several,
+    )
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ORDER: Money<'_> = Money {
-        amount: Some("0.73"),
-        currency: Some("USD"),
-        reference: Some("33375390"),
-    };
-
-    fn said<'a>(amount: &'a str, currency: &'a str, reference: &'a str) -> Money<'a> {
-        Money {
-            amount: Some(amount),
-            currency: Some(currency),
-            reference: Some(reference),
-        }
-    }
-
-    #[test]
-    fn what_agrees() {
-        let success = |said, minor| {
-            disagreement_of(
-                Outcome::Succeeded,
-                ORDER,
-                said,
-                Units {
-                    minor,
-                    exceptions: None,
-                },
-            )
-        };
-        assert_eq!(success(said("0.73", "USD", "33375390"), false), None);
-        assert_eq!(success(said("0.7300", "usd", "33375390"), false), None);
-        assert_eq!(success(said("73", "USD", "33375390"), true), None);
-        assert_eq!(
-            success(Money::default(), false),
-            None,
-            "a silent provider contradicts nothing"
-        );
-    }
-
-    #[test]
-    fn what_does_not() {
-        let success = |said, minor| {
-            disagreement_of(
-                Outcome::Succeeded,
-                ORDER,
-                said,
-                Units {
-                    minor,
-                    exceptions: None,
-                },
-            )
-            .unwrap_or_default()
-        };
-        assert!(success(said("0.74", "USD", "33375390"), false).contains("says 0.74"));
-        assert!(success(said("73", "USD", "33375390"), false).contains("says 73"));
-        assert!(success(said("0.73", "EUR", "33375390"), false).contains("in \"EUR\""));
-        assert!(success(said("0.73", "USD", "1"), false).contains("about \"1\""));
-        let endless = "9".repeat(41);
-        for unreadable in ["", "NaN", "1e3", "0,73", "--1", "1.2.3", &endless] {
-            assert!(
-                success(said(unreadable, "USD", "33375390"), false).contains("can't be read"),
-                "{unreadable}"
-            );
-        }
-        assert!(success(said("73", "ZZZ", "33375390"), true).contains("in \"ZZZ\""));
-    }
-
-    #[test]
-    fn only_a_success_needs_the_money_and_only_a_final_word_the_reference() {
-        let other = said("9.99", "EUR", "33375390");
-        assert_eq!(
-            disagreement_of(Outcome::Failed, ORDER, other, Units::default()),
-            None
-        );
-        assert!(
-            disagreement_of(
-                Outcome::Failed,
-                ORDER,
-                said("0.73", "USD", "1"),
-                Units::default()
-            )
-            .is_some()
-        );
-        assert_eq!(
-            disagreement_of(
-                Outcome::Pending,
-                ORDER,
-                said("0.73", "USD", "1"),
-                Units::default()
-            ),
-            None
-        );
-    }
-}
+#[path = "evidence_tests.rs"]
+mod tests;

@@ -23,9 +23,14 @@ extension_sql_file!(
     requires = ["audit"]
 );
 extension_sql_file!(
+    "../../sql/paths.sql",
+    name = "paths",
+    requires = ["declarations"]
+);
+extension_sql_file!(
     "../../sql/provider_checks.sql",
     name = "provider_checks",
-    requires = ["declarations"]
+    requires = ["paths"]
 );
 extension_sql_file!(
     "../../sql/providers.sql",

@@ -9,6 +9,7 @@
 //! | [`outcome`]  | what can one check mean?                                            |
 //! | [`wire`]     | what does a transport fault or an HTTP status mean by itself?       |
 //! | [`evidence`] | does the answer speak of this order and its money?              |
+//! | [`found`]    | of several values that a path finds, what do they come to?           |
 //! | [`decide`]   | given an outcome, where does the order go and when is it asked again? |
 //! | [`schedule`] | how long until the next check?                                      |
 //! | [`request`]  | which URL, headers and body ask about this order?                   |
@@ -22,6 +23,7 @@
 
 pub mod decide;
 pub mod evidence;
+pub mod found;
 pub mod money;
 pub mod outcome;
 pub mod provider;

@@ -19,7 +19,8 @@ closed_set! {
         NotFound = "not_found",
         /// The provider answers a word that its status map does not have.
         UnknownStatus = "unknown_status",
-        /// The provider's final word is about another reference, or its success about another amount or currency.
+        /// The provider's final word is about another reference, its success about another amount or currency, or it leaves out
+        /// what it has to say, or says it of several things.
         Mismatch = "mismatch",
         /// The provider asks for fewer calls (429).
         Throttled = "throttled",

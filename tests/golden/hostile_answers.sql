@@ -11,14 +11,17 @@ insert into answers (about, http_status, body) values
     ('100,000 deep', 200, repeat('[', 100000) || repeat(']', 100000)), ('5,000 deep', 200, repeat('{"a":', 5000) || '1' || repeat('}', 5000)),
     ('not an object', 200, '"paid"'), ('null', 200, 'null'), ('an empty list', 200, '[]'), ('without the path', 200, '{"state": "paid"}'),
     ('a status of null', 200, '{"status": null}'), ('an object', 200, '{"status": {"paid": 1}}'), ('a list', 200, '{"status": ["paid"]}'),
-    ('a number', 200, '{"status": 1}'), ('a number that is a word', 200, '{"status": 7}'), ('a boolean that is a word', 200, '{"status": true}'),
+    ('a number', 200, '{"status": 1}'), ('a number that is a word', 200, '{"status": 7, "amount": 5}'), ('a boolean that is a word', 200, '{"status": true, "amount": 5}'),
     ('another case', 200, '{"status": "PAID"}'), ('a blank behind', 200, '{"status": "paid "}'), ('an empty word', 200, '{"status": ""}'),
     ('twice, the last one counts', 200, '{"status": "paid", "status": "open"}'), ('a long word', 200, '{"status": "' || repeat('w', 100000) || '"}'),
-    ('a word with quotes', 200, '{"status": "''; drop table x; -- %s"}'), ('a list around it', 200, '[{"status": "paid"}]'),
+    ('a word with quotes', 200, '{"status": "''; drop table x; -- %s"}'), ('a list around it', 200, '[{"status": "paid", "amount": 5}]'),
     ('an amount in words', 200, '{"status": "paid", "amount": "five"}'), ('an amount as an object', 200, '{"status": "paid", "amount": {"a": 5}}'),
-    ('a long transaction id', 200, '{"status": "paid", "id": "' || repeat('t', 1000) || '"}'), ('paid in an error', 500, '{"status": "paid"}'),
+    ('a long transaction id', 200, '{"status": "paid", "amount": 5, "id": "' || repeat('t', 1000) || '"}'), ('paid in an error', 500, '{"status": "paid"}'),
     ('paid in a redirection', 302, '{"status": "paid"}'), ('paid, but unknown', 404, '{"status": "paid"}'), ('paid, but refused', 403, '{"status": "paid"}'),
-    ('paid, but too often', 429, '{"status": "paid"}'), ('just paid', 200, '{"status": "paid"}');
+    ('paid, but too often', 429, '{"status": "paid"}'), ('just paid', 200, '{"status": "paid", "amount": 5}'),
+    ('paid, and silent', 200, '{"status": "paid"}'), ('paid twice', 200, '[{"status": "paid", "amount": 5}, {"status": "paid", "amount": 5}]'),
+    ('paid and not', 200, '[{"status": "open", "amount": 5}, {"status": "paid"}]'), ('words nobody knows', 200, '[{"status": "odd"}, {"status": "odder"}]'),
+    ('nulls beside it', 200, '[{"status": "paid", "amount": null}, {"amount": 5}]');
 select count(reconcile.track_order(lpad(place::text, 2, '0') || ' ' || about, 'vendor', amount => 5, created_at => now() - interval '10 minutes')) from answers;
 
 -- All of them in one batch.

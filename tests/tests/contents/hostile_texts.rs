@@ -124,13 +124,10 @@ const PATHS: &[(&str, &str, &str)] = &[
         r#"{"x": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!"}"#,
         "provider_error",
     ),
-    // PostgreSQL raises this one whatever is asked of it: the row can't be applied, and is asked about again.
-    (
-        "$ ? (@.at.datetime() < \"2020-01-01T00:00:00+00\".datetime()).status",
-        r#"{"at": "2019-01-01", "status": "paid"}"#,
-        "provider_error",
-    ),
 ];
+
+/// A path that PostgreSQL would fail on whatever is asked of it, so that it is refused.
+const REFUSED: &str = "$ ? (@.at.datetime() < \"2020-01-01T00:00:00+00\".datetime()).status";
 
 #[tokio::test]
 async fn a_path_that_fails_closes_nothing_and_harms_no_other_order_of_the_batch() -> Result<()> {
@@ -161,6 +158,18 @@ async fn a_path_that_fails_closes_nothing_and_harms_no_other_order_of_the_batch(
         .await?;
         bodies.push(body);
     }
+    let refused = dba
+        .execute(
+            "select reconcile.add_provider('refused', 'https://v.example/{order_number}', '{\"paid\": \"succeeded\"}', status_path => $1::text::jsonpath)",
+            &[&REFUSED],
+        )
+        .await
+        .expect_err("a path that fails on an answer was taken");
+    let refused = refused.as_db_error().context("no error of the database")?;
+    assert_eq!(
+        (refused.code().code(), refused.column()),
+        ("RC003", Some("status_path"))
+    );
     let id: i64 = hand
         .query_one("select reconcile.sidecar_start('by hand', '1', 100)", &[])
         .await?

@@ -103,7 +103,10 @@ async fn a_word_under_an_error_status_closes_nothing() -> Result<()> {
     }
     for status in [200, 201, 202] {
         let number = status.to_string();
-        let step = Step::http(status, r#"{"data": {"status": "succeeded"}}"#);
+        let body = format!(
+            r#"{{"data": {{"status": "succeeded", "invoiceId": "INV-{number}", "retailPrice": "0.73", "currency": "USD"}}}}"#
+        );
+        let step = Step::http(status, &body);
         shop.vendor.set_fate(&number, Fate::of([step]));
         shop.track(&number).await?;
         assert_eq!(

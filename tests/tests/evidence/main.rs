@@ -11,4 +11,6 @@ mod mapping;
 mod money;
 mod not_found;
 mod repeats;
+mod several;
+mod silence;
 mod unknown_words;

@@ -16,7 +16,7 @@ const SEEN: &str = "select captured, orders::text from reconcile.orders";
 
 fn said(status: &str, voucher: Option<&str>, product: &str) -> Step {
     let mut data = json!({
-        "status": status, "retailPrice": "0.73", "productName": product,
+        "status": status, "invoiceId": "INV-A", "retailPrice": "0.73", "currency": "USD", "productName": product,
         "lines": [{"kind": "net", "amount": 0.60}, {"kind": "tax", "amount": 0.13}]
     });
     if let Some(voucher) = voucher {

@@ -13,7 +13,6 @@ async fn a_provider_may_mean_something_else_by_an_http_status() -> Result<()> {
         not_found_as => 'cancelled', not_found_grace => '0'"#;
     shop.alter_provider("vendor", outcomes).await?;
     let _sidecar = shop.sidecar().await?;
-    let paid = r#"{"data": {"status": "succeeded", "retailPrice": "0.73", "currency": "USD"}}"#;
     let cases = [
         (404, "pending", "pending"),
         (400, "succeeded", "succeeded"),
@@ -23,8 +22,11 @@ async fn a_provider_may_mean_something_else_by_an_http_status() -> Result<()> {
     ];
     for (status, outcome, state) in cases {
         let number = format!("HTTP-{status}");
+        let paid = format!(
+            r#"{{"data": {{"status": "succeeded", "invoiceId": "INV-{number}", "retailPrice": "0.73", "currency": "USD"}}}}"#
+        );
         shop.vendor
-            .set_fate(&number, Fate::of([Step::http(status, paid)]));
+            .set_fate(&number, Fate::of([Step::http(status, &paid)]));
         shop.track(&number).await?;
         let check = shop.next_check(&number).await?;
         assert_eq!(

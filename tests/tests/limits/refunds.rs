@@ -7,10 +7,10 @@ use serde_json::json;
 
 const WATCHED: &str = "refunded_path => '$.data.refunded', refund_watch => '1d, 6d, 23d'";
 
-/// The vendor's answer with a status and what was paid back.
-fn said(status: &str, refunded: &str) -> Step {
+/// The vendor's answer about an order with a status and what was paid back.
+fn said(order_number: &str, status: &str, refunded: &str) -> Step {
     let data = json!({
-        "status": status, "retailPrice": "0.73", "currency": "USD", "refunded": refunded
+        "status": status, "invoiceId": format!("INV-{order_number}"), "retailPrice": "0.73", "currency": "USD", "refunded": refunded
     });
     Step::http(200, &json!({ "data": data }).to_string())
 }
@@ -29,11 +29,11 @@ async fn a_partial_refund_is_noted_and_a_full_one_moves_the_order() -> Result<()
     shop.alter_provider("vendor", WATCHED).await?;
     let _sidecar = shop.sidecar().await?;
     let steps = [
-        said("succeeded", "0"),
-        said("succeeded", "0.30"),
-        said("refunded", "0.5"),
+        said("A", "succeeded", "0"),
+        said("A", "succeeded", "0.30"),
+        said("A", "refunded", "0.5"),
         Step::http(503, ""),
-        said("succeeded", "0.730"),
+        said("A", "succeeded", "0.730"),
     ];
     shop.vendor.set_fate("A", Fate::of(steps));
     shop.track("A").await?;
@@ -103,9 +103,9 @@ async fn a_refund_may_be_the_first_word_and_need_no_amount() -> Result<()> {
     let _sidecar = shop.sidecar().await?;
     shop.vendor.set_fate("WORD", Fate::status("refunded"));
     shop.vendor
-        .set_fate("PART", Fate::of([said("refunded", "0.10")]));
+        .set_fate("PART", Fate::of([said("PART", "refunded", "0.10")]));
     shop.vendor
-        .set_fate("WHOLE", Fate::of([said("succeeded", "0.73")]));
+        .set_fate("WHOLE", Fate::of([said("WHOLE", "succeeded", "0.73")]));
     for (number, state) in [
         ("WORD", "refunded"),
         ("PART", "succeeded"),

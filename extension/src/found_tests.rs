@@ -1,0 +1,83 @@
+//! Several values of one path, case by case.
+
+use super::*;
+use serde_json::json;
+
+fn texts(of: &[&str]) -> Vec<String> {
+    of.iter().map(|each| (*each).to_owned()).collect()
+}
+
+#[test]
+fn several_words_mean_what_all_of_them_mean() {
+    let map = json!({"paid": "succeeded", "settled": "succeeded", "declined": "failed", "open": "pending", "gone": "not_found"});
+    let meaning = |words: &[&str]| meaning_of(&texts(words), &map);
+    assert_eq!(meaning(&["paid", "settled"]), Some(Outcome::Succeeded));
+    assert_eq!(meaning(&["declined", "declined"]), Some(Outcome::Failed));
+    assert_eq!(meaning(&["declined", "paid"]), Some(Outcome::Mismatch));
+    assert_eq!(meaning(&["declined", "strange"]), Some(Outcome::Mismatch));
+    assert_eq!(meaning(&["open", "gone"]), Some(Outcome::Pending));
+    assert_eq!(meaning(&["open", "strange"]), None);
+    assert_eq!(meaning(&["strange", "odd"]), None);
+    assert_eq!(meaning(&[]), None);
+}
+
+#[test]
+fn two_payments_are_not_one() {
+    let payments =
+        |found, expected| Several::of(&found).payments(expected, Some("USD"), Units::default());
+    assert_eq!(payments(json!({}), Some("300")), None);
+    let twice = payments(json!({"amount_path": ["300", "300.00"]}), Some("300"));
+    assert_eq!(
+        twice.as_deref(),
+        Some("paid twice: amount_path finds \"300\", \"300.00\"")
+    );
+    let parts = payments(json!({"amount_path": ["100", "200"]}), Some("300"));
+    assert!(
+        parts
+            .unwrap_or_default()
+            .starts_with("paid in parts: amount_path")
+    );
+    let ids = payments(json!({"transaction_id_path": ["a", "b"]}), None);
+    assert!(
+        ids.unwrap_or_default()
+            .starts_with("paid twice: transaction_id_path")
+    );
+    assert_eq!(
+        payments(json!({"transaction_id_path": ["a", "a"]}), None),
+        None
+    );
+    let words = payments(json!({"status_path": ["paid", "paid"]}), None);
+    assert!(
+        words
+            .unwrap_or_default()
+            .starts_with("paid twice: status_path")
+    );
+}
+
+#[test]
+fn a_path_that_finds_one_value_twice_finds_one() {
+    let several =
+        Several::of(&json!({"currency_path": ["usd", "USD"], "reference_path": ["a", "b"]}));
+    assert_eq!(several.currencies(), None);
+    assert_eq!(
+        several.references().as_deref(),
+        Some("reference_path finds several different values: \"a\", \"b\"")
+    );
+}
+
+#[test]
+fn refunds_add_up() {
+    let units = Units {
+        minor: true,
+        exceptions: None,
+    };
+    let sum = |amounts, units| {
+        sum_of(&texts(amounts), Some("USD"), units).map(|sum| sum.to_plain_string())
+    };
+    assert_eq!(
+        sum(&["300.00", "298.94"], Units::default()).as_deref(),
+        Some("598.94")
+    );
+    assert_eq!(sum(&["30000", "29894"], units).as_deref(), Some("598.94"));
+    assert_eq!(sum(&["1", "much"], Units::default()), None);
+}
