@@ -8,9 +8,9 @@
 --        [V] hosts, path and token URL; the six words of an order, and that COMPLETED "can indicate a payment was authorized,
 --            an authorized payment was captured, or a payment was declined": the captures' status decides; its six words; no
 --            published limit, 429; "do not poll"; where polling is described at all, from 5 s on and growing
---        [U] amount.value and amount.currency_code of a capture were not read on a page: where they are missing, nothing is
---            compared. An answer can't be summed up: of an order captured in parts, the first completed part is compared, and
---            the order goes to review unless it is the whole. What a PARTIALLY_REFUNDED capture paid back is not recorded
+--        [U] amount.value and amount.currency_code of a capture were not read on a page: where they are missing, an
+--            order goes to review. What a PARTIALLY_REFUNDED capture paid back is not recorded
+-- One capture has to be the whole: an order that is captured twice or in parts goes to review, where somebody adds up.
 -- A declined capture of an order that is not COMPLETED leaves it open: the buyer can pay in another way.
 -- Requires: providers.
 

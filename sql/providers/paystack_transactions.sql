@@ -6,7 +6,8 @@
 --        [V] wait at least 10 s before asking again about what is pending
 --        [S] host, path, Bearer; data.status decides, the top-level status only says that the call worked; its eight words;
 --            amounts in minor units; no webhook tells of a failure; "Transaction reference not found", with 404 or with 400
---        [U] figures of the rate limits: settings can set one
+--        [U] figures of the rate limits: settings can set one; decimals of XOF and RWF, which ISO 4217 gives none: two are taken,
+--            since with too many of them no payment passes for a larger one
 -- abandoned is open: the customer can still pay, so orders of this preset end by their deadline. reversed is a refund or a
 -- chargeback; the answer does not say which, nor a part.
 -- Requires: providers.
@@ -40,6 +41,7 @@ begin
             },
             "transaction_id_path": "$.data.id",
             "amount_path": "$.data.amount", "amount_unit": "minor", "currency_path": "$.data.currency",
+            "currency_exponents": {"XOF": 2, "RWF": 2},
             "reference_path": "$.data.reference",
             "captures": {"gateway_response": "$.data.gateway_response"},
             "sensitive": ["authorization_code"],

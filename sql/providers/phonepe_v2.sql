@@ -6,7 +6,9 @@
 --        copies, read 2026-11.
 --        [V] hosts, paths, the token request (form; client_version is 1 on the sandbox), O-Bearer; the root's state PENDING,
 --            FAILED, COMPLETED, and that it alone decides: a COMPLETED order can carry the errorCode of an earlier attempt;
---            amounts in paise; orderId is PhonePe's own, so nothing in the answer repeats the merchantOrderId
+--            amounts in paise; orderId is PhonePe's own
+--        [S] merchantOrderId, which the official Python SDK 3.0.1 reads; the page's own samples leave it out, so a success may be
+--            silent on it
 --        [U] a schedule of its own: v1's is taken, thinned out after the 20 minutes that v1 has; a rate limit
 -- Partners add X-MERCHANT-ID: settings => '{"headers": {"X-MERCHANT-ID": "…"}}'. The custom checkout has another url:
 -- settings => '{"url": "https://api.phonepe.com/apis/pg/payments/v2/order/{reference}/status"}'.
@@ -45,6 +47,7 @@ begin
             "status_map": {"COMPLETED": "succeeded", "FAILED": "failed", "PENDING": "pending"},
             "transaction_id_path": "$.paymentDetails[*] ? (@.state == \"COMPLETED\").transactionId",
             "amount_path": "$.amount", "amount_unit": "minor", "currency": "INR",
+            "reference_path": "$.merchantOrderId", "may_be_silent_on": ["reference"],
             "captures": {"phonepe_order_id": "$.orderId", "error_code": "$.errorCode"},
             "schedule": "25s, 3s x10, 6s x10, 10s x6, 30s x2, 1m x16, then 5m"
         }',

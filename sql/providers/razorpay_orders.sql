@@ -9,7 +9,7 @@
 --            asks the bank for 3 days, and the buyer can pay again; an order older than 180 days answers 400
 --        [S] the list's members: items, each a payment with order_id
 --        [U] figures of the rate limit; what an unknown id answers
--- Failed payments alone leave an order open until its deadline, 3 days, when the last late authorisation has come. A 400 is
+-- Two payments that took money are one too many, and go to review. Failed payments alone leave an order open until its deadline, 3 days, when the last late authorisation has come. A 400 is
 -- provider_error: it closes nothing, and an order past its deadline goes to review.
 -- Requires: providers.
 

@@ -7,7 +7,8 @@
 --            amount_refunded in sub-units; Basic; 429 with a request to back off and to randomise; late authorisation:
 --            Razorpay fails a payment after some 10 minutes without the bank's word and asks the bank for 3 days more, and it
 --            may become authorized; look at what is still open after 15 minutes
---        [U] figures of the rate limit; what an unknown id answers
+--        [V] three decimals for KWD, BHD, OMR and none for JPY, as in ISO 4217 (…/spot-platform-integration/checkout-parameters)
+--        [U] decimals of other such currencies; figures of the rate limit; what an unknown id answers
 -- A failed payment closes the order, and only orders that were given up are watched. Where a late authorisation matters, ask
 -- about the Razorpay order instead, which stays open: razorpay_orders.sql.
 -- Requires: providers.

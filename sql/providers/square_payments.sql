@@ -4,6 +4,7 @@
 -- Pages  https://developer.squareup.com/docs/refunds-api/retrieve-refunds, …/docs/payments-api/webhooks; the statuses by a course
 --        and the developers' forum. Facts from stored copies, read 2026-11.
 --        [V] refunded_money, which sums up what was paid back
+--        [V] decimals as in ISO 4217: AUD, CAD, GBP, USD, EUR two, JPY none (…/common-data-types/working-with-monetary-amounts)
 --        [S] host and Bearer (public code that asks there); APPROVED, PENDING, COMPLETED, CANCELED, FAILED; amount_money in
 --            minor units, without the tip
 --        [U] rate limits: settings can set one; Square-Version is not sent, so the account's own version answers

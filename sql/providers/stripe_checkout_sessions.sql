@@ -4,6 +4,9 @@
 -- Pages  https://docs.stripe.com/checkout/fulfillment, https://docs.stripe.com/rate-limits; the object's fields by its client
 --        libraries. Facts from stored copies, read 2026-11.
 --        [V] payment_status decides whether to fulfil; 25 calls a second an endpoint
+--        [V] ISK has two decimals, 100 are 1 króna (support.stripe.com, deprecation of fractional ISK charges)
+--        [S] MGA has none (the list of zero-decimal currencies) and UGX two (the special cases, which win over that list), both
+--            as https://docs.stripe.com/currencies is quoted elsewhere; HUF and TWD keep their two for charges
 --        [S] status open, complete, expired; payment_status paid, unpaid, no_payment_required; amount_total, currency,
 --            payment_intent
 -- Complete and unpaid is a delayed method that may still fail or be paid. no_payment_required is a success only of nothing: a
@@ -42,6 +45,7 @@ begin
             "status_path": "$.status",
             "transaction_id_path": "$.payment_intent",
             "amount_path": "$.amount_total", "amount_unit": "minor", "currency_path": "$.currency",
+            "currency_exponents": {"ISK": 2, "UGX": 2, "MGA": 0},
             "reference_path": "$.id",
             "captures": {"payment_status": "$.payment_status"},
             "schedule": "1m, 30s, 1m, 2m, 4m, 5m x10, then 5m growing by 2 up to 6h",

@@ -4,6 +4,9 @@
 -- Pages  https://docs.stripe.com/api/payment_intents, https://docs.stripe.com/rate-limits. Facts from stored copies, read 2026-11.
 --        [V] the key as Basic user; amounts in minor units; 25 calls a second an endpoint, and all intents are one endpoint;
 --            `processing` can last days
+--        [V] ISK has two decimals, 100 are 1 króna (support.stripe.com, deprecation of fractional ISK charges)
+--        [S] MGA has none (the list of zero-decimal currencies) and UGX two (the special cases, which win over that list), both
+--            as https://docs.stripe.com/currencies is quoted elsewhere; HUF and TWD keep their two for charges
 --        [S] the seven statuses (the API's text in its client libraries): there is no "failed", a declined payment goes back
 --            to requires_payment_method; only succeeded and canceled are final; amount_received, latest_charge; uncaptured
 --            intents are cancelled after 7 days
@@ -36,6 +39,7 @@ begin
             },
             "transaction_id_path": "$.id",
             "amount_path": "$.amount_received", "amount_unit": "minor", "currency_path": "$.currency",
+            "currency_exponents": {"ISK": 2, "UGX": 2, "MGA": 0},
             "reference_path": "$.id",
             "captures": {"charge": "$.latest_charge"},
             "sensitive": ["client_secret"],

@@ -9,3 +9,4 @@ mod manifest;
 mod readme;
 mod server;
 mod signed;
+mod silence;
