@@ -90,50 +90,52 @@ begin
         select a.*, case when a.answer is not null then coalesce(reconcile_internal.redact(a.body, a.never_kept)::jsonb, a.answer) end as shown
         from answered as a
     ),
-    -- Of several rows of this database those that decide; of anything else all of it.
-    decisive as materialized (
-        select
-            m.*,
-            case when many.rows_read is null then m.answer else reconcile_internal._first_rows(m.answer, many.rows_read) end as read_from,
-            case when many.rows_read is null then m.shown else reconcile_internal._first_rows(m.shown, many.rows_read) end as shown_from
-        from masked as m
-        cross join lateral (
-            select case when (m.provider).kind = 'sql' and jsonb_typeof(m.answer) = 'array'
-                then reconcile_internal._decisive_rows(m.provider, m.answer, m.variables) end as rows_read
-        ) as many
-    ),
-    -- What the answer says, where the provider's paths point. A path that is NULL is not evaluated.
-    found as materialized (
-        select
-            a.*,
-            jsonb_path_query_array(a.read_from, (a.provider).status_path, a.variables, true) as statuses,
-            jsonb_path_query_array(a.read_from, (a.provider).transaction_id_path, a.variables, true) as transaction_ids,
-            jsonb_path_query_array(a.read_from, (a.provider).amount_path, a.variables, true) as amounts,
-            jsonb_path_query_array(a.read_from, (a.provider).currency_path, a.variables, true) as currencies,
-            jsonb_path_query_array(a.read_from, (a.provider).refunded_path, a.variables, true) as refunds,
-            jsonb_path_query_array(a.read_from, (a.provider).reference_path, a.variables, true) as mentions,
-            case when (a.provider).rules <> '[]' and a.answer is not null
-                then reconcile_internal._matching_rule((a.provider).rules, a.read_from, a.variables) end as rule
-        from decisive as a
-    ),
-    -- An object in an amount's place is no amount, and no silence either. Where a path finds several values, the judge says what they are.
+    -- What the answer says, where the provider's paths point: each is evaluated once, and one that is NULL not at all. An object in an
+    -- amount's place is no amount, and no silence either. Where a path finds several values, the judge says what they are.
     said as materialized (
         select
-            f.*,
+            m.*, f.*,
             f.statuses -> 0 as status,
-            left(jsonb_path_query_first(f.shown_from, (f.provider).status_path, f.variables, true) #>> '{}', 200) as shown_word,
+            left(jsonb_path_query_first(f.shown_from, (m.provider).status_path, m.variables, true) #>> '{}', 200) as shown_word,
             left(case when jsonb_array_length(f.transaction_ids) > 1 then (reconcile_internal._texts(f.transaction_ids))[1] else f.transaction_ids ->> 0 end, 500) as transaction_id,
             case when jsonb_array_length(f.amounts) > 1 then (reconcile_internal._texts(f.amounts))[1] else f.amounts ->> 0 end as said_amount,
-            coalesce(left(case when jsonb_array_length(f.currencies) > 1 then (reconcile_internal._texts(f.currencies))[1] else f.currencies ->> 0 end, 20), (f.provider).currency) as said_currency,
+            coalesce(
+                left(case when jsonb_array_length(f.currencies) > 1 then (reconcile_internal._texts(f.currencies))[1] else f.currencies ->> 0 end, 20),
+                (m.provider).currency
+            ) as said_currency,
             case when jsonb_array_length(f.refunds) > 1 then (reconcile_internal._texts(f.refunds))[1] else f.refunds ->> 0 end as said_refunded,
             left(case when jsonb_array_length(f.mentions) > 1 then (reconcile_internal._texts(f.mentions))[1] else f.mentions ->> 0 end, 1000) as said_reference,
             case when greatest(
                     jsonb_array_length(f.statuses), jsonb_array_length(f.transaction_ids), jsonb_array_length(f.amounts),
                     jsonb_array_length(f.currencies), jsonb_array_length(f.mentions)) > 1
                 then reconcile_internal._several(
-                    f.provider, case when f.rule is null then f.statuses end, f.transaction_ids, f.amounts, f.currencies, f.mentions)
+                    m.provider, case when f.rule is null then f.statuses end, f.transaction_ids, f.amounts, f.currencies, f.mentions)
             end as several
-        from found as f
+        from masked as m
+        -- Of several rows of this database those that decide; of anything else all of it. OFFSET 0: once, and not wherever it is named.
+        cross join lateral (
+            select
+                case when many.rows_read is null then m.answer else reconcile_internal._first_rows(m.answer, many.rows_read) end as read_from,
+                case when many.rows_read is null then m.shown else reconcile_internal._first_rows(m.shown, many.rows_read) end as shown_from
+            from (
+                select case when (m.provider).kind = 'sql' and jsonb_typeof(m.answer) = 'array'
+                    then reconcile_internal._decisive_rows(m.provider, m.answer, m.variables) end as rows_read
+                offset 0
+            ) as many
+        ) as r
+        cross join lateral (
+            select
+                r.read_from, r.shown_from,
+                jsonb_path_query_array(r.read_from, (m.provider).status_path, m.variables, true) as statuses,
+                jsonb_path_query_array(r.read_from, (m.provider).transaction_id_path, m.variables, true) as transaction_ids,
+                jsonb_path_query_array(r.read_from, (m.provider).amount_path, m.variables, true) as amounts,
+                jsonb_path_query_array(r.read_from, (m.provider).currency_path, m.variables, true) as currencies,
+                jsonb_path_query_array(r.read_from, (m.provider).refunded_path, m.variables, true) as refunds,
+                jsonb_path_query_array(r.read_from, (m.provider).reference_path, m.variables, true) as mentions,
+                case when (m.provider).rules <> '[]' and m.answer is not null
+                    then reconcile_internal._matching_rule((m.provider).rules, r.read_from, m.variables) end as rule
+            offset 0
+        ) as f
     ),
     meant as materialized (
         select

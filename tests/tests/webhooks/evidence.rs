@@ -180,3 +180,34 @@ async fn an_event_has_paths_of_its_own() -> Result<()> {
     assert_eq!(shop.order("B").await?.state, "review", "another amount");
     shop.is_sound().await
 }
+
+/// Proves that a payload which says succeeded and nothing else closes nothing, that one which may be silent by the row's own word for
+/// webhooks does, and that paths may name the order there, too.
+#[tokio::test]
+async fn a_silent_payload_is_no_agreement() -> Result<()> {
+    let shop = open("webhooks_silence").await?;
+    let app = shop.app().await?;
+    for number in ["A", "B"] {
+        shop.track(number).await?;
+    }
+    let silent =
+        |number: &str| format!(r#"{{"data": {{"status": "succeeded", "reference": "{number}"}}}}"#);
+    assert_eq!(record(&app, "e1", &silent("A"), None).await?, "applied");
+    let check = shop.check("A", 0).await?;
+    assert_eq!(
+        (check.outcome.as_str(), check.to_state.as_str()),
+        ("mismatch", "review")
+    );
+    let detail = check.detail.unwrap_or_default();
+    assert!(
+        detail.contains("nothing at reference_path and amount_path and currency_path"),
+        "{detail}"
+    );
+    let own = r#"webhook => '{"evidence": true, "order_number_path": "$.about", "may_be_silent_on": ["amount", "currency", "reference"],
+        "status_path": "$.orders[*] ? (@.number == $order_number).status"}'"#;
+    shop.alter_provider("vendor", own).await?;
+    let payload = r#"{"about": "B", "orders": [{"number": "A", "status": "failed"}, {"number": "B", "status": "succeeded"}]}"#;
+    assert_eq!(record(&app, "e2", payload, None).await?, "applied");
+    assert_eq!(shop.order("B").await?.state, "succeeded");
+    shop.is_sound().await
+}
