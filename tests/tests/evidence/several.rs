@@ -69,6 +69,12 @@ async fn a_list_is_read_by_the_orders_own_element() -> Result<()> {
     };
     let list = |items: &[String]| format!(r#"{{"items": [{}]}}"#, items.join(", "));
     let other = item("OTHER", "failed", true);
+    let preview = "select decision from reconcile.preview_response('vendor', $1::text::jsonb, 200, 'INV-A', 0.73, 'USD', order_number => 'A')";
+    let both = list(&[other.clone(), item("A", "succeeded", false)]);
+    assert_eq!(
+        shop.one::<String>(preview, &[&both]).await?,
+        "pending -> succeeded"
+    );
     let check = answered(
         &shop,
         "A",

@@ -171,3 +171,44 @@ async fn of_several_rows_the_one_that_means_most_decides() -> Result<()> {
     );
     till.is_sound().await
 }
+
+/// Proves that several rows that each say paid are several payments and no success, whether a map or rules say so, and that the rows
+/// beside them are kept with the check but not compared.
+#[tokio::test]
+async fn several_rows_that_are_paid_are_several_payments() -> Result<()> {
+    let till = Till::open("lookups_paid_twice").await?;
+    till.does(
+        "create table shop.attempts (order_number text, status text, amount numeric);
+         create index on shop.attempts (order_number);
+         insert into shop.attempts values ('A', 'declined', 9), ('A', 'paid', 0.73), ('B', 'paid', 0.73), ('B', 'paid', 0.73), ('B', 'declined', 9);
+         select reconcile.add_provider('mapped', kind => 'sql', lookup_table => 'shop.attempts', amount_path => '$.amount',
+            status_map => '{\"paid\": \"succeeded\", \"declined\": \"failed\"}');
+         select reconcile.add_provider('ruled', kind => 'sql', lookup_table => 'shop.attempts', amount_path => '$.amount',
+            rules => '[{\"when\": \"$.status == \\\"paid\\\"\", \"means\": \"succeeded\"}]')",
+    )
+    .await?;
+    for provider in ["mapped", "ruled"] {
+        till.run(&format!(
+            "update shop.attempts set order_number = '{provider} ' || right(order_number, 1);
+             select reconcile.track_order('{provider} ' || n, '{provider}', amount => 0.73, currency => 'USD', created_at => now() - interval '10 minutes')
+             from unnest('{{A,B}}'::text[]) as n"
+        ))
+        .await?;
+        till.settles().await?;
+        let once = till.check(&format!("{provider} A"), 0).await?;
+        assert_eq!(once.outcome, "succeeded", "{provider}: {once:?}");
+        let twice = till.check(&format!("{provider} B"), 0).await?;
+        assert_eq!(
+            (twice.outcome.as_str(), twice.to_state.as_str()),
+            ("mismatch", "review"),
+            "{provider}"
+        );
+        assert_eq!(
+            twice.detail.as_deref(),
+            Some("paid twice: amount_path finds \"0.73\", \"0.73\"")
+        );
+        let kept = twice.response.context("nothing was kept")?;
+        assert_eq!(kept.as_array().map(Vec::len), Some(3), "{kept}");
+    }
+    till.is_sound().await
+}
