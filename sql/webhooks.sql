@@ -225,7 +225,7 @@ declare
     v_reference text := nullif(record_webhook.reference, '');
     v_payload jsonb := coalesce(record_webhook.payload, '{}');
     -- The order is not known yet, so nothing is equal to its number or reference.
-    v_nobody constant jsonb := '{"order_number": {}, "reference": {}}';
+    v_nobody constant jsonb := jsonb '{"order_number": {}, "reference": {}}';
     v_order_id bigint;
     v_effect text;
 begin
