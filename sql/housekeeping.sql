@@ -13,7 +13,7 @@ declare
 begin
     -- Only what waits in the queue: an order under lease is being asked about right now.
     with cut as materialized (
-        select p.provider_id, p.late_watch, p.paused_at, clock_timestamp() - p.deadline - v_within as created_before
+        select p.provider_id, p.late_watch, p.paused_at, clock_timestamp() - p.deadline - v_within as known_before
         from reconcile.providers as p
         where p.deadline is not null
     ),
@@ -25,7 +25,7 @@ begin
             from reconcile.tracked_orders as o
             join reconcile.due_checks as d on d.order_id = o.order_id
             where o.provider_id = cut.provider_id and o.state in ('pending', 'processing')
-              and o.created_at < cut.created_before
+              and o.created_at < cut.known_before and o.tracked_at < cut.known_before
               -- It was due for all that time, and either nobody may ask or every attempt failed.
               and greatest(o.tracked_at, o.state_changed_at) < v_since
               and (o.faults > 0 or cut.paused_at < v_since)

@@ -8,6 +8,7 @@ create function reconcile.decide(
     tries integer,
     faults integer,
     age_ms bigint,
+    known_ms bigint,
     order_number text,
     outcome text,
     retry_after_ms bigint,
@@ -34,11 +35,11 @@ language c immutable parallel safe rows 1
 as 'MODULE_PATHNAME', 'decide_row_wrapper';
 
 comment on function reconcile.decide(
-    text, text, integer, integer, integer, bigint, text, text, bigint,
+    text, text, integer, integer, integer, bigint, bigint, text, text, bigint,
     text, integer, bigint, bigint, text, text, text, text, text
 ) is
     'Where an order goes by a check''s outcome, and when it is asked about again. Pure: the same inputs, which the audit '
-    'keeps, give the same decision.';
+    'keeps, give the same decision. age_ms is from the order''s creation to claimed_at, known_ms from the later of created_at and tracked_at.';
 
 create function reconcile_internal.wire_outcome(fault text, http_status integer, http_outcomes jsonb default null) returns text
 language c immutable parallel safe

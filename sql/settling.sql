@@ -31,7 +31,8 @@ declare
 begin
     with held as materialized (
         select
-            l.order_id, l.token, l.claimed_at, l.provider_version, l.rung, o.order_number, o.created_at, o.state, o.settled_by, o.attempt,
+            l.order_id, l.token, l.claimed_at, l.provider_version, l.rung, o.order_number, o.created_at,
+            greatest(o.created_at, o.tracked_at) as known_at, o.state, o.settled_by, o.attempt,
             o.tries, o.faults, o.reference, o.amount, o.currency, o.provider_id,
             given.fault, given.http_status, given.body, given.detail, given.duration_ms, given.retry_after_s * 1000::bigint as retry_after_ms
         from (
@@ -228,7 +229,8 @@ begin
             select decision.*
             from reconcile.decide(
                 r.state, r.settled_by, r.attempt, r.tries, r.faults,
-                (extract(epoch from r.claimed_at - r.created_at) * 1000)::bigint, r.order_number, r.outcome, r.retry_after_ms,
+                (extract(epoch from r.claimed_at - r.created_at) * 1000)::bigint, (extract(epoch from r.claimed_at - r.known_at) * 1000)::bigint,
+                r.order_number, r.outcome, r.retry_after_ms,
                 (r.provider).schedule, (r.provider).max_tries, r.deadline_ms, r.not_found_grace_ms, (r.provider).not_found_as,
                 (r.provider).gives_up_as, (r.provider).late_success, (r.provider).late_watch, (r.provider).refund_watch
             ) as decision

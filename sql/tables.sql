@@ -141,7 +141,8 @@ comment on column reconcile.providers.may_be_silent_on is
 comment on column reconcile.providers.sensitive is 'Names of members of the answer that are never stored, beside the built-in ones.';
 comment on column reconcile.providers.schedule is 'When an open order is asked about, from its creation on.';
 comment on column reconcile.providers.max_tries is 'Answers without a final word before the last check; NULL for no limit.';
-comment on column reconcile.providers.deadline is 'Age from which the next check is the last; NULL for no limit.';
+comment on column reconcile.providers.deadline is
+    'After so long the next check is the last, from the order''s creation or from when it became known, whichever is later; NULL for no limit.';
 comment on column reconcile.providers.not_found_grace is 'For how long after its creation an order may be unknown to the provider.';
 comment on column reconcile.providers.not_found_as is 'What not_found means after the grace: pending, failed, cancelled or review.';
 comment on column reconcile.providers.gives_up_as is 'Where an order goes whose last check has no final word: failed, cancelled or review.';
@@ -318,8 +319,8 @@ comment on column reconcile.tracked_orders.last_checked_at is 'When the latest c
 comment on column reconcile.tracked_orders.attempt is 'Its place in the schedule.';
 comment on column reconcile.tracked_orders.tries is 'Answers without a final word.';
 comment on column reconcile.tracked_orders.faults is 'Checks without an answer, in a row.';
-comment on column reconcile.tracked_orders.created_at is 'When the application created it: deadlines and grace count from here.';
-comment on column reconcile.tracked_orders.tracked_at is 'When it became known here.';
+comment on column reconcile.tracked_orders.created_at is 'When the application created it: the schedule and the grace count from here.';
+comment on column reconcile.tracked_orders.tracked_at is 'When it became known here: a deadline counts from here, or from created_at if that is later.';
 comment on column reconcile.tracked_orders.state_changed_at is 'Since when it is in its state.';
 comment on column reconcile.tracked_orders.attachment_id is 'The attached table that its row stands in; NULL when it was tracked by hand.';
 

@@ -208,7 +208,7 @@ comment on column reconcile.provider_health.due_up_to_10000 is 'Checks that are 
 comment on column reconcile.provider_health.url is 'URL template.';
 comment on column reconcile.provider_health.auth is 'How requests are signed; secrets are named, never held.';
 comment on column reconcile.provider_health.schedule is 'When an open order is asked about.';
-comment on column reconcile.provider_health.deadline is 'Age from which the next check is the last.';
+comment on column reconcile.provider_health.deadline is 'After so long the next check is the last.';
 comment on column reconcile.provider_health.max_tries is 'Answers without a final word before the last check.';
 
 create view reconcile.sidecars as

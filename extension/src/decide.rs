@@ -53,6 +53,8 @@ pub struct Standing<'a> {
     pub faults: u32,
     /// From the order's creation to the asking, in milliseconds.
     pub age_ms: u64,
+    /// From when it was known here, and created, to the asking, in milliseconds: what the deadline counts.
+    pub known_ms: u64,
     /// Its number, for the jitter.
     pub order_number: &'a str,
 }
@@ -287,7 +289,7 @@ impl Case<'_> {
             attempt,
         );
         if let Some(deadline) = self.policy.deadline_ms {
-            delay = delay.min(deadline.saturating_sub(standing.age_ms).max(1_000));
+            delay = delay.min(deadline.saturating_sub(standing.known_ms).max(1_000));
         }
         Decision {
             next_delay_ms: Some(delay),
@@ -385,7 +387,7 @@ impl Case<'_> {
         let late = self
             .policy
             .deadline_ms
-            .is_some_and(|deadline| self.standing.age_ms >= deadline);
+            .is_some_and(|deadline| self.standing.known_ms >= deadline);
         late || self
             .policy
             .max_tries

@@ -27,6 +27,7 @@ fn standing(state: State) -> Standing<'static> {
         tries: 1,
         faults: 0,
         age_ms: 60_000,
+        known_ms: 60_000,
         order_number: "ORD-1",
     }
 }
@@ -104,6 +105,7 @@ fn late_success_goes_to_review_where_the_policy_says_so() {
 fn an_order_past_its_deadline_gets_one_last_check() {
     let late = Standing {
         age_ms: 24 * 3_600_000,
+        known_ms: 24 * 3_600_000,
         ..standing(State::Pending)
     };
     let given_up = decide(&late, Outcome::Pending, None, &policy());
@@ -157,6 +159,7 @@ fn tries_used_up_mean_one_last_check_as_well() {
 fn a_provider_that_cannot_be_asked_leads_to_review_and_never_to_cancelled() {
     let late = Standing {
         age_ms: u64::MAX,
+        known_ms: u64::MAX,
         faults: 3,
         ..standing(State::Pending)
     };
@@ -291,7 +294,7 @@ fn not_found_waits_for_its_grace() {
 #[test]
 fn the_next_check_is_never_after_the_deadline() {
     let near = Standing {
-        age_ms: 24 * 3_600_000 - 5_000,
+        known_ms: 24 * 3_600_000 - 5_000,
         ..standing(State::Pending)
     };
     assert_eq!(
@@ -317,11 +320,11 @@ fn retry_after_is_obeyed_within_a_day() {
 
 prop_compose! {
     fn any_standing()(
-        state in select(State::ALL), settled_by in select(SettledBy::ALL), attempt: u32, tries: u32, faults: u32, age_ms: u64,
+        state in select(State::ALL), settled_by in select(SettledBy::ALL), attempt: u32, tries: u32, faults: u32, age_ms: u64, known_ms: u64,
         order_number in select(vec!["ORD-1", "", "'; drop table orders; --", "\u{202e}"]),
     ) -> Standing<'static> {
         let settled_by = (!state.is_open()).then_some(settled_by);
-        Standing { state, settled_by, attempt, tries, faults, age_ms, order_number }
+        Standing { state, settled_by, attempt, tries, faults, age_ms, known_ms, order_number }
     }
 }
 

@@ -16,6 +16,7 @@ fn decide_row(
     tries: i32,
     faults: i32,
     age_ms: i64,
+    known_ms: i64,
     order_number: &str,
     outcome: &str,
     retry_after_ms: Option<i64>,
@@ -54,6 +55,7 @@ fn decide_row(
         tries: count(tries),
         faults: count(faults),
         age_ms: span(age_ms),
+        known_ms: span(known_ms),
         order_number,
     };
     let policy = Policy {

@@ -29,8 +29,8 @@ select decided('Pending', null, 'pending', '1 minute');
 select decided('pending', 'nobody', 'pending', '1 minute');
 select decided('pending', null, 'maybe', '1 minute');
 -- Numbers that make no sense are taken for the nearest that do.
-select * from reconcile.decide('pending', null, -1, -2147483648, 2147483647, -9223372036854775808, '', 'throttled',
+select * from reconcile.decide('pending', null, -1, -2147483648, 2147483647, -9223372036854775808, -9223372036854775808, '', 'throttled',
     9223372036854775807, '1s', 0, -1, -1, 'failed', 'failed', 'revive', 'none', 'none');
 -- A delay that the provider asks for is honoured up to a day.
-select next_delay_ms from reconcile.decide('pending', null, 0, 0, 0, 0, 'ORD-1', 'throttled', 7200000, '1s', null, null, 0,
+select next_delay_ms from reconcile.decide('pending', null, 0, 0, 0, 0, 0, 'ORD-1', 'throttled', 7200000, '1s', null, null, 0,
     'pending', 'review', 'revive', 'none', 'none');

@@ -33,7 +33,10 @@ select run_id, started_by, arguments - 'created_after' - 'created_before' as arg
 
 -- What is past its deadline, and had no answer for longer than settings.last_check_within, goes to review.
 select reconcile.track_order('LOST', 'other', created_at => now() - interval '3 days');
-update reconcile.tracked_orders set tracked_at = tracked_at - interval '2 hours', state_changed_at = state_changed_at - interval '2 hours', faults = 1 where order_number = 'LOST';
+update reconcile.tracked_orders set faults = 1 where order_number = 'LOST';
+-- Known for a moment only: the deadline has not begun to run when it was created.
+select given_up from reconcile_stale_orders();
+update reconcile.tracked_orders set tracked_at = created_at, state_changed_at = created_at where order_number = 'LOST';
 select * from reconcile_stale_orders();
 select order_number, state, settled_by, next_check_at > now() + interval '50 minutes' as on_late_watch from reconcile.orders where state = 'review';
 select order_number, from_state, to_state, cause, reason from reconcile.order_history;

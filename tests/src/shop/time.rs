@@ -15,6 +15,21 @@ impl Shop<'_> {
         self.run("select reconcile_stale_orders()").await
     }
 
+    /// Tracks an order of the vendor that was created, and became known here, this long ago.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn track_known(&self, order_number: &str, age: &str) -> Result<()> {
+        self.run(&format!(
+            "begin;
+             select reconcile.track_order('{order_number}', 'vendor', reference => 'INV-{order_number}', amount => 0.73, currency => 'USD',
+                 created_at => clock_timestamp() - interval '{age}');
+             update reconcile.tracked_orders set tracked_at = created_at where order_number = '{order_number}';
+             commit"
+        ))
+        .await
+    }
+
     /// Makes the time of an order's next check come: what its schedule says is in the past from now
     /// on. The sidecars are told.
     ///

@@ -41,7 +41,7 @@ async fn decide(client: &Client, argument: &str, word: &str) -> Result<i32, toki
     let settled_by = (argument == "settled_by").then_some(word);
     client
         .query_one(
-            "select next_faults from reconcile.decide($1, $2, 0, 0, 0, 0, 'ORD-1', $3, null, '1m', null, null, 0, $4, $5, $6, 'none', 'none')",
+            "select next_faults from reconcile.decide($1, $2, 0, 0, 0, 0, 0, 'ORD-1', $3, null, '1m', null, null, 0, $4, $5, $6, 'none', 'none')",
             &[
                 &of("state", "pending"),
                 &settled_by,

@@ -24,7 +24,7 @@ async fn past_the_deadline_the_last_check_gives_up() -> Result<()> {
         )
         .await?;
         shop.vendor.set_fate(policy, Fate::status("processing"));
-        shop.track_aged(policy, "2 hours").await?;
+        shop.track_known(policy, "2 hours").await?;
         let check = shop.next_check(policy).await?;
         assert_eq!(
             (check.outcome.as_str(), check.to_state.as_str()),
@@ -84,7 +84,7 @@ async fn a_final_word_at_the_last_check_counts() -> Result<()> {
     let _sidecar = shop.sidecar().await?;
     for word in ["succeeded", "failed", "refunded"] {
         shop.vendor.set_fate(word, Fate::status(word));
-        shop.track_aged(word, "30 days").await?;
+        shop.track_known(word, "30 days").await?;
         assert_eq!(shop.next_check(word).await?.to_state, word);
         assert_eq!(
             shop.history(word).await?,
@@ -165,7 +165,7 @@ async fn a_provider_that_cannot_be_asked_cancels_nothing() -> Result<()> {
         ("REFUSES", Step::http(403, "")),
     ] {
         shop.vendor.set_fate(number, Fate::of([step]));
-        shop.track_aged(number, "2 hours").await?;
+        shop.track_known(number, "2 hours").await?;
         let mut states = Vec::new();
         while states.last().is_none_or(|state| state == "pending") && states.len() < 20 {
             states.push(shop.next_check(number).await?.to_state);
@@ -201,7 +201,7 @@ async fn an_order_of_a_paused_provider_goes_to_review() -> Result<()> {
         .await?;
     shop.run("select reconcile.pause_provider('vendor', 'they are closed')")
         .await?;
-    shop.track_aged("A", "2 hours").await?;
+    shop.track_known("A", "2 hours").await?;
     shop.track_aged("YOUNG", "10 minutes").await?;
     shop.signal().await?;
     let state = shop.order("A").await?.state;
@@ -233,7 +233,7 @@ async fn an_outage_of_the_sidecars_gives_up_nothing() -> Result<()> {
     shop.alter_provider("vendor", "gives_up_as => 'cancelled', deadline => '1 hour'")
         .await?;
     for number in ["PAID", "OPEN"] {
-        shop.track_aged(number, "3 days").await?;
+        shop.track_known(number, "3 days").await?;
     }
     shop.vendor.set_fate("OPEN", Fate::status("pending"));
     shop.signal().await?;
@@ -244,5 +244,50 @@ async fn an_outage_of_the_sidecars_gives_up_nothing() -> Result<()> {
         assert_eq!(shop.history(number).await?.len(), 1);
         assert_eq!(shop.vendor.count(number), 1);
     }
+    shop.is_sound().await
+}
+
+/// Proves that the clock of a deadline does not begin before an order is known: one that was twenty days
+/// old when it was first seen is asked about at once, goes on being asked by the schedule, and is given up
+/// when it has been known for as long as the deadline says; a run of the safety net does not do so sooner.
+#[tokio::test]
+async fn an_old_order_has_its_whole_deadline() -> Result<()> {
+    let shop = Shop::open("an_old_order").await?;
+    let _sidecar = shop.sidecar().await?;
+    shop.run("update reconcile.settings set last_check_within = '1 second'")
+        .await?;
+    for (number, step) in [
+        ("OPEN", Step::status("pending")),
+        ("DOWN", Step::http(503, "")),
+    ] {
+        shop.vendor.set_fate(number, Fate::of([step]));
+        shop.track_aged(number, "20 days").await?;
+        for _ in 0..6 {
+            let check = shop.next_check(number).await?;
+            assert_eq!(check.to_state, "pending", "{check:?}");
+        }
+    }
+    // From its first check on as any other: 1m, 30s, 1m, 2m, 4m, then 5m.
+    let delays: Vec<_> = (shop.checks("OPEN").await?.iter())
+        .map(|check| check.next_check_s)
+        .collect();
+    for (delay, expected) in delays.iter().zip([30.0, 60.0, 120.0, 240.0, 300.0, 300.0]) {
+        assert!(about(*delay, expected), "{delays:?}");
+    }
+    shop.run("update reconcile.tracked_orders set tracked_at = clock_timestamp() - interval '1 minute', state_changed_at = clock_timestamp() - interval '1 minute'")
+        .await?;
+    shop.signal().await?;
+    assert_eq!(shop.order("DOWN").await?.state, "pending");
+
+    shop.run(
+        "update reconcile.tracked_orders set tracked_at = clock_timestamp() - interval '25 hours'",
+    )
+    .await?;
+    let last = shop.next_check("OPEN").await?;
+    assert!(
+        last.reason.contains("its deadline or its tries are over"),
+        "{last:?}"
+    );
+    assert_eq!(shop.next_check("DOWN").await?.to_state, "review");
     shop.is_sound().await
 }

@@ -14,7 +14,7 @@ async fn given_up(shop: &Shop<'_>, order_number: &str, policy: &str, late: Step)
     .await?;
     shop.vendor
         .set_fate(order_number, Fate::of([Step::status("pending"), late]));
-    shop.track_aged(order_number, "2 hours").await?;
+    shop.track_known(order_number, "2 hours").await?;
     assert_eq!(shop.next_check(order_number).await?.to_state, policy);
     Ok(())
 }

@@ -96,7 +96,7 @@ async fn a_terminal_state_stays_at_a_repeat() -> Result<()> {
             &number,
             Fate::of([Step::status("pending"), Step::status(word)]),
         );
-        shop.track_aged(&number, "2 hours").await?;
+        shop.track_known(&number, "2 hours").await?;
         shop.next_check(&number).await?;
         let again = shop.next_check(&number).await?;
         assert_eq!(
@@ -148,6 +148,7 @@ async fn every_recorded_decision_can_be_replayed() -> Result<()> {
             when name in ('state', 'settled_by', 'attempt', 'tries', 'faults') then format('c.%I', 'from_' || name)
             when name = 'order_number' then 'o.order_number'
             when name = 'age_ms' then '(extract(epoch from c.claimed_at - o.created_at) * 1000)::bigint'
+            when name = 'known_ms' then '(extract(epoch from c.claimed_at - greatest(o.created_at, o.tracked_at)) * 1000)::bigint'
             when name like '%\\_ms' then format(
                 '(extract(epoch from (v.settings ->> %L)::interval) * 1000)::bigint', regexp_replace(name, '_ms$', ''))
             else format('(v.settings ->> %L)::%s', name, format_type(type, null))

@@ -76,7 +76,7 @@ async fn an_unknown_word_at_the_last_check_goes_to_review() -> Result<()> {
         .await?;
     let _sidecar = shop.sidecar().await?;
     shop.vendor.set_fate("A", Fate::status("shipped"));
-    shop.track_aged("A", "2 hours").await?;
+    shop.track_known("A", "2 hours").await?;
     let check = shop.next_check("A").await?;
     assert_eq!(
         (check.outcome.as_str(), check.to_state.as_str()),

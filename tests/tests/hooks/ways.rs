@@ -65,6 +65,8 @@ async fn giving_up_and_coming_back_call_hooks() -> Result<()> {
     .await?;
     let track = "select reconcile.track_order($1, 'ledger', amount => 0.73, currency => 'USD', created_at => now() - interval '2 hours')";
     till.client.execute(track, &[&"A"]).await?;
+    till.run("update reconcile.tracked_orders set tracked_at = created_at")
+        .await?;
     till.settles().await?;
     assert_eq!(till.told().await?, ["A cancelled by giving_up"]);
     till.pays("paid", &["A"]).await?;

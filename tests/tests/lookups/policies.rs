@@ -6,7 +6,8 @@ use reconcile_tests::shop::Till;
 async fn track(till: &Till, number: &str, age: &str) -> Result<()> {
     let track = "select reconcile.track_order($1, 'ledger', amount => 0.73, currency => 'USD', created_at => now() - $2::text::interval)";
     till.client.execute(track, &[&number, &age]).await?;
-    Ok(())
+    till.run("update reconcile.tracked_orders set tracked_at = created_at")
+        .await
 }
 
 /// Proves that a missing row is pending within its grace and what not_found_as says after it; that a deadline makes one last check; that
@@ -109,7 +110,8 @@ async fn every_decision_can_be_replayed() -> Result<()> {
         cross join jsonb_populate_record(null::reconcile.providers, v.settings) as p
         cross join reconcile.decide(
             c.from_state, c.from_settled_by, c.from_attempt, c.from_tries, c.from_faults,
-            (extract(epoch from c.claimed_at - o.created_at) * 1000)::bigint, o.order_number, c.outcome, c.retry_after_ms,
+            (extract(epoch from c.claimed_at - o.created_at) * 1000)::bigint,
+            (extract(epoch from c.claimed_at - greatest(o.created_at, o.tracked_at)) * 1000)::bigint, o.order_number, c.outcome, c.retry_after_ms,
             p.schedule, p.max_tries, (extract(epoch from p.deadline) * 1000)::bigint, (extract(epoch from p.not_found_grace) * 1000)::bigint,
             p.not_found_as, p.gives_up_as, p.late_success, p.late_watch, p.refund_watch) as d
         where c.problem is null";

@@ -29,7 +29,7 @@ const DECIDED: &str = "
     ) as settled_by
     cross join unnest(string_to_array($2, ', ')) as outcome
     cross join lateral reconcile.decide(
-        $1, settled_by, 0, 0, 0, 60000, 'ORD-1', outcome, null, p.schedule, p.max_tries,
+        $1, settled_by, 0, 0, 0, 60000, 60000, 'ORD-1', outcome, null, p.schedule, p.max_tries,
         (extract(epoch from p.deadline) * 1000)::bigint, (extract(epoch from p.not_found_grace) * 1000)::bigint,
         p.not_found_as, p.gives_up_as, p.late_success, p.late_watch, p.refund_watch
     ) as d";

@@ -108,7 +108,7 @@ async fn an_order_in_review_may_be_asked_about() -> Result<()> {
         "deadline => '1 hour', gives_up_as => 'review', late_watch => 'none'",
     )
     .await?;
-    shop.track_aged("LATE", "2 hours").await?;
+    shop.track_known("LATE", "2 hours").await?;
     shop.run("update reconcile.due_checks set due_at = clock_timestamp() + interval '1 day'")
         .await?;
     let _sidecar = shop.sidecar().await?;
