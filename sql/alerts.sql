@@ -31,15 +31,17 @@ from reconcile.registered_sidecars as s
 having coalesce(bool_and(s.stopped_at is not null or s.heartbeat_at <= (select clock_timestamp()) - reconcile_internal._sidecar_alive_within()), true)
    and exists (select from reconcile.providers as p where p.kind = 'http')
 union all
-select 'provider_' || h.health, case h.health when 'paused' then 'warning' else 'critical' end, h.name,
-    coalesce(h.paused_at, h.last_fault_at),
+select 'provider_' || h.health, case when h.health in ('paused', 'rejecting') then 'warning' else 'critical' end, h.name,
+    coalesce(h.paused_at, case when h.health = 'rejecting' then h.last_rejection_at else h.last_fault_at end),
     case h.health
         when 'paused' then format('paused by %s: %s', h.paused_by, h.paused_reason)
+        when 'rejecting' then format('the latest %s checks were answered by a 4xx, each about its order: look at its description. The latest: %s',
+            h.rejected, h.last_rejection)
         when 'refused' then format('refuses every call: look at auth, the secret and the URL. The latest: %s', coalesce(h.last_fault_detail, h.last_fault))
         else format('%s checks in a row had no answer. The latest: %s', h.faults, coalesce(h.last_fault_detail, h.last_fault))
     end
 from reconcile.provider_health as h
-where h.health in ('paused', 'refused', 'failing')
+where h.health in ('paused', 'refused', 'failing', 'rejecting') or h.health = 'throttled' and h.breaker = 'open'
 union all
 select 'session_overlong', 'critical', format('pid %s', o.pid), o.since,
     format('a session of %s has worked on orders for longer than settings.longest_run, and no time limit has ended it: '

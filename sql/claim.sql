@@ -133,9 +133,20 @@ begin
     -- A new statement, so the quotas are read as the lock found them.
     return query
     with quota as materialized (
-        select q.provider_id, q.looks_from, least(q.allowed, v_share) as calls, t.in_flight, t.awaited_in_a_row
+        select q.provider_id, q.looks_from, q.probes, least(q.allowed, v_share) as calls, t.in_flight, t.awaited_in_a_row
         from reconcile_internal._quotas(v_active) as q
         join reconcile.provider_traffic as t on t.provider_id = q.provider_id
+    ),
+    probe as materialized (
+        select d.order_id, d.due_at, quota.provider_id, d.urgent
+        from quota
+        cross join lateral (
+            select due.order_id, due.due_at, due.urgent
+            from reconcile.due_checks as due
+            where due.order_id = reconcile_internal._order_to_probe(quota.provider_id, quota.looks_from, v_now)
+            for update skip locked
+        ) as d
+        where quota.probes and quota.calls > 0
     ),
     urgent as materialized (
         select d.order_id, d.due_at, quota.provider_id
@@ -152,6 +163,7 @@ begin
             ) then (quota.awaited_in_a_row + quota.calls) / 4 else 0 end
             for update skip locked
         ) as d
+        where not quota.probes
     ),
     scheduled as materialized (
         select d.order_id, d.due_at, quota.provider_id
@@ -166,6 +178,7 @@ begin
             limit quota.calls - (select count(*) from urgent where urgent.provider_id = quota.provider_id)
             for update skip locked
         ) as d
+        where not quota.probes
     ),
     chosen as materialized (
         select found.order_id
@@ -173,6 +186,8 @@ begin
             select u.order_id, u.due_at, u.provider_id, true as urgent from urgent as u
             union all
             select s.order_id, s.due_at, s.provider_id, false from scheduled as s
+            union all
+            select b.order_id, b.due_at, b.provider_id, b.urgent from probe as b
         ) as found
         join quota on quota.provider_id = found.provider_id
         -- With fewer slots than providers, the one with the fewest calls in flight goes first, however long the others' queues are.
@@ -207,7 +222,8 @@ begin
         from quota
         cross join lateral (
             select count(*) as calls, count(*) filter (where taken.urgent) as awaited,
-                max(taken.due_at) filter (where not taken.urgent) as through
+                -- A probe does not go by what was due first.
+                max(taken.due_at) filter (where not taken.urgent and not quota.probes) as through
             from taken
             where taken.provider_id = quota.provider_id
         ) as counts

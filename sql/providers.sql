@@ -104,7 +104,7 @@ begin
         where p.provider_id = v_provider_id;
         -- What failed by the old description says nothing of the new one.
         update reconcile.provider_traffic as t
-        set faults = 0, probes = 0, probe_at = null, rests_until = null
+        set faults = 0, probes = 0, probe_at = null, rests_until = null, rejected = 0
         where t.provider_id = v_provider_id;
         perform pg_notify('reconcile_due', '');
     end if;

@@ -27,6 +27,7 @@ declare
     v_details text[];
     v_retry_after_ms bigint[];
     v_words text[];
+    v_rejected boolean[];
     v_transition_ids bigint[];
 begin
     with held as materialized (
@@ -301,12 +302,13 @@ begin
     select
         array_agg(j.order_id), array_agg(j.provider_id) filter (where p_sidecar_id <> 0 or (j.provider).kind = 'sql'), array_agg(j.outcome),
         array_agg(left(coalesce(j.detail_kept, j.reason), 500)), array_agg(j.retry_after_ms), array_agg(j.word),
+        array_agg(reconcile_internal._is_rejection(j.outcome, j.fault, j.http_status)),
         (select array_agg(told.transition_id) from told)
-    into v_applied, v_provider_ids, v_outcomes, v_details, v_retry_after_ms, v_words, v_transition_ids
+    into v_applied, v_provider_ids, v_outcomes, v_details, v_retry_after_ms, v_words, v_rejected, v_transition_ids
     from judged as j;
     -- A webhook is no call.
     if v_provider_ids is not null then
-        perform reconcile_internal._note_ended_calls(v_provider_ids, clock_timestamp(), v_outcomes, v_details, v_retry_after_ms, v_words);
+        perform reconcile_internal._note_ended_calls(v_provider_ids, clock_timestamp(), v_outcomes, v_details, v_retry_after_ms, v_words, v_rejected);
     end if;
     -- A preview, by the id -1, has no effects.
     if v_transition_ids is not null and p_sidecar_id >= 0 then

@@ -195,6 +195,9 @@ create table reconcile.provider_traffic (
     last_fault_detail text,
     last_fault_at timestamptz,
     last_answer_at timestamptz,
+    rejected integer not null default 0,
+    last_rejection text,
+    last_rejection_at timestamptz,
     unknown_status text,
     unknown_status_at timestamptz
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
@@ -214,7 +217,11 @@ comment on column reconcile.provider_traffic.awaited_in_a_row is
     'Checks for which a person waits that were claimed since one was that only was due, 3 at most: then one of those is next.';
 comment on column reconcile.provider_traffic.unknown_status is 'The latest word that its status map did not have.';
 comment on column reconcile.provider_traffic.unknown_status_at is 'When that was.';
-comment on column reconcile.provider_traffic.faults is 'Checks without an answer, in a row.';
+comment on column reconcile.provider_traffic.faults is 'Checks without an answer, in a row, that say something of the provider: what the breaker counts.';
+comment on column reconcile.provider_traffic.rejected is
+    'Checks in a row that were answered by a 4xx about their order, or could not be put. The breaker does not count them.';
+comment on column reconcile.provider_traffic.last_rejection is 'What was said by the latest of them.';
+comment on column reconcile.provider_traffic.last_rejection_at is 'When that was.';
 comment on column reconcile.provider_traffic.last_fault is 'Outcome of the latest check without an answer.';
 comment on column reconcile.provider_traffic.last_fault_detail is 'What was wrong with it.';
 comment on column reconcile.provider_traffic.last_fault_at is 'When that was.';
@@ -226,8 +233,10 @@ create table reconcile.ended_calls (
     calls integer not null,
     faults integer not null,
     answered boolean not null,
+    rejected integer not null default 0,
     last_fault text,
     last_fault_detail text,
+    last_rejection text,
     retry_after_ms bigint,
     unknown_status text
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
@@ -241,10 +250,12 @@ comment on table reconcile.ended_calls is 'Calls that ended and are not counted 
 comment on column reconcile.ended_calls.provider_id is 'The provider.';
 comment on column reconcile.ended_calls.ended_at is 'When they ended.';
 comment on column reconcile.ended_calls.calls is 'How many.';
-comment on column reconcile.ended_calls.faults is 'Of those, without an answer.';
+comment on column reconcile.ended_calls.faults is 'Of those, without an answer, for a reason that says something of the provider.';
 comment on column reconcile.ended_calls.answered is 'Whether one of them had an answer.';
 comment on column reconcile.ended_calls.last_fault is 'Outcome of one without an answer.';
 comment on column reconcile.ended_calls.last_fault_detail is 'What was wrong with it.';
+comment on column reconcile.ended_calls.rejected is 'Of those, answered by a 4xx about their order.';
+comment on column reconcile.ended_calls.last_rejection is 'What one of these said.';
 comment on column reconcile.ended_calls.retry_after_ms is 'How long the provider asked to be left alone, at most.';
 comment on column reconcile.ended_calls.unknown_status is 'A word that the status map did not have.';
 

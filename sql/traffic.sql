@@ -6,39 +6,63 @@
 -- claim (measured: 4.5 ms of a claim's fixed cost).
 -- Requires: providers.
 
+-- Whether a check without an answer says nothing of the provider. A 4xx is about the request, and so about its order; what is about
+-- whoever asks (401, 403: the outcome is refused), about the moment (408, 429) or about the address (3xx) is not. What a rule or
+-- http_outcomes says of a 4xx counts as it says: refused and throttled stop the provider, provider_error is what a 4xx is anyway.
+create function reconcile_internal._is_rejection(p_outcome text, p_fault text, p_http_status integer) returns boolean
+language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return coalesce(p_fault = 'bad_request', false)
+        or p_fault is null and p_outcome = 'provider_error' and p_http_status between 400 and 499 and p_http_status not in (408, 429);
+end
+$$;
+
+comment on function reconcile_internal._is_rejection(text, text, integer) is
+    'Whether a check without an answer is its order''s own trouble: a 4xx, or a request that can''t be built. The breaker does not count it.';
+
 -- The end of calls, however they ended: reported, released, expired, or called off by a person.
 create function reconcile_internal._note_ended_calls(
     p_provider_ids integer[],
     p_ended_at timestamptz,
-    p_outcomes text[] default '{}', p_details text[] default '{}', p_retry_after_ms bigint[] default '{}', p_words text[] default '{}'
+    p_outcomes text[] default '{}', p_details text[] default '{}', p_retry_after_ms bigint[] default '{}', p_words text[] default '{}',
+    p_rejected boolean[] default '{}'
 ) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 begin
     insert into reconcile.ended_calls (
-        provider_id, ended_at, calls, faults, answered, last_fault, last_fault_detail, retry_after_ms, unknown_status
+        provider_id, ended_at, calls, faults, answered, rejected, last_fault, last_fault_detail, last_rejection, retry_after_ms, unknown_status
     )
     select
         call.provider_id,
         p_ended_at,
         count(*),
         count(*) filter (where call.is_fault),
-        coalesce(bool_or(not call.is_fault), false),
+        coalesce(bool_or(call.is_answer), false),
+        count(*) filter (where call.is_rejection),
         (array_agg(call.outcome) filter (where call.is_fault))[1],
         (array_agg(call.detail) filter (where call.is_fault))[1],
-        max(call.retry_after_ms),
+        (array_agg(call.detail) filter (where call.is_rejection))[1],
+        -- What one order is told to wait for is no rest of the provider.
+        max(call.retry_after_ms) filter (where call.is_fault),
         max(call.word) filter (where call.outcome = 'unknown_status')
     from (
-        select given.*, given.outcome in ('throttled', 'provider_error', 'unreachable', 'refused') as is_fault
-        from unnest(p_provider_ids, p_outcomes, p_details, p_retry_after_ms, p_words)
-            as given (provider_id, outcome, detail, retry_after_ms, word)
+        select
+            given.provider_id, given.outcome, given.detail, given.retry_after_ms, given.word,
+            coalesce(given.rejected, false) as is_rejection,
+            not had.answer and not coalesce(given.rejected, false) as is_fault,
+            had.answer as is_answer
+        from unnest(p_provider_ids, p_outcomes, p_details, p_retry_after_ms, p_words, p_rejected)
+            as given (provider_id, outcome, detail, retry_after_ms, word, rejected)
+        cross join lateral (select given.outcome not in ('throttled', 'provider_error', 'unreachable', 'refused') as answer) as had
     ) as call
     group by call.provider_id;
 end
 $$;
 
-comment on function reconcile_internal._note_ended_calls(integer[], timestamptz, text[], text[], bigint[], text[]) is
+comment on function reconcile_internal._note_ended_calls(integer[], timestamptz, text[], text[], bigint[], text[], boolean[]) is
     'Notes that calls ended, one for each element, and what came of them, for the next claim to count.';
 
 create function reconcile_internal._breaker_limit(p_breaker_after integer, p_last_fault text) returns integer
@@ -72,6 +96,8 @@ begin
             max(e.ended_at) as ended_at,
             max(e.ended_at) filter (where e.answered) as answered_at,
             max(e.ended_at) filter (where e.faults > 0) as faulted_at,
+            sum(e.rejected)::integer as rejected, max(e.ended_at) filter (where e.rejected > 0) as rejected_at,
+            (array_agg(e.last_rejection order by e.ended_at desc) filter (where e.rejected > 0))[1] as last_rejection,
             (array_agg(e.last_fault order by e.ended_at desc) filter (where e.faults > 0))[1] as last_fault,
             (array_agg(e.last_fault_detail order by e.ended_at desc) filter (where e.faults > 0))[1] as last_fault_detail,
             max(e.ended_at + least(e.retry_after_ms, 300000) * interval '1 millisecond') filter (where e.retry_after_ms > 0) as rests_until,
@@ -89,6 +115,9 @@ begin
             last_fault = coalesce(sums.last_fault, t.last_fault),
             last_fault_detail = case when sums.faults > 0 then sums.last_fault_detail else t.last_fault_detail end,
             last_fault_at = coalesce(sums.faulted_at, t.last_fault_at),
+            rejected = case when sums.answered then 0 else t.rejected + sums.rejected end,
+            last_rejection = coalesce(sums.last_rejection, t.last_rejection),
+            last_rejection_at = coalesce(sums.rejected_at, t.last_rejection_at),
             unknown_status = coalesce(sums.unknown_status, t.unknown_status),
             unknown_status_at = coalesce(sums.unknown_status_at, t.unknown_status_at),
             rests_until = greatest(t.rests_until, sums.rests_until),
@@ -136,7 +165,7 @@ comment on function reconcile_internal._fold_ended_calls(integer[]) is
 
 -- What a claim may do for each provider, in one place.
 create function reconcile_internal._quotas(p_provider_ids integer[])
-returns table (provider_id integer, looks_from timestamptz, allowed integer, waits_until timestamptz, unfolded boolean)
+returns table (provider_id integer, looks_from timestamptz, allowed integer, waits_until timestamptz, unfolded boolean, probes boolean)
 language plpgsql stable rows 10 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
@@ -164,7 +193,8 @@ begin
             case when p.rate_limit <= flight.calls + spent.in_interval
                 then least(flight.oldest, spent.oldest) + rate.interval end
         ),
-        flight.unfolded
+        flight.unfolded,
+        breaker.is_open
     from (select clock_timestamp() as at) as now
     cross join reconcile.providers as p
     join reconcile.provider_traffic as t on t.provider_id = p.provider_id
@@ -198,4 +228,33 @@ $$;
 
 comment on function reconcile_internal._quotas(integer[]) is
     'For each provider that is not paused: from which due time a claim looks, how many calls its limits allow now, until when '
-    'they allow none, and whether calls have ended that are not counted yet.';
+    'they allow none, whether calls have ended that are not counted yet, and whether its breaker is open, so that the next call is a probe.';
+
+-- A look ahead that costs some milliseconds and happens as often as probes do. Where all that is due has failed, the first of it is tried.
+create function reconcile_internal._order_to_probe(p_provider_id integer, p_looks_from timestamptz, p_now timestamptz) returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return (
+        select due.order_id
+        from (
+            (
+                select d.order_id, d.due_at, d.urgent from reconcile.due_checks as d
+                where d.provider_id = p_provider_id and d.urgent order by d.due_at limit 1000
+            )
+            union all
+            (
+                select d.order_id, d.due_at, d.urgent from reconcile.due_checks as d
+                where d.provider_id = p_provider_id and d.due_at between p_looks_from and p_now and not d.urgent order by d.due_at limit 1000
+            )
+        ) as due
+        join reconcile.tracked_orders as o on o.order_id = due.order_id
+        order by o.faults > 0, due.urgent desc, due.due_at
+        limit 1
+    );
+end
+$$;
+
+comment on function reconcile_internal._order_to_probe(integer, timestamptz, timestamptz) is
+    'Which order a probe of an open breaker asks about: of the first 1000 that are due one that has not failed, so that the trouble of one '
+    'order is not taken for the provider''s.';

@@ -160,16 +160,18 @@ select
     case
         when p.paused_at is not null then 'paused'
         when breaker.is_open and t.last_fault = 'refused' then 'refused'
+        when t.last_fault = 'throttled' and (t.faults > 0 or t.rests_until > (select clock_timestamp())) then 'throttled'
         when breaker.is_open then 'failing'
-        when t.last_answer_at is null then 'not asked yet'
-        else 'healthy'
+        when t.faults > 0 then 'faltering'
+        when t.rejected >= p.breaker_after then 'rejecting'
+        when t.last_answer_at is not null then 'healthy'
+        when t.last_rejection_at is not null then 'no answer yet'
+        else 'not asked yet'
     end as health,
-    p.paused_at, p.paused_by, p.paused_reason,
-    t.in_flight - (select coalesce(sum(e.calls), 0) from reconcile.ended_calls as e where e.provider_id = p.provider_id) as in_flight,
-    p.concurrency, p.rate_limit, p.rate_interval,
+    p.paused_at, p.paused_by, p.paused_reason, t.in_flight, p.concurrency, p.rate_limit, p.rate_interval,
     case when breaker.is_open then 'open' else 'closed' end as breaker,
     greatest(t.rests_until, case when breaker.is_open then t.probe_at end) as asked_again_at,
-    t.faults, t.last_fault, t.last_fault_detail, t.last_fault_at, t.last_answer_at,
+    t.faults, t.last_fault, t.last_fault_detail, t.last_fault_at, t.last_answer_at, t.rejected, t.last_rejection, t.last_rejection_at,
     t.unknown_status, t.unknown_status_at,
     (
         select count(*)
@@ -179,7 +181,37 @@ select
     ) as due_up_to_10000,
     p.url, p.auth, p.schedule, p.deadline, p.max_tries
 from reconcile.providers as p
-join reconcile.provider_traffic as t on t.provider_id = p.provider_id
+-- With what has ended and no claim has counted yet.
+cross join lateral (
+    select
+        counted.in_flight - ended.calls as in_flight,
+        greatest(counted.last_answer_at, ended.answered_at) as last_answer_at,
+        greatest(counted.rests_until, ended.rests_until) as rests_until, counted.probe_at,
+        case when ended.answered_at is null then counted.faults + ended.faults else 0 end as faults,
+        case when ended.faults > 0 then ended.last_fault else counted.last_fault end as last_fault,
+        case when ended.faults > 0 then ended.last_fault_detail else counted.last_fault_detail end as last_fault_detail,
+        greatest(counted.last_fault_at, ended.faulted_at) as last_fault_at,
+        case when ended.answered_at is null then counted.rejected + ended.rejected else 0 end as rejected,
+        coalesce(ended.last_rejection, counted.last_rejection) as last_rejection,
+        greatest(counted.last_rejection_at, ended.rejected_at) as last_rejection_at,
+        coalesce(ended.unknown_status, counted.unknown_status) as unknown_status,
+        greatest(counted.unknown_status_at, ended.unknown_status_at) as unknown_status_at
+    from reconcile.provider_traffic as counted
+    cross join lateral (
+        select
+            coalesce(sum(e.calls), 0) as calls, coalesce(sum(e.faults), 0)::integer as faults, coalesce(sum(e.rejected), 0)::integer as rejected,
+            max(e.ended_at) filter (where e.answered) as answered_at,
+            max(e.ended_at) filter (where e.faults > 0) as faulted_at, max(e.ended_at) filter (where e.rejected > 0) as rejected_at,
+            max(e.ended_at + least(e.retry_after_ms, 300000) * interval '1 millisecond') filter (where e.retry_after_ms > 0) as rests_until,
+            (array_agg(e.last_fault order by e.ended_at desc) filter (where e.faults > 0))[1] as last_fault,
+            (array_agg(e.last_fault_detail order by e.ended_at desc) filter (where e.faults > 0))[1] as last_fault_detail,
+            (array_agg(e.last_rejection order by e.ended_at desc) filter (where e.rejected > 0))[1] as last_rejection,
+            max(e.unknown_status) as unknown_status, max(e.ended_at) filter (where e.unknown_status is not null) as unknown_status_at
+        from reconcile.ended_calls as e
+        where e.provider_id = p.provider_id
+    ) as ended
+    where counted.provider_id = p.provider_id
+) as t
 cross join lateral (
     select t.faults >= case when t.last_fault = 'refused' then least(3, p.breaker_after) else p.breaker_after end as is_open
 ) as breaker;
@@ -187,7 +219,9 @@ cross join lateral (
 comment on view reconcile.provider_health is 'Each provider: whether it answers, what is in flight and due, and what was wrong last.';
 comment on column reconcile.provider_health.name is 'Its name.';
 comment on column reconcile.provider_health.version is 'Its version.';
-comment on column reconcile.provider_health.health is 'healthy, not asked yet, failing, refused or paused.';
+comment on column reconcile.provider_health.health is
+    'healthy: it answers; faltering: the latest checks had no answer, and the breaker is closed still; failing, refused: it is open; '
+    'throttled: it asks for fewer calls; rejecting: it answers, with a 4xx for every order; paused; not asked yet; no answer yet.';
 comment on column reconcile.provider_health.paused_at is 'Since when it is not asked.';
 comment on column reconcile.provider_health.paused_by is 'The role that paused it.';
 comment on column reconcile.provider_health.paused_reason is 'Why it was paused.';
@@ -196,12 +230,17 @@ comment on column reconcile.provider_health.concurrency is 'Calls at the same ti
 comment on column reconcile.provider_health.rate_limit is 'Calls in any rate_interval.';
 comment on column reconcile.provider_health.rate_interval is 'The window of rate_limit.';
 comment on column reconcile.provider_health.breaker is 'open when too many checks in a row had no answer: one probe at a time.';
-comment on column reconcile.provider_health.asked_again_at is 'Until when it is left alone.';
-comment on column reconcile.provider_health.faults is 'Checks without an answer, in a row.';
+comment on column reconcile.provider_health.asked_again_at is 'Until when it is left alone: by its Retry-After (throttled until …), or until the next probe.';
+comment on column reconcile.provider_health.faults is 'Checks without an answer, in a row, that say something of the provider: what the breaker counts.';
 comment on column reconcile.provider_health.last_fault is 'Outcome of the latest check without an answer.';
 comment on column reconcile.provider_health.last_fault_detail is 'What was wrong with it.';
 comment on column reconcile.provider_health.last_fault_at is 'When that was.';
 comment on column reconcile.provider_health.last_answer_at is 'When it last answered about an order.';
+comment on column reconcile.provider_health.rejected is
+    'Checks in a row that were answered by a 4xx about their order, or could not be put: each is its order''s trouble, all of them are the '
+    'description''s.';
+comment on column reconcile.provider_health.last_rejection is 'What was said by the latest of them.';
+comment on column reconcile.provider_health.last_rejection_at is 'When that was.';
 comment on column reconcile.provider_health.unknown_status is 'The latest word that its status map did not have.';
 comment on column reconcile.provider_health.unknown_status_at is 'When that was.';
 comment on column reconcile.provider_health.due_up_to_10000 is 'Checks that are due, counted up to 10000.';

@@ -51,7 +51,7 @@ pub struct Standing<'a> {
     pub tries: u32,
     /// Checks without an answer, in a row, just before this one.
     pub faults: u32,
-    /// From the order's creation to the asking, in milliseconds.
+    /// From the order's creation to the asking, in milliseconds: what the grace counts.
     pub age_ms: u64,
     /// From when it was known here, and created, to the asking, in milliseconds: what the deadline counts.
     pub known_ms: u64,
@@ -66,7 +66,7 @@ pub struct Policy {
     pub schedule: Schedule,
     /// Answers without a final word before the last check; `None` for no limit.
     pub max_tries: Option<u32>,
-    /// Age from which the next check is the last, in milliseconds; `None` for no limit.
+    /// For how long it is asked about before the next check is the last, in milliseconds; `None` for no limit.
     pub deadline_ms: Option<u64>,
     /// For how long after its creation an order may be unknown to the provider, in milliseconds.
     pub not_found_grace_ms: u64,
@@ -258,7 +258,7 @@ impl Case<'_> {
                 "the call was refused: the provider's description or its secret needs a look"
             }
             Outcome::Unreachable => "the provider could not be reached",
-            _ => "the provider's answer can't be read",
+            _ => "the provider gave no answer about the order",
         };
         if standing.state.is_open() && self.is_last_check() && faults >= FAULTS_BEFORE_REVIEW {
             return self.gives_up(

@@ -35,7 +35,9 @@ declare
             ('$.code == "PAYMENT_PENDING" || $.code == "PAYMENT_INITIATED"', 'pending'),
             ('$.code == "TRANSACTION_NOT_FOUND"', 'not_found'),
             ('$.code == "INTERNAL_SERVER_ERROR"', 'provider_error'),
-            ('$.code == "BAD_REQUEST" || $.code == "AUTHORIZATION_FAILED" || $.code == "INVALID_TRANSACTION_ID"', 'refused')
+            -- About one order's id, and not about our credentials.
+            ('$.code == "BAD_REQUEST" || $.code == "INVALID_TRANSACTION_ID"', 'provider_error'),
+            ('$.code == "AUTHORIZATION_FAILED"', 'refused')
         ) as rule (predicate, outcome)
     );
     v_written text;

@@ -4,7 +4,7 @@ returns text language sql as $$
     select d.to_state || coalesce(' by ' || d.settled_as, '')
         || coalesce(' in ' || round(d.next_delay_ms / 1000.0) || 's', '')
     from reconcile.decide(
-        state, settled_by, 0, 0, faults, (extract(epoch from age) * 1000)::bigint, 'ORD-1', outcome, null,
+        state, settled_by, 0, 0, faults, (extract(epoch from age) * 1000)::bigint, (extract(epoch from age) * 1000)::bigint, 'ORD-1', outcome, null,
         '1m, 30s, 1m, 2m, 4m, then 5m', null, 86400000, 900000, 'pending', 'review', 'review', '1h, 23h, 2d', 'none') as d
 $$;
 create view outcomes as select * from unnest(array['succeeded', 'failed', 'cancelled', 'refunded', 'pending', 'not_found',
