@@ -167,7 +167,7 @@ from reconcile.event_endpoints as e
 where e.disabled_at is not null
 union all
 select 'endpoint_failing', 'critical', e.name, coalesce(e.last_success_at, e.added_at),
-    format('%s attempts in a row failed. The latest: %s', e.faults, e.last_problem)
+    format('%s attempts in a row failed. The latest: %s. When it is mended, reconcile.resume_endpoint(%L) sends at once', e.faults, e.last_problem, e.name)
 from reconcile.event_endpoints as e
 where e.faults >= 5 and e.disabled_at is null and e.paused_at is null
 union all

@@ -16,6 +16,11 @@ select
         where d.endpoint_id = e.endpoint_id and d.token is null and d.parked_at is null
     ) as waiting,
     (select count(*) from reconcile.deliveries as d where d.endpoint_id = e.endpoint_id and d.token is not null) as in_flight,
+    case when e.paused_at is null and e.disabled_at is null then (
+        select greatest(min(d.due_at), e.rests_until) from reconcile.deliveries as d
+        where d.endpoint_id = e.endpoint_id and d.token is null and d.parked_at is null
+        having min(d.due_at) is not null
+    ) end as next_attempt_at,
     (select count(*) from reconcile.deliveries as d where d.endpoint_id = e.endpoint_id and d.parked_at is not null) as parked,
     e.delivered, e.faults, e.last_success_at, e.last_problem, e.last_problem_at,
     e.paused_at, e.paused_by, e.paused_reason, e.disabled_at, e.rests_until, e.timeout, e.max_attempts, e.concurrency,
@@ -43,6 +48,8 @@ comment on column reconcile.endpoints.unread_up_to_10000 is 'Events past its cur
 comment on column reconcile.endpoints.lag is 'Age of the oldest of these; NULL when there is none.';
 comment on column reconcile.endpoints.waiting is 'Deliveries that wait for their time or for a slot.';
 comment on column reconcile.endpoints.in_flight is 'Deliveries under way.';
+comment on column reconcile.endpoints.next_attempt_at is
+    'When the next of those that wait is tried; NULL when none waits, or nothing is sent. reconcile.resume_endpoint has them tried now.';
 comment on column reconcile.endpoints.parked is 'Deliveries given up until they are replayed.';
 comment on column reconcile.endpoints.delivered is 'Events that it has taken.';
 comment on column reconcile.endpoints.faults is 'Attempts that failed, in a row.';

@@ -236,11 +236,16 @@ begin
     update reconcile.event_endpoints as e
     set paused_at = null, paused_by = null, paused_reason = null, disabled_at = null, rests_until = null, faults = 0
     where e.endpoint_id = v_endpoint.endpoint_id;
+    -- Whoever resumes has mended what was wrong: the pauses that grew out of it are over.
+    update reconcile.deliveries as d
+    set due_at = clock_timestamp()
+    where d.endpoint_id = v_endpoint.endpoint_id and d.token is null and d.parked_at is null and d.due_at > clock_timestamp();
     perform reconcile_internal._tell_listeners();
 end
 $$;
 
-comment on function reconcile.resume_endpoint(text) is 'Sends to an endpoint again, after a pause or after it was disabled by a 410.';
+comment on function reconcile.resume_endpoint(text) is
+    'Sends to an endpoint again, and at once: after a pause, after it was disabled by a 410, or when what made attempts fail is mended.';
 
 create function reconcile.remove_endpoint(name text) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp

@@ -74,6 +74,40 @@ async fn an_event_is_tried_ever_later_then_parked_and_replayed() -> Result<()> {
     Ok(())
 }
 
+/// Proves that when the operator's own mistake is mended, resuming the endpoint sends at once what waits
+/// for its next attempt, which the view shows until then.
+#[tokio::test]
+async fn resuming_a_mended_endpoint_sends_at_once() -> Result<()> {
+    let shop = Shop::open("delivery_mended").await?;
+    let receiver = Receiver::start().await?;
+    receiver.says(500, &[]);
+    add_endpoint(&shop, "shop", &receiver, "").await?;
+    let next = "select extract(epoch from next_attempt_at - clock_timestamp())::float8 from reconcile.endpoints";
+    assert_eq!(shop.one::<Option<f64>>(next, &[]).await?, None);
+    let _sidecar = sidecar(&shop, &[&receiver]).await?;
+    event(&shop, "A", "succeeded").await?;
+    for nth in 1..=3 {
+        let attempted =
+            format!("select attempts = {nth} and token is null from reconcile.deliveries");
+        holds(&shop, "an attempt", &attempted).await?;
+        if nth < 3 {
+            make_due(&shop).await?;
+        }
+    }
+    let wait = shop.one::<Option<f64>>(next, &[]).await?;
+    assert!(
+        wait.is_some_and(|wait| (1700.0..1990.0).contains(&wait)),
+        "{wait:?}"
+    );
+    shop.run("select reconcile.pause_endpoint('shop', 'for a look')")
+        .await?;
+    assert_eq!(shop.one::<Option<f64>>(next, &[]).await?, None);
+    receiver.says(200, &[]);
+    shop.run("select reconcile.resume_endpoint('shop')").await?;
+    receiver.received(4).await?;
+    all_delivered(&shop).await
+}
+
 /// Proves that an event which was delivered can be sent again by its number, and has the same id.
 #[tokio::test]
 async fn a_delivered_event_can_be_sent_again() -> Result<()> {
