@@ -103,9 +103,7 @@ begin
         )
         where p.provider_id = v_provider_id;
         -- What failed by the old description says nothing of the new one.
-        update reconcile.provider_traffic as t
-        set faults = 0, probes = 0, probe_at = null, rests_until = null, rejected = 0
-        where t.provider_id = v_provider_id;
+        perform reconcile_internal._ask_anew(v_provider_id);
         perform pg_notify('reconcile_due', '');
     end if;
     insert into reconcile.provider_versions (provider_id, version, settings)
@@ -268,6 +266,10 @@ declare
     v_name text := p_declaration.arguments ->> 'name';
     v_written text;
 begin
+    if p_declaration.arguments - '{name,clear}'::text[] = '{}' and coalesce(p_declaration.arguments -> 'clear', '[]') = '[]' then
+        raise exception 'provider %: nothing is given to be changed', coalesce(left(v_name, 80), 'NULL')
+            using errcode = 'RC003', hint = 'NULL counts as not given. A field is emptied by its name, as in clear => ''{deadline}''.';
+    end if;
     if p_declaration.arguments ?| '{lookup_call,lookup_table}' then
         if (reconcile_internal._provider(v_name)).kind <> 'sql' then
             raise exception 'provider %: lookup: it is asked over HTTP', left(v_name, 80)
@@ -350,7 +352,8 @@ end
 $$;
 
 comment on function reconcile.alter_provider is
-    'Changes what is given and keeps the rest; clear names fields that are to be empty, as in clear => ''{deadline}''.';
+    'Changes what is given and keeps the rest. NULL counts as not given, so deadline => null keeps the deadline: clear names the fields '
+    'that are to be empty, as in clear => ''{deadline}''.';
 
 create function reconcile_internal._pause_provider(p_declaration reconcile.declarations) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -392,8 +395,11 @@ begin
     update reconcile.providers as p
     set paused_at = null, paused_by = null, paused_reason = null
     where p.provider_id = v_provider.provider_id;
+    -- Whoever resumes has mended what was wrong, a secret of the sidecar for instance.
+    perform reconcile_internal._ask_anew(v_provider.provider_id);
     perform pg_notify('reconcile_due', '');
 end
 $$;
 
-comment on function reconcile.resume_provider(text) is 'Asks a provider again after a pause.';
+comment on function reconcile.resume_provider(text) is
+    'Asks a provider again, and at once: after a pause, or when what opened its breaker is mended.';

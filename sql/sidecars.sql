@@ -1,5 +1,5 @@
 -- The sidecars' register: who is there, since when, and how long until there is something to do.
--- Requires: report.
+-- Requires: removing.
 
 create function reconcile_internal._sidecar_alive_within() returns interval
 language sql immutable parallel safe set search_path = pg_catalog, pg_temp

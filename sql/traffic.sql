@@ -163,6 +163,22 @@ $$;
 comment on function reconcile_internal._fold_ended_calls(integer[]) is
     'Counts ended calls into provider_traffic. A call of a provider with a rate counts as spent for rate_interval after its end.';
 
+create function reconcile_internal._ask_anew(p_provider_id integer) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform from reconcile.provider_traffic as t where t.provider_id = p_provider_id for update;
+    -- What has ended already is counted before it is forgotten, and not after.
+    perform reconcile_internal._fold_ended_calls(array[p_provider_id]);
+    update reconcile.provider_traffic as t
+    set faults = 0, probes = 0, probe_at = null, rests_until = null, rejected = 0
+    where t.provider_id = p_provider_id;
+end
+$$;
+
+comment on function reconcile_internal._ask_anew(integer) is
+    'Forgets what keeps a provider from being asked: its rest, its faults and its open breaker.';
+
 -- What a claim may do for each provider, in one place.
 create function reconcile_internal._quotas(p_provider_ids integer[])
 returns table (provider_id integer, looks_from timestamptz, allowed integer, waits_until timestamptz, unfolded boolean, probes boolean)

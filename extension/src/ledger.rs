@@ -143,9 +143,14 @@ extension_sql_file!(
     requires = ["lookups"]
 );
 extension_sql_file!(
+    "../../sql/removing.sql",
+    name = "removing",
+    requires = ["webhooks", "endpoints"]
+);
+extension_sql_file!(
     "../../sql/sidecars.sql",
     name = "sidecars",
-    requires = ["webhooks"]
+    requires = ["removing"]
 );
 extension_sql_file!(
     "../../sql/overlong.sql",

@@ -98,6 +98,7 @@ grant execute on function
     reconcile.add_provider, reconcile.alter_provider, reconcile.preview_response, reconcile.test_provider,
     reconcile.pause_provider(text, text),
     reconcile.resume_provider(text),
+    reconcile.remove_provider(text),
     reconcile.resolve_order(text, text, text),
     reconcile.attach_table, reconcile.detach_table(regclass), reconcile.take_in(regclass, integer),
     reconcile.add_hook(text, text, regprocedure, text), reconcile.remove_hook(text),

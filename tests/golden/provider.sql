@@ -17,6 +17,9 @@ select reconcile.alter_provider('vendor', auth => '{"kind": "bearer", "secret": 
 select reconcile.alter_provider('vendor', reference_path => '$.invoice.id', timeout => null);
 select reconcile.alter_provider('vendor', clear => '{deadline, rate_limit}');
 select reconcile.alter_provider('vendor', clear => '{url}');
+-- A function can't tell a NULL from what is left out; a call that gives nothing else is refused, and says how it is done.
+select reconcile.alter_provider('vendor', deadline => null);
+select reconcile.alter_provider('vendor');
 select reconcile.alter_provider('vendor', clear => '{deadline, no_such_field}');
 select version, settings ->> 'auth' as auth, settings ->> 'timeout' as timeout, settings ->> 'rate_limit' as rate_limit,
     settings ->> 'deadline' as deadline, settings ->> 'reference_path' as reference_path, changed_by
@@ -34,3 +37,15 @@ select reconcile.resume_provider('vendor');
 select name, version, health, paused_at, paused_by, paused_reason from reconcile.provider_health;
 select count(*) from reconcile.alerts where alert = 'provider_paused';
 select reconcile.resume_provider('nobody');
+
+-- One that nothing depends on can be removed, and its name is free; of any other it is said what is in the way.
+select reconcile.track_order('ORD-1', 'vendor');
+select reconcile.record_webhook('vendor', 'evt_1', '{}', 'ORD-1');
+select reconcile.add_endpoint('shop', 'https://shop.example/hooks', 'SHOP_EVENTS', provider => 'vendor');
+select reconcile.remove_provider('vendor');
+select reconcile.add_provider('mistake', 'https://api.vendor.example/{order_number}', '{"paid": "succeeded"}');
+select reconcile.alter_provider('mistake', timeout => '3 s');
+select reconcile.remove_provider('mistake');
+select reconcile.remove_provider('mistake');
+select reconcile.add_provider('mistake', 'https://api.vendor.example/{order_number}', '{"paid": "succeeded"}');
+select name, version from reconcile.provider_health order by name;

@@ -62,3 +62,29 @@ async fn nobody_asks_before_the_date_of_a_retry_after() -> Result<()> {
     assert!(arrived[1] >= until, "{:?} too early", until - arrived[1]);
     Ok(())
 }
+
+/// Proves that a person who knows better ends a rest, and an open breaker, by resuming the provider; and
+/// that its health says meanwhile that it is throttled, and until when.
+#[tokio::test]
+async fn resuming_a_provider_has_it_asked_at_once() -> Result<()> {
+    let shop = Shop::open("limits_resumed").await?;
+    shop.alter_provider("vendor", "breaker_after => 1").await?;
+    let throttled = Step::http(429, "").header("Retry-After", "300");
+    shop.vendor
+        .set_fate("FIRST", Fate::of([throttled, Step::status("succeeded")]));
+    shop.track_aged("FIRST", "20 minutes").await?;
+    let _sidecar = shop.sidecar().await?;
+    assert_eq!(shop.check("FIRST", 0).await?.outcome, "throttled");
+    let health = "
+        select concat_ws(' ', health, breaker, last_fault_detail, asked_again_at > clock_timestamp() + interval '4 minutes')
+        from reconcile.provider_health where name = 'vendor'";
+    assert_eq!(
+        shop.one::<String>(health, &[]).await?,
+        "throttled open HTTP 429 t"
+    );
+    shop.run("select reconcile.resume_provider('vendor')")
+        .await?;
+    shop.track_aged("OTHER", "10 minutes").await?;
+    shop.becomes("OTHER", "succeeded").await?;
+    shop.is_sound().await
+}
