@@ -5,7 +5,7 @@
 -- When they are in another, say which:
 --   psql -d postgres -v ON_ERROR_STOP=1 -v database=shop -f sql/migrations/002_schedules.sql
 -- 001_roles.sql comes first: the schedules run as reconcile_cron, which it makes.
--- Works with pg_cron 1.4 (whole minutes) and later.
+-- Works with pg_cron 1.4 (whole minutes) and later, which the server has to load: see below.
 
 \if :{?database}
 \else
@@ -16,6 +16,18 @@ begin;
 
 -- Nothing is looked up in a schema that somebody else may write to.
 set local search_path = pg_catalog, pg_temp;
+
+-- pg_cron says of this only that it does not know its own setting.
+do $$
+begin
+    if pg_catalog.current_setting('cron.database_name', true) is null then
+        raise exception 'pg_cron is not loaded, so nothing was scheduled'
+            using errcode = 'object_not_in_prerequisite_state',
+                hint = 'Install its package, set shared_preload_libraries = ''pg_cron'' and cron.database_name in postgresql.conf, restart the '
+                    'server, and apply this file again in that database. Without pg_cron all works, later: see README.md.';
+    end if;
+end
+$$;
 
 create extension if not exists pg_cron;
 

@@ -17,7 +17,6 @@
 \else
     \set third_party_url https://partner.example/hooks/orders
 \endif
-
 begin;
 set local search_path = pg_catalog, pg_temp;
 do $$ begin if to_regnamespace('academy') is null then create schema academy; end if; end $$;
@@ -50,8 +49,7 @@ select reconcile.add_provider('transactions', kind => 'sql',
                {"when": "$.status == \"pending\" || $.status == \"failed\"", "means": "pending"}]',
     transaction_id_path => '$ ? (@.status == "completed").id', amount_path => '$ ? (@.status == "completed").amount',
     currency_path => '$ ? (@.status == "completed").currency', sensitive => '{gateway_response}',
-    schedule => '5m x12, then 5m growing by 2 up to 1d');
-select reconcile.alter_provider('transactions', clear => '{deadline}');
+    schedule => '5m x12, then 5m growing by 2 up to 1d', clear => '{deadline}');
 
 -- Consumers inside the database. A missing relationship is a warning and no reason to fail; what raises takes this order back, is kept
 -- with its message and SQLSTATE, and is tried again with growing delays.

@@ -2,7 +2,7 @@
 --
 -- Run once, by the role that owns the tables, a member of reconcile_operator:
 --   psql -d shop -v base_url=https://api.vendor.example -f sql/recipes/vendor_orders.sql
--- The sidecar has the secret VENDOR_TOKEN. A table that is there already is left as it is. The order flow stays:
+-- The sidecar has the secret VENDOR_TOKEN. A table that is there already is left as it is; a log that is one becomes …_before. The order flow stays:
 --   user payment → order processing → the vendor's API takes it (invoice_id) → asked about → succeeded or failed
 -- Changed: the 5 minutes count from the row's updated_at when it comes to processing, and not from every touch of it; a success has to
 -- agree with retail_price and invoice_id, or a person decides; a webhook, if there is one, can be added (record_webhook).
@@ -87,6 +87,15 @@ select o.order_number, o.invoice_id, o.updated_at, stuck.state, stuck.why
 from reconcile.stuck_orders as stuck
 join vendor.orders as o on o.order_number = stuck.order_number
 where stuck.provider = 'vendor';
+
+-- What the old job has written stays, beside the log of what is asked from now on.
+do $$
+begin
+    if (select c.relkind in ('r', 'p') from pg_class as c where c.oid = to_regclass('vendor.vendor_transaction_logs')) then
+        alter table vendor.vendor_transaction_logs rename to vendor_transaction_logs_before;
+    end if;
+end
+$$;
 
 -- vendor_transaction_logs, where every check is kept and nobody can change it. API failures, invalid responses, unknown statuses and
 -- network timeouts are its errors; the order stays in processing and is asked about again.

@@ -103,6 +103,11 @@ async fn drafts_go_where_phonepe_says() -> Result<()> {
     recipe
         .draft("YOUNG", "4 minutes", &[2], "PAYMENT_SUCCESS")
         .await?;
+    // They have been watched since.
+    recipe
+        .shop
+        .run("update reconcile.tracked_orders set tracked_at = created_at")
+        .await?;
     let _sidecar = recipe.phonepe_sidecar().await?;
     recipe.draft_is("PAID", "CONFIRMED|PAID").await?;
     recipe.draft_is("FAILED", "CANCELLED|FAILED").await?;
@@ -233,6 +238,11 @@ async fn no_paid_order_is_lost() -> Result<()> {
         .draft("UNKNOWN", "31 minutes", &[1], "PAYMENT_PENDING")
         .await?;
     recipe.says("UNKNOWN", "INTERNAL_SERVER_ERROR");
+    // They have been watched since.
+    recipe
+        .shop
+        .run("update reconcile.tracked_orders set tracked_at = created_at")
+        .await?;
     let _sidecar = recipe.phonepe_sidecar().await?;
     recipe.draft_is("LATE", "CANCELLED|EXPIRED").await?;
     let check = recipe.shop.check("UNKNOWN", 0).await?;

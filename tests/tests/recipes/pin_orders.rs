@@ -106,14 +106,15 @@ async fn twenty_four_hours() -> Result<()> {
     let (late, lost) = (recipe.dispatched().await?, recipe.dispatched().await?);
     recipe.shop.vendor.set_fate(&late, answered("completed"));
     recipe.shop.vendor.set_fate(&lost, answered("processing"));
-    let turn = "update reconcile.tracked_orders set created_at = created_at - interval '23 hours 59 minutes'";
+    let turn = "update reconcile.tracked_orders set created_at = created_at - interval '23 hours 59 minutes',
+        tracked_at = created_at - interval '23 hours 59 minutes'";
     recipe.shop.run(turn).await?;
     let _sidecar = recipe.pin_sidecar().await?;
     let check = recipe.shop.next_check(&lost).await?;
     assert_eq!(check.to_state, "pending");
     recipe
         .shop
-        .run("update reconcile.tracked_orders set created_at = created_at - interval '1 minute'")
+        .run("update reconcile.tracked_orders set created_at = created_at - interval '1 minute', tracked_at = created_at - interval '1 minute'")
         .await?;
     let check = recipe.shop.next_check(&lost).await?;
     assert_eq!(check.to_state, "review");

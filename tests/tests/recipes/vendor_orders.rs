@@ -125,6 +125,25 @@ async fn which_orders_are_asked_about_and_when() -> Result<()> {
     Ok(())
 }
 
+/// Proves that a log table of the old job, which is there already, does not stop the recipe: it stays under
+/// another name, with its rows.
+#[tokio::test]
+async fn the_old_jobs_log_stays_beside_the_new_one() -> Result<()> {
+    let recipe = Recipe::open("vendor_orders", "recipe_vendor_log").await?;
+    recipe
+        .run(
+            "create schema vendor; create table vendor.vendor_transaction_logs (id int);
+             insert into vendor.vendor_transaction_logs values (17)",
+        )
+        .await?;
+    recipe.run_file(&[("base_url", "{host}")]).await?;
+    let old = "select id from vendor.vendor_transaction_logs_before";
+    assert_eq!(recipe.ask(old).await?, "17");
+    let new = "select count(*) from vendor.vendor_transaction_logs";
+    assert_eq!(recipe.ask(new).await?, "0");
+    Ok(())
+}
+
 /// Proves the error handling list: API failures, an invalid response, an unknown status and a network timeout leave the order in
 /// processing, are logged, answer false, and the order is settled when the vendor is back.
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use reconcile_tests::cluster::Contents;
+use reconcile_tests::cluster::{self, Contents};
 use reconcile_tests::wait;
 use tokio_postgres::Client;
 
@@ -168,6 +168,29 @@ async fn schedules_are_made_once_for_each_database_and_run_by_pg_cron() -> Resul
     assert_eq!(
         kept.iter().map(|row| row.get(0)).collect::<Vec<String>>(),
         ["postgres"]
+    );
+    Ok(())
+}
+
+/// Proves that a server which has not loaded pg_cron says so, and what would do, and not that it does not
+/// know a setting.
+#[tokio::test]
+async fn a_server_without_pg_cron_is_told_what_to_do() -> Result<()> {
+    let shared = cluster::shared().await?;
+    let database = shared.database("no_cron", Contents::Extension).await?;
+    let refused = database.psql(STRICT, SCHEDULES).await?;
+    assert_eq!(refused.code, 3);
+    for part in [
+        "pg_cron is not loaded",
+        "shared_preload_libraries",
+        "restart",
+    ] {
+        assert!(refused.stderr.contains(part), "{}", refused.stderr);
+    }
+    assert!(
+        !refused.stderr.contains("unrecognized"),
+        "{}",
+        refused.stderr
     );
     Ok(())
 }
