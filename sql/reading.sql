@@ -165,3 +165,54 @@ as $$
 $$;
 
 comment on function reconcile_internal._first_rows(jsonb, integer) is 'The first rows of an answer, one as the object that it is.';
+
+-- What is not JSON is not kept, but for its beginning, masked as a text: a maintenance page and a gateway's complaint tell what is wrong.
+-- Where names alone say what is sensitive a text can't be looked through: JSON that is broken, and whatever a provider answers that has
+-- members to hide, are not shown.
+create function reconcile_internal._excerpt(p_body text, p_never_kept text[]) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+as $$
+declare
+    -- Masked before it is cut, so that no half of a secret is left over.
+    v_read constant text := left(p_body, 65536);
+    v_shown text;
+begin
+    if p_never_kept <> '{}' or p_body ~ '^[[:space:]]*[[{"]' then
+        return '';
+    end if;
+    v_shown := trim(regexp_replace(
+        coalesce(reconcile_internal.redact_text(v_read, p_never_kept), v_read), '[[:cntrl:][:space:]]+', ' ', 'g'));
+    return left(v_shown, 200) || case when length(v_shown) > 200 then '…' else '' end;
+end
+$$;
+
+comment on function reconcile_internal._excerpt(text, text[]) is 'The first 200 characters of an answer that is not JSON, masked; empty where that can''t be done.';
+
+create function reconcile_internal._remark_about(
+    p_wire text, p_fault text, p_http_status integer, p_body text, p_is_json boolean, p_detail text, p_never_kept text[]
+) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_shown text;
+begin
+    if p_fault is not null or p_wire is not null and p_http_status is null then
+        return coalesce(p_detail, 'HTTP ' || p_http_status);
+    elsif coalesce(p_body, '') = '' or p_is_json then
+        v_shown := '';
+    else
+        -- Without a fault, the detail is the content type.
+        v_shown := format(' (%s characters%s)', length(p_body), ' of ' || left(p_detail, 100))
+            || coalesce(': ' || nullif(reconcile_internal._excerpt(p_body, p_never_kept), ''), '');
+    end if;
+    return case
+        when p_wire is not null then format('HTTP %s', p_http_status)
+            || case when p_http_status between 300 and 399 then ': redirects are not followed' else '' end || v_shown
+        when coalesce(p_body, '') = '' then 'the answer is empty'
+        when not p_is_json then 'the answer is not JSON that can be kept' || v_shown
+    end;
+end
+$$;
+
+comment on function reconcile_internal._remark_about(text, text, integer, text, boolean, text, text[]) is
+    'What is said of an answer that is not read: why, and how it begins if it is not JSON; NULL where there is more to read.';

@@ -12,9 +12,10 @@ as $$
     with answered as (
         update reconcile.provider_tests as test
         set answered_at = clock_timestamp(), fault = given.fault, http_status = given.http_status, detail = left(given.detail, 1000),
-            -- What is not JSON can't be looked through for secrets: only its length is kept, for the message.
+            -- Of what is not JSON the beginning is kept, masked, and its length, for the message.
             body = case
-                when reconcile_internal._parsed(given.body) is null then repeat(' ', length(given.body))
+                when reconcile_internal._parsed(given.body) is null
+                    then rpad(reconcile_internal._excerpt(given.body, reconcile_internal._never_kept(p)), length(given.body))
                 else coalesce(reconcile_internal.redact(given.body, reconcile_internal._never_kept(p)), given.body)
             end,
             duration_ms = given.duration_ms
@@ -87,4 +88,4 @@ $$;
 comment on function reconcile.sidecar_report(
     bigint, bigint[], bigint[], text[], integer[], text[], text[], integer[], integer[]
 ) is
-    'Protocol: takes a batch of answers. Answers those that were not applied: stale (the lease is gone) or busy (report again).';
+    'Protocol: takes a batch of answers; a detail without a fault is the content type of one that says it is no JSON. Answers those that were not applied: stale (the lease is gone) or busy (report again).';

@@ -183,9 +183,8 @@ begin
                 else w.verdict
             end as outcome,
             case
-                when w.wire is not null then coalesce(w.detail, case when w.http_status is not null then 'HTTP ' || w.http_status end)
-                when coalesce(w.body, '') = '' then 'the answer is empty'
-                when w.answer is null then format('the answer is not JSON that can be kept (%s characters)', length(w.body))
+                when w.wire is not null or w.answer is null then reconcile_internal._remark_about(
+                    w.wire, w.fault, w.http_status, w.body, w.answer is not null, w.detail, w.never_kept)
                 when w.verdict is null and w.status_type is null then format('the answer has nothing at %s', (w.provider).status_path)
                 when w.verdict is null and w.status_type in ('object', 'array', 'null') then format('the status is %s and not a word', w.status_type)
                 when w.verdict is null and jsonb_array_length(w.statuses) > 1

@@ -3,7 +3,7 @@
 
 use std::{error::Error, io};
 
-use crate::{exhaustion::is_exhaustion, resolver::LookupError};
+use crate::{distrust::in_plain_words, exhaustion::is_exhaustion, resolver::LookupError};
 
 /// Why a call brought no readable answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +110,10 @@ impl From<reqwest::Error> for CallError {
         let fault = classify(&error);
         let detail = match fault {
             Fault::Timeout => "no connection in time".to_owned(),
-            _ => deepest(&error),
+            _ => match causes(&error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
+                Some(distrust) => in_plain_words(distrust),
+                None => deepest(&error),
+            },
         };
         Self::new(fault, detail)
     }

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use reqwest::{
     Body, Method, Request, Response, StatusCode, Url,
-    header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue},
+    header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue},
 };
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
@@ -53,7 +53,7 @@ pub(crate) struct Answer {
     pub(crate) http_status: Option<i32>,
     /// The body, if there is no fault.
     pub(crate) body: Option<String>,
-    /// What happened, for people.
+    /// What happened, for people; without a fault, the content type of an answer that says it is no JSON.
     pub(crate) detail: Option<String>,
     /// Of the whole call, in milliseconds.
     pub(crate) duration_ms: i32,
@@ -89,7 +89,10 @@ impl Caller {
             .converse(question, deadline, &mut answer, &mut mask)
             .await
         {
-            Ok(body) => answer.body = Some(mask.apply(body)),
+            Ok(body) => {
+                answer.body = Some(mask.apply(body));
+                answer.detail = (answer.detail.take()).map(|kind| presentable(&mask.apply(kind)));
+            }
             Err(error) => {
                 answer.fault = Some(error.fault);
                 answer.detail = Some(presentable(&mask.apply(error.detail)));
@@ -146,6 +149,7 @@ impl Caller {
             .map_err(|_| late("no answer in time"))??;
         answer.http_status = Some(response.status().as_u16().into());
         answer.retry_after_s = retry_after_s(response.headers(), SystemTime::now());
+        answer.detail = other_than_json(response.headers());
         Ok(response)
     }
 
@@ -231,6 +235,18 @@ fn text(mut body: Vec<u8>) -> Result<String, CallError> {
             format!("the body isn't UTF-8 from byte {at} on"),
         )
     })
+}
+
+/// What an answer says it is, if that is not JSON: without the parameters.
+fn other_than_json(headers: &HeaderMap) -> Option<String> {
+    let kind = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let kind = kind
+        .split(';')
+        .next()
+        .unwrap_or(kind)
+        .trim()
+        .to_ascii_lowercase();
+    (!kind.is_empty() && !kind.contains("json")).then_some(kind)
 }
 
 /// Short, on one line, and storable.

@@ -43,6 +43,7 @@ mod config;
 mod courier;
 mod database;
 mod database_url;
+mod distrust;
 mod exhaustion;
 mod failure;
 mod fault;

@@ -11,6 +11,7 @@ mod reading;
 mod refunds;
 mod rests;
 mod rows;
+mod saying;
 mod sick_orders;
 mod testing;
 mod unasked;

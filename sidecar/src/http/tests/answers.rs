@@ -40,6 +40,22 @@ async fn a_body_may_be_empty_chunked_or_without_a_length() {
 }
 
 #[tokio::test]
+async fn what_says_that_it_is_no_json_is_called_by_its_type() {
+    for (kind, detail) in [
+        ("text/html; charset=utf-8", Some("text/html")),
+        ("TEXT/plain", Some("text/plain")),
+        ("application/json; charset=utf-8", None),
+        ("application/problem+json", None),
+        ("", None),
+    ] {
+        let answer = told(format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: 2\r\n\r\n{{}}"
+        ));
+        assert_eq!(answer.await.detail.as_deref(), detail, "{kind}");
+    }
+}
+
+#[tokio::test]
 async fn a_redirect_is_not_followed() {
     let target = Wire::answering(ok(b"secret")).await;
     let location = target.url("/");

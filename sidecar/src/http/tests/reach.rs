@@ -109,11 +109,19 @@ async fn tls_needs_a_trusted_certificate_for_the_name() {
 
     let trusting = caller("localhost,127.0.0.1", Some(pem));
     assert_eq!(ask(&trusting, &good).await.body.as_deref(), Some("{}"));
-    assert_fault(&ask(&trusting, &wrong).await, Fault::Tls, None);
-    assert_fault(
-        &ask(&caller("localhost", None), &good).await,
-        Fault::Tls,
-        None,
+    let misnamed = ask(&trusting, &wrong).await;
+    assert_fault(&misnamed, Fault::Tls, None);
+    assert_eq!(
+        misnamed.detail.as_deref(),
+        Some("its certificate is not for 127.0.0.1, but for localhost")
+    );
+    let untrusted = ask(&caller("localhost", None), &good).await;
+    assert_fault(&untrusted, Fault::Tls, None);
+    assert_eq!(
+        untrusted.detail.as_deref(),
+        Some(
+            "its certificate is from an authority that is not trusted here: RECONCILE_CA_FILE names others"
+        )
     );
 
     let plain = Wire::answering(ok(b"{}")).await;
