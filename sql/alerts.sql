@@ -38,7 +38,7 @@ select 'provider_' || h.health, case when h.health in ('paused', 'rejecting') th
         when 'rejecting' then format('the latest %s checks were answered by a 4xx, each about its order: look at its description. The latest: %s',
             h.rejected, h.last_rejection)
         when 'refused' then format('refuses every call: look at auth, the secret and the URL. The latest: %s', coalesce(h.last_fault_detail, h.last_fault))
-        else format('%s checks in a row had no answer. The latest: %s', h.faults, coalesce(h.last_fault_detail, h.last_fault))
+        else format('%s no answer. The latest: %s', reconcile_internal._counted(h.faults, 'check had', 'checks in a row had'), coalesce(h.last_fault_detail, h.last_fault))
     end
 from reconcile.provider_health as h
 where h.health in ('paused', 'refused', 'failing', 'rejecting') or h.health = 'throttled' and h.breaker = 'open'
@@ -54,7 +54,8 @@ from reconcile.provider_health as h
 where h.unknown_status_at > (select clock_timestamp()) - interval '1 day'
 union all
 select 'stuck_orders', 'warning', p.name, min(o.created_at),
-    format('%s%s orders are open for longer than settings.stuck_after: see reconcile.stuck_orders', count(*), case when count(*) = 1000 then ' or more' end)
+    format('%s open for longer than settings.stuck_after: see reconcile.stuck_orders',
+        reconcile_internal._counted(count(*), 'order is', case when count(*) = 1000 then 'or more orders are' else 'orders are' end))
 from reconcile.providers as p
 cross join lateral (
     select o.created_at
@@ -67,7 +68,8 @@ cross join lateral (
 group by p.name
 union all
 select 'orders_in_review', 'warning', p.name, min(o.state_changed_at),
-    format('%s orders wait for a decision: see reconcile.stuck_orders, decide with reconcile.resolve_order', count(*))
+    format('%s for a decision: see reconcile.stuck_orders, decide with reconcile.resolve_order',
+        reconcile_internal._counted(count(*), 'order waits', 'orders wait'))
 from reconcile.tracked_orders as o
 join reconcile.providers as p on p.provider_id = o.provider_id
 where o.state = 'review'
@@ -133,14 +135,14 @@ join reconcile.attachment_sweeps as s on s.attachment_id = a.attachment_id
 where s.missing_index is not null and exists (select from pg_class as c where c.oid = a.relation)
 union all
 select 'rows_not_watched', 'warning', a.relation::text, min(u.noted_at),
-    format('%s rows can''t be watched, %s for one: %s; see reconcile.unwatched_rows', count(*), quote_literal(min(u.order_number)),
+    format('%s can''t be watched, %s for one: %s; see reconcile.unwatched_rows', reconcile_internal._counted(count(*), 'row', 'rows'), quote_literal(min(u.order_number)),
         (array_agg(u.problem order by u.order_number))[1])
 from reconcile.refused_rows as u
 join reconcile.attachments as a on a.attachment_id = u.attachment_id
 group by a.relation
 union all
 select 'effects_failing', 'warning', p.name, min(f.first_failed_at),
-    format('what follows from %s orders fails, the latest in %s: %s %s; see reconcile.failed_effects', count(*),
+    format('what follows from %s fails, the latest in %s: %s %s; see reconcile.failed_effects', reconcile_internal._counted(count(*), 'order', 'orders'),
         coalesce((array_agg(f.effect order by f.failed_at desc))[1], 'the ledger'),
         (array_agg(f.sqlstate order by f.failed_at desc))[1], (array_agg(f.problem order by f.failed_at desc))[1])
 from reconcile.recorded_failures as f
@@ -155,7 +157,7 @@ from reconcile.registered_hooks as h
 where reconcile_internal._is_withdrawn(h)
 union all
 select 'webhooks_without_order', 'warning', p.name, min(w.received_at),
-    format('%s events are about orders that are not known: see reconcile.webhooks', count(*))
+    format('%s not known: see reconcile.webhooks', reconcile_internal._counted(count(*), 'event is about an order that is', 'events are about orders that are'))
 from reconcile.received_webhooks as w
 join reconcile.providers as p on p.provider_id = w.provider_id
 where w.order_id is null and w.received_at < (select clock_timestamp()) - interval '1 day'
@@ -172,7 +174,8 @@ from reconcile.event_endpoints as e
 where e.faults >= 5 and e.disabled_at is null and e.paused_at is null
 union all
 select 'deliveries_parked', 'warning', d.endpoint, min(d.parked_at),
-    format('%s events were not taken: see reconcile.parked_deliveries, send them again with reconcile.replay_events', count(*))
+    format('%s not taken: see reconcile.parked_deliveries, send again with reconcile.replay_events',
+        reconcile_internal._counted(count(*), 'event was', 'events were'))
 from reconcile.parked_deliveries as d
 group by d.endpoint
 union all

@@ -26,7 +26,7 @@ $$;
 
 comment on function reconcile_internal._try_out(reconcile.attachments) is 'Refuses an attachment whose functions fail.';
 
-create function reconcile_internal._attach(p_row reconcile.attachments) returns void
+create function reconcile_internal._attach(p_row reconcile.attachments, p_hint text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -35,7 +35,7 @@ begin
     v_problem := reconcile_internal._attachment_problem(p_row);
     if v_problem is not null then
         raise exception 'attach %: %', p_row.relation, v_problem
-            using errcode = 'RC009', hint = 'attach_table(…, dry_run => true) shows what would be done.';
+            using errcode = 'RC009', hint = p_hint;
     end if;
     if not pg_has_role(p_row.attached_by, p_row.owner, 'USAGE') then
         raise exception 'attach %: it belongs to %, and % has not that role', p_row.relation, p_row.owner, p_row.attached_by
@@ -50,7 +50,7 @@ begin
 end
 $$;
 
-comment on function reconcile_internal._attach(reconcile.attachments) is
+comment on function reconcile_internal._attach(reconcile.attachments, text) is
     'Makes the functions of an attachment, if its attached_by has the role of the table''s owner.';
 
 create function reconcile_internal._attachment_of(p_declaration reconcile.declarations) returns reconcile.attachments
@@ -90,6 +90,8 @@ language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_dry_run boolean := coalesce((p_declaration.arguments ->> 'dry_run')::boolean, false);
+    v_hint text := case when v_dry_run then 'Mend the table or the argument, and try again: "Your own tables" in sql/README.md says what each means.'
+        else 'attach_table(…, dry_run => true) shows what would be done.' end;
     v_row reconcile.attachments;
     v_done jsonb;
 begin
@@ -101,12 +103,12 @@ begin
     begin
         insert into reconcile.attachments select v_row.*;
         delete from reconcile.detached_tables as d where d.relation = v_row.relation;
-        perform reconcile_internal._attach(v_row);
+        perform reconcile_internal._attach(v_row, v_hint);
         select jsonb_build_object('attachment_id', v_row.attachment_id, 'done', jsonb_agg(to_jsonb(done))) into v_done
         from (
             select done.what, done.detail from reconcile_internal._what_attaching_does(v_row) as done
             union all
-            select 'rows', format('%s rows are to be watched now%s', reconcile_internal._count_rows(v_row), case when not v_dry_run
+            select 'rows', format('%s to be watched now%s', reconcile_internal._counted(reconcile_internal._count_rows(v_row), 'row is', 'rows are'), case when not v_dry_run
                 then format(': they are taken in by and by, or at once by select * from reconcile.take_in(%L)', v_row.relation) end)
         ) as done;
         if v_dry_run then
@@ -119,7 +121,7 @@ begin
                 using errcode = 'RC009', hint = 'To change how, detach it and attach it again: its orders go on being asked about between the two.';
         when not_null_violation then
             raise exception 'attach %: %', v_row.relation, coalesce(reconcile_internal._attachment_problem(v_row), sqlerrm)
-                using errcode = 'RC009', hint = 'attach_table(…, dry_run => true) shows what would be done.';
+                using errcode = 'RC009', hint = v_hint;
     end;
     return v_done;
 end

@@ -131,7 +131,7 @@ begin
         ('headers', reconcile_internal.headers_error(p_row.headers) is not null, reconcile_internal.headers_error(p_row.headers),
             'Write an object such as {"Accept": "application/json"}; what is secret belongs in auth.'),
         ('auth', reconcile_internal.auth_error(p_row.auth) is not null, reconcile_internal.auth_error(p_row.auth),
-            'Write {"kind": "none"}, {"kind": "bearer", "secret": "NAME"}, or another kind: see sql/README.md.'),
+            'Write {"kind": "none"}, {"kind": "bearer", "secret": "NAME"}, or another kind: see "Ways to ask and to sign" in sidecar/README.md.'),
         ('rules', reconcile_internal.rules_error(p_row.rules) is not null, reconcile_internal.rules_error(p_row.rules),
             'Write [{"when": "$.status == \"paid\"", "means": "succeeded"}]: the first that holds decides.'),
         ('http_outcomes', reconcile_internal.http_outcomes_error(p_row.http_outcomes) is not null,

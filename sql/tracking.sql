@@ -157,7 +157,8 @@ end
 $$;
 
 comment on function reconcile.track_order(text, text, text, numeric, text, jsonb, timestamptz, text) is
-    'Starts watching an order. True when it is new; the same call again changes nothing and answers false.';
+    'Starts watching an order. True when it is new; the same call again changes nothing and answers false. amount is numeric: write 19.99, '
+    'or cast a float where it is rounded for the last time, as in amount => price::numeric(12, 2); a float is not taken for money.';
 
 create function reconcile_internal._resolve_order(p_declaration reconcile.declarations) returns void
 language plpgsql set search_path = pg_catalog, pg_temp

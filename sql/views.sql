@@ -1,6 +1,16 @@
 -- What people read. Every view is a window on the ledger for roles that may not touch its tables.
 -- Requires: testing.
 
+create function reconcile_internal._counted(p_count bigint, p_one text, p_many text) returns text
+language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return p_count || ' ' || case when p_count = 1 then p_one else p_many end;
+end
+$$;
+
+comment on function reconcile_internal._counted(bigint, text, text) is 'A number with what is counted: 1 order waits, 2 orders wait.';
+
 create view reconcile.orders as
 select
     o.order_number, o.state, o.settled_by, p.name as provider, o.reference, o.amount, o.currency, o.details,
@@ -72,7 +82,7 @@ select
             || coalesce('; what follows from the provider''s word failed: ' || f.problem, '')
         when f.order_id is not null then format('what follows from the provider''s word fails: %s', f.problem)
         when p.paused_at is not null then 'the provider is paused: ' || p.paused_reason
-        when o.faults > 0 then format('%s checks in a row had no answer (%s)', o.faults, o.last_outcome)
+        when o.faults > 0 then format('%s no answer (%s)', reconcile_internal._counted(o.faults, 'check had', 'checks in a row had'), o.last_outcome)
         when o.last_checked_at is null then 'it was never asked about: is a sidecar running?'
         else format('the provider''s latest word is %s', coalesce(o.provider_status, o.last_outcome))
     end as why

@@ -138,7 +138,7 @@ grant select on
 to reconcile_reader, reconcile_operator;
 -- A view reads tables as its owner, and calls functions as its reader.
 grant execute on function
-    reconcile_internal._sidecar_alive_within(), reconcile_internal._vacuum_holders(), reconcile_internal._column_type(regclass, text),
+    reconcile_internal._sidecar_alive_within(), reconcile_internal._counted(bigint, text, text), reconcile_internal._vacuum_holders(), reconcile_internal._column_type(regclass, text),
     reconcile_internal._renamed(reconcile.attachments),
     reconcile_internal._is_withdrawn(reconcile.registered_hooks)
 to reconcile_reader, reconcile_operator;

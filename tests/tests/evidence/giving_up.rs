@@ -71,7 +71,7 @@ async fn past_the_deadline_the_last_check_gives_up() -> Result<()> {
     );
     let alert = "select message from reconcile.alerts where alert = 'orders_in_review'";
     let alert: String = shop.one(alert, &[]).await?;
-    assert!(alert.starts_with("1 orders wait for a decision"), "{alert}");
+    assert!(alert.starts_with("1 order waits for a decision"), "{alert}");
     shop.is_sound().await
 }
 
