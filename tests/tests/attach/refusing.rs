@@ -135,6 +135,16 @@ async fn what_cannot_work_is_refused_at_once() -> Result<()> {
                 "{arguments}: {refused}"
             );
         }
+        // Whoever tries it out is not told to try it out.
+        let dry = format!("select from reconcile.attach_table({arguments}, dry_run => true)");
+        let refused = dba.query(&dry, &[]).await.err();
+        let hint = refused
+            .as_ref()
+            .and_then(|refused| refused.as_db_error()?.hint());
+        assert!(
+            hint.is_none_or(|hint| !hint.contains("dry_run")),
+            "{arguments}: {hint:?}"
+        );
     }
     for arguments in [
         r#"'store.orders', 'vendor', write => '{"succeeded": {"number": "x"}}'"#,
