@@ -75,15 +75,14 @@ join reconcile.providers as p on p.provider_id = o.provider_id
 where o.state = 'review'
 group by p.name
 union all
-select 'paid_twice', 'critical', p.name, min(o.state_changed_at),
-    format('%s orders seem to be paid twice, %L for one: %s. Pay one back, then decide with reconcile.resolve_order', count(*),
-        (array_agg(o.order_number order by o.state_changed_at desc))[1], (array_agg(latest.detail order by o.state_changed_at desc))[1])
-from reconcile.tracked_orders as o
+select 'paid_twice', 'critical', p.name, min(s.noted_at),
+    format('%s to be paid twice, %L for one: %s. Pay one back, and say so with reconcile.resolve_order; reconcile.second_payments shows them',
+        reconcile_internal._counted(count(*), 'order seems', 'orders seem'),
+        (array_agg(o.order_number order by s.noted_at desc))[1], (array_agg(s.detail order by s.noted_at desc))[1])
+from reconcile.recorded_second_payments as s
+join reconcile.tracked_orders as o on o.order_id = s.order_id
 join reconcile.providers as p on p.provider_id = o.provider_id
-cross join lateral (
-    select c.outcome, c.detail from reconcile.recorded_checks as c where c.order_id = o.order_id order by c.check_id desc limit 1
-) as latest
-where o.state = 'review' and o.last_outcome = 'mismatch' and latest.outcome = 'mismatch' and latest.detail like 'paid twice:%'
+where s.decided_at is null
 group by p.name
 union all
 select 'notification_queue', 'warning', null, null,

@@ -278,7 +278,7 @@ as $$
     select case when left(p_body, 1) <> '[' then p_body else coalesce((
         select jsonb_agg(each.row order by array_position(
             '{succeeded,refunded,pending}', reconcile_internal._row_means(p_provider, each.row,
-                jsonb_build_object('order_number', p_order_number, 'reference', coalesce(to_jsonb(p_reference), '{}')))
+                reconcile_internal._path_variables(p_order_number, p_reference))
         ), each.row::text)::text
         from jsonb_array_elements(p_body::jsonb) as each (row)
     ), p_body) end

@@ -40,4 +40,7 @@ revoke all on function @extschema@.reconcile_stale_orders(integer, interval, tex
 revoke all on function @extschema@.order_details(text, interval) from public;
 revoke all on type reconcile.reconciled_order from public;
 revoke all on type reconcile.previewed_answer from public;
+revoke all on type reconcile_internal.said from public;
+revoke all on type reconcile_internal.answer_read from public;
+revoke all on type reconcile_internal.judged_answer from public;
 revoke all on type reconcile.application_row from public;

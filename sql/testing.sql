@@ -60,7 +60,8 @@ begin
         insert into reconcile.tracked_orders as o (order_number, provider_id, reference, amount, currency, created_at)
         values (
             -- Its own number, which no order has; what follows it is the one that paths may name.
-            'preview ' || gen_random_uuid() || ' ' || coalesce(left(p_order_number, 400), ''), p_provider.provider_id, p_reference, p_amount, upper(p_currency), clock_timestamp()
+            'preview ' || gen_random_uuid() || ' ' || coalesce(left(p_order_number, 400), ''), p_provider.provider_id, p_reference, p_amount,
+            upper(p_currency), clock_timestamp()
         )
         returning o.order_id into v_order_id;
         insert into reconcile.leases (order_id, token, provider_id, provider_version, sidecar_id, claimed_at, expires_at, awaited)
@@ -70,8 +71,8 @@ begin
             array[0], array[null::integer], false
         );
         select p_request, c.http_status, c.response, c.provider_status,
-            (reconcile_internal._matching_rule(p_provider.rules, c.response, jsonb_build_object(
-                'order_number', p_order_number, 'reference', coalesce(to_jsonb(p_reference), '{}'))))::text,
+            (reconcile_internal._matching_rule(
+                p_provider.rules, c.response, reconcile_internal._path_variables(p_order_number, p_reference)))::text,
             c.outcome, c.from_state || ' -> ' || c.to_state, c.reason || coalesce(': ' || c.detail, '')
         into v_answer
         from reconcile.recorded_checks as c

@@ -170,6 +170,7 @@ declare
     v_open boolean := v_state in ('pending', 'processing');
     v_lease reconcile.leases;
     v_transition_id bigint;
+    v_paid_back boolean;
 begin
     if v_state is null
         or v_state not in ('pending', 'processing', 'succeeded', 'failed', 'cancelled', 'refunded', 'review')
@@ -182,7 +183,13 @@ begin
     end if;
     perform reconcile_internal._check_pending();
     select o.* into v_order from reconcile.tracked_orders as o where o.order_id = v_order.order_id for update;
+    v_paid_back := reconcile_internal._decide_second_payment(v_order.order_id, v_reason, reconcile_internal._decided_by(p_declaration));
     if v_order.state = v_state then
+        -- One that was paid twice stays where it is once a person has paid one back.
+        if v_paid_back then
+            perform reconcile_internal._defer_again();
+            return;
+        end if;
         raise exception 'order % is % already', quote_literal(v_order.order_number), v_order.state using errcode = 'RC006';
     end if;
     update reconcile.tracked_orders as o
@@ -225,4 +232,5 @@ end
 $$;
 
 comment on function reconcile.resolve_order(text, text, text) is
-    'A person decides where an order stands; kept in the audit with the reason and the role. An open state asks again.';
+    'A person decides where an order stands; kept in the audit with the reason and the role. An open state asks again. Of an order that was '
+    'paid twice, its own state says that this is done with: see reconcile.second_payments.';

@@ -123,14 +123,29 @@ extension_sql_file!(
     requires = ["claim"]
 );
 extension_sql_file!(
+    "../../sql/answers.sql",
+    name = "answers",
+    requires = ["reading"]
+);
+extension_sql_file!(
+    "../../sql/judging.sql",
+    name = "judging",
+    requires = ["answers"]
+);
+extension_sql_file!(
     "../../sql/settling.sql",
     name = "settling",
-    requires = ["reading"]
+    requires = ["judging"]
+);
+extension_sql_file!(
+    "../../sql/second_payments.sql",
+    name = "second_payments",
+    requires = ["settling"]
 );
 extension_sql_file!(
     "../../sql/report.sql",
     name = "report",
-    requires = ["settling"]
+    requires = ["second_payments"]
 );
 extension_sql_file!(
     "../../sql/lookups.sql",

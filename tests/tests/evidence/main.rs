@@ -11,6 +11,7 @@ mod mapping;
 mod money;
 mod not_found;
 mod repeats;
+mod second_payments;
 mod several;
 mod silence;
 mod unknown_words;
