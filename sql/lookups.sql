@@ -287,6 +287,47 @@ $$;
 comment on function reconcile_internal._best_first(reconcile.providers, text, text, text) is
     'An answer of several rows, those first that mean succeeded, then refunded, then pending; any other answer as it is.';
 
+create function reconcile_internal._lease_here(p_order_ids bigint[])
+returns table (lookup_id integer, provider_id integer, order_ids bigint[], tokens bigint[], order_numbers text[], refs text[])
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+    return query
+    with held as materialized (
+        select o.order_id, o.provider_id, o.order_number, o.reference
+        from reconcile.tracked_orders as o
+        join reconcile.providers as p on p.provider_id = o.provider_id and p.kind = 'sql' and p.paused_at is null
+        join reconcile.registered_lookups as k on k.provider = p.name
+        where o.order_id = any (p_order_ids)
+          and not exists (select from reconcile.leases as l where l.order_id = o.order_id)
+        order by o.order_id
+        for no key update of o skip locked
+    ),
+    taken as (
+        delete from reconcile.due_checks as d using held where d.order_id = held.order_id
+    ),
+    leased as (
+        insert into reconcile.leases as l (order_id, provider_id, provider_version, sidecar_id, claimed_at, expires_at, awaited)
+        select held.order_id, held.provider_id, p.version, 0, clock_timestamp(), clock_timestamp() + interval '1 hour', false
+        from held
+        join reconcile.providers as p on p.provider_id = held.provider_id
+        returning l.order_id, l.token
+    )
+    select k.lookup_id, p.provider_id, array_agg(held.order_id order by held.order_id) as order_ids,
+        array_agg(leased.token order by held.order_id) as tokens, array_agg(held.order_number order by held.order_id) as order_numbers,
+        array_agg(held.reference order by held.order_id) as refs
+    from held
+    join leased on leased.order_id = held.order_id
+    join reconcile.providers as p on p.provider_id = held.provider_id
+    join reconcile.registered_lookups as k on k.provider = p.name
+    group by k.lookup_id, p.provider_id;
+end
+$$;
+
+comment on function reconcile_internal._lease_here(bigint[]) is
+    'Takes leases on orders whose provider is of kind sql, those that nobody asks about; by the lookup that answers.';
+
 create function reconcile_internal._settle_here(p_order_ids bigint[], p_ends_here boolean) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -303,39 +344,9 @@ declare
         then array(select d.order_id from reconcile.due_checks as d where d.order_id = any (p_order_ids) order by d.order_id for update skip locked)
         else p_order_ids end;
 begin
-    with held as materialized (
-        select o.order_id, o.provider_id, o.order_number, o.reference
-        from reconcile.tracked_orders as o
-        join reconcile.providers as p on p.provider_id = o.provider_id and p.kind = 'sql' and p.paused_at is null
-        join reconcile.registered_lookups as k on k.provider = p.name
-        where o.order_id = any (v_order_ids)
-          and not exists (select from reconcile.leases as l where l.order_id = o.order_id)
-        order by o.order_id
-        for no key update of o skip locked
-    ),
-    taken as (
-        delete from reconcile.due_checks as d using held where d.order_id = held.order_id
-    ),
-    leased as (
-        insert into reconcile.leases as l (order_id, provider_id, provider_version, sidecar_id, claimed_at, expires_at, awaited)
-        select held.order_id, held.provider_id, p.version, 0, clock_timestamp(), clock_timestamp() + interval '1 hour', false
-        from held
-        join reconcile.providers as p on p.provider_id = held.provider_id
-        returning l.order_id, l.token
-    )
-    select array_agg(to_jsonb(part)) into v_parts
-    from (
-        select k.lookup_id, p.provider_id, array_agg(held.order_id order by held.order_id) as order_ids,
-            array_agg(leased.token order by held.order_id) as tokens, array_agg(held.order_number order by held.order_id) as order_numbers,
-            array_agg(held.reference order by held.order_id) as refs
-        from held
-        join leased on leased.order_id = held.order_id
-        join reconcile.providers as p on p.provider_id = held.provider_id
-        join reconcile.registered_lookups as k on k.provider = p.name
-        group by k.lookup_id, p.provider_id
-    ) as part;
+    v_parts := array(select to_jsonb(part) from reconcile_internal._lease_here(v_order_ids) as part);
     -- No query is open while code of an application runs, which could read on in its portal.
-    for v_nr in 1 .. coalesce(cardinality(v_parts), 0) loop
+    for v_nr in 1 .. cardinality(v_parts) loop
         select * into v_part from jsonb_to_record(v_parts[v_nr])
         as part (lookup_id integer, provider_id integer, order_ids bigint[], tokens bigint[], order_numbers text[], refs text[]);
         -- Negative, before the calls are noted as ended: they were never counted as in flight.

@@ -1,5 +1,5 @@
 -- What a provider's row may say, field by field. A bad one is refused when it is written, with the field's name.
--- Requires: paths.
+-- Requires: provider_times.
 
 -- The fields that a webhook's payload is read by are fields of the provider's row, and have to be as sound as those.
 create function reconcile_internal._webhook_problem(p_row reconcile.providers) returns text
@@ -69,43 +69,20 @@ $$;
 comment on function reconcile_internal._asks_nobody_in_particular(reconcile.providers) is
     'Whether a provider is asked the same for every order, and is read without saying whose answer it is.';
 
-create function reconcile_internal._refuse_unsound(p_row reconcile.providers) returns void
-language plpgsql set search_path = pg_catalog, pg_temp
+create function reconcile_internal._complaints_of_asking(p_row reconcile.providers)
+returns table (field text, problem text, remedy text)
+language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
+#variable_conflict use_column
 declare
-    v_complaint record;
     v_variables jsonb := coalesce(p_row.variables, '{}');
     v_request_error text;
-    v_path_field text;
-    v_path_error text;
-    v_unmasked text;
-    v_masked_field text;
-    v_masked text;
-    -- The first of the fields that hold whatever one writes into them.
-    v_large text := (
-        select min(large.field) from (values ('variables', p_row.variables), ('headers', p_row.headers), ('body', p_row.body), ('auth', p_row.auth),
-            ('status_map', p_row.status_map), ('rules', p_row.rules), ('captures', p_row.captures), ('http_outcomes', p_row.http_outcomes),
-            ('webhook', p_row.webhook)) as large (field, value)
-        where reconcile_internal._json_problem(large.value) is not null
-    );
 begin
-    if v_large is not null then
-        raise exception 'provider %: %: it is too large, or holds a number that is', left(p_row.name, 80), v_large
-            using errcode = 'RC003', hint = '64 kB are kept at most.', column = v_large, table = 'providers', schema = 'reconcile';
-    end if;
     if coalesce(jsonb_typeof(p_row.headers), 'object') = 'object' then
         v_request_error := reconcile_internal.request_error(coalesce(p_row.headers, '{}'), p_row.body, v_variables);
     end if;
-    select bad.field, bad.problem into v_path_field, v_path_error from reconcile_internal._bad_path(p_row) as bad;
-    if v_path_error is null then
-        select masked.field, masked.problem into v_masked_field, v_masked from reconcile_internal._masked_path(p_row) as masked;
-        select min(capture.key) into v_unmasked
-        from jsonb_each(coalesce(reconcile_internal.full_captures(p_row.captures), '{}')) as capture
-        where (capture.value ->> 'sensitive')::boolean and (capture.value ->> 'path')::jsonpath::text !~ E'\\."([^"\\\\]|\\\\.)*"(\\[[^]"]*\\])*$';
-    end if;
-
-    -- The first complaint is raised: one sentence that names the field, what is wrong and what would do.
-    select complaint.* into v_complaint
+    return query
+    select complaint.field, complaint.problem, complaint.remedy
     from (values
         ('name', p_row.name !~ '^[a-z][a-z0-9_]{0,62}$', format('%L is not a provider''s name', left(p_row.name, 80)),
             'Use small letters, digits and _, beginning with a letter, 63 at most.'),
@@ -114,11 +91,47 @@ begin
             'The variables are order_number, reference and the constants in variables; a brace itself is written \{.'),
         ('kind', p_row.kind not in ('http', 'sql'), format('%L is not a kind', left(p_row.kind, 20)), 'Use http or sql.'),
         ('url', p_row.kind = 'sql' and p_row.url is not null, 'a provider of kind sql has none', 'Leave it out.'),
-        ('webhook', reconcile_internal._webhook_problem(p_row) is not null, reconcile_internal._webhook_problem(p_row),
-            'Write {} for a doorbell, or {"evidence": true, "status_path": "$.data.status", "reference_path": "$.data.id"}.'),
         ('url', reconcile_internal.url_template_error(p_row.url, v_variables) is not null,
             reconcile_internal.url_template_error(p_row.url, v_variables),
             'Write a template such as https://api.vendor.example/orders/{order_number}?invoice={reference}.'),
+        ('method', p_row.method not in ('GET', 'POST'), format('%L is not a method', left(p_row.method, 20)), 'Use GET or POST.'),
+        ('body', p_row.body is not null and coalesce(p_row.method, 'GET') = 'GET', 'a GET carries none', 'Use method => ''POST''.'),
+        ('headers', reconcile_internal.headers_error(p_row.headers) is not null, reconcile_internal.headers_error(p_row.headers),
+            'Write an object such as {"Accept": "application/json"}; what is secret belongs in auth.'),
+        ('auth', reconcile_internal.auth_error(p_row.auth) is not null, reconcile_internal.auth_error(p_row.auth),
+            'Write {"kind": "none"}, {"kind": "bearer", "secret": "NAME"}, or another kind: see "Ways to ask and to sign" in sidecar/README.md.')
+    ) as complaint (field, refused, problem, remedy)
+    where complaint.refused;
+end
+$$;
+
+comment on function reconcile_internal._complaints_of_asking(reconcile.providers) is
+    'What is wrong with how a provider is asked: the field, what it is and what would do.';
+
+create function reconcile_internal._complaints_of_reading(p_row reconcile.providers)
+returns table (field text, problem text, remedy text)
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    v_path_field text;
+    v_path_error text;
+    v_unmasked text;
+    v_masked_field text;
+    v_masked text;
+begin
+    select bad.field, bad.problem into v_path_field, v_path_error from reconcile_internal._bad_path(p_row) as bad;
+    if v_path_error is null then
+        select masked.field, masked.problem into v_masked_field, v_masked from reconcile_internal._masked_path(p_row) as masked;
+        select min(capture.key) into v_unmasked
+        from jsonb_each(coalesce(reconcile_internal.full_captures(p_row.captures), '{}')) as capture
+        where (capture.value ->> 'sensitive')::boolean and (capture.value ->> 'path')::jsonpath::text !~ E'\\."([^"\\\\]|\\\\.)*"(\\[[^]"]*\\])*$';
+    end if;
+    return query
+    select complaint.field, complaint.problem, complaint.remedy
+    from (values
+        ('webhook', reconcile_internal._webhook_problem(p_row) is not null, reconcile_internal._webhook_problem(p_row),
+            'Write {} for a doorbell, or {"evidence": true, "status_path": "$.data.status", "reference_path": "$.data.id"}.'),
         -- Of the whole row alone: a part of it does not say what the rest is.
         ('url', p_row.provider_id is not null and v_path_error is null and reconcile_internal._asks_nobody_in_particular(p_row),
             'neither it nor headers and body depend on the order, so every order would be closed by the same answer',
@@ -126,12 +139,6 @@ begin
             '$.orders[*] ? (@.id == $reference).status.'),
         (v_masked_field, v_masked is not null, v_masked,
             'Name another member; a capture that has to be kept all the same is marked: {"path": "$.…", "sensitive": true}.'),
-        ('method', p_row.method not in ('GET', 'POST'), format('%L is not a method', left(p_row.method, 20)), 'Use GET or POST.'),
-        ('body', p_row.body is not null and coalesce(p_row.method, 'GET') = 'GET', 'a GET carries none', 'Use method => ''POST''.'),
-        ('headers', reconcile_internal.headers_error(p_row.headers) is not null, reconcile_internal.headers_error(p_row.headers),
-            'Write an object such as {"Accept": "application/json"}; what is secret belongs in auth.'),
-        ('auth', reconcile_internal.auth_error(p_row.auth) is not null, reconcile_internal.auth_error(p_row.auth),
-            'Write {"kind": "none"}, {"kind": "bearer", "secret": "NAME"}, or another kind: see "Ways to ask and to sign" in sidecar/README.md.'),
         ('rules', reconcile_internal.rules_error(p_row.rules) is not null, reconcile_internal.rules_error(p_row.rules),
             'Write [{"when": "$.status == \"paid\"", "means": "succeeded"}]: the first that holds decides.'),
         ('http_outcomes', reconcile_internal.http_outcomes_error(p_row.http_outcomes) is not null,
@@ -147,7 +154,24 @@ begin
             'it is empty and there are no rules, so no answer could ever close an order', 'Write a status_map or rules.'),
         ('status_map', p_row.status_map <> '{}' and reconcile_internal.status_map_error(p_row.status_map) is not null,
             reconcile_internal.status_map_error(p_row.status_map),
-            'Write an object such as {"paid": "succeeded", "declined": "failed", "open": "pending"}.'),
+            'Write an object such as {"paid": "succeeded", "declined": "failed", "open": "pending"}.')
+    ) as complaint (field, refused, problem, remedy)
+    where complaint.refused;
+end
+$$;
+
+comment on function reconcile_internal._complaints_of_reading(reconcile.providers) is
+    'What is wrong with how a providers answers are read.';
+
+create function reconcile_internal._complaints_of_comparing(p_row reconcile.providers)
+returns table (field text, problem text, remedy text)
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+    return query
+    select complaint.field, complaint.problem, complaint.remedy
+    from (values
         ('amount_unit', p_row.amount_unit not in ('major', 'minor'), format('%L is not a unit', left(p_row.amount_unit, 20)),
             'Use major (12.34) or minor (1234).'),
         ('currency', p_row.currency !~ '^[A-Z]{3}$', format('%L is not a currency', left(p_row.currency, 20)),
@@ -159,41 +183,41 @@ begin
         ('may_be_silent_on', not coalesce(p_row.may_be_silent_on <@ '{amount,currency,reference}', true),
             format('%s is not of what is compared', left(p_row.may_be_silent_on::text, 80)), 'Name of amount, currency and reference those that a success may leave out.'),
         ('sensitive', array_position(p_row.sensitive, null) is not null, 'it holds a NULL',
-            'Name members of the answer, as in {pin_code}.'),
-        ('schedule', reconcile.schedule_error(p_row.schedule) is not null, reconcile.schedule_error(p_row.schedule),
-            'Write steps such as 60s, 30s x3, 1m, then 5m, or then 30s growing by 2 up to 10m.'),
-        ('late_watch', p_row.late_watch <> 'none' and reconcile.schedule_error(p_row.late_watch) is not null,
-            reconcile.schedule_error(p_row.late_watch), 'Write steps such as 1h, 23h, 2d, or none.'),
-        ('refund_watch', p_row.refund_watch <> 'none' and reconcile.schedule_error(p_row.refund_watch) is not null,
-            reconcile.schedule_error(p_row.refund_watch), 'Write steps such as 1d, 6d, 23d, or none.'),
-        ('max_tries', p_row.max_tries not between 1 and 100000, format('%s is out of range', p_row.max_tries),
-            'Use 1 to 100000, or NULL for no limit.'),
-        ('deadline', p_row.deadline not between '1 second' and '10 years', format('%s is out of range', p_row.deadline),
-            'Use a time between 1 second and 10 years, or NULL for no limit.'),
-        ('not_found_grace', p_row.not_found_grace not between '0' and '1 year', format('%s is out of range', p_row.not_found_grace),
-            'Use a time between 0 and 1 year.'),
-        ('not_found_as', p_row.not_found_as not in ('pending', 'failed', 'cancelled', 'review'),
-            format('%L is not an ending', left(p_row.not_found_as, 20)), 'Use pending, failed, cancelled or review.'),
-        ('gives_up_as', p_row.gives_up_as not in ('failed', 'cancelled', 'review'),
-            format('%L is not an ending', left(p_row.gives_up_as, 20)), 'Use failed, cancelled or review.'),
-        ('late_success', p_row.late_success not in ('revive', 'review'), format('%L is not a policy', left(p_row.late_success, 20)),
-            'Use revive or review.'),
-        ('rate_limit', p_row.rate_limit not between 1 and 1000000, format('%s is out of range', p_row.rate_limit),
-            'Use 1 to 1000000 calls a rate_interval, or NULL for no limit.'),
-        ('rate_interval', p_row.rate_interval not between '1 second' and '1 day', format('%s is out of range', p_row.rate_interval),
-            'Use a time between 1 second and 1 day.'),
-        ('burst', p_row.burst not between 1 and 100000, format('%s is out of range', p_row.burst),
-            'Use 1 to 100000 calls in any second, or NULL for no limit.'),
-        ('gap', p_row.gap not between '1 millisecond' and '1 hour', format('%s is out of range', p_row.gap),
-            'Use a time between 1 millisecond and 1 hour, or NULL for no gap.'),
-        ('concurrency', p_row.concurrency not between 1 and 10000, format('%s is out of range', p_row.concurrency),
-            'Use 1 to 10000 calls at a time.'),
-        ('breaker_after', p_row.breaker_after not between 1 and 100000, format('%s is out of range', p_row.breaker_after),
-            'Use 1 to 100000 checks.'),
-        ('timeout', p_row.timeout not between '100 milliseconds' and '5 minutes', format('%s is out of range', p_row.timeout),
-            'Use a time between 100 milliseconds and 5 minutes.')
+            'Name members of the answer, as in {pin_code}.')
     ) as complaint (field, refused, problem, remedy)
-    where complaint.refused
+    where complaint.refused;
+end
+$$;
+
+comment on function reconcile_internal._complaints_of_comparing(reconcile.providers) is
+    'What is wrong with what a providers answers are compared by.';
+
+create function reconcile_internal._refuse_unsound(p_row reconcile.providers) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_complaint record;
+    -- The first of the fields that hold whatever one writes into them.
+    v_large text := (
+        select min(large.field) from (values ('variables', p_row.variables), ('headers', p_row.headers), ('body', p_row.body), ('auth', p_row.auth),
+            ('status_map', p_row.status_map), ('rules', p_row.rules), ('captures', p_row.captures), ('http_outcomes', p_row.http_outcomes),
+            ('webhook', p_row.webhook)) as large (field, value)
+        where reconcile_internal._json_problem(large.value) is not null
+    );
+begin
+    if v_large is not null then
+        raise exception 'provider %: %: it is too large, or holds a number that is', left(p_row.name, 80), v_large
+            using errcode = 'RC003', hint = '64 kB are kept at most.', column = v_large, table = 'providers', schema = 'reconcile';
+    end if;
+    -- The first complaint is raised: one sentence that names the field, what is wrong and what would do.
+    select complaint.* into v_complaint
+    from (
+        select asking.* from reconcile_internal._complaints_of_asking(p_row) as asking
+        union all select reading.* from reconcile_internal._complaints_of_reading(p_row) as reading
+        union all select comparing.* from reconcile_internal._complaints_of_comparing(p_row) as comparing
+        union all select ending.* from reconcile_internal._complaints_of_ending(p_row) as ending
+        union all select limits.* from reconcile_internal._complaints_of_limits(p_row) as limits
+    ) as complaint
     limit 1;
     if found then
         raise exception 'provider %: %: %', left(p_row.name, 80), v_complaint.field, v_complaint.problem

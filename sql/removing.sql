@@ -1,7 +1,7 @@
 -- Removing a provider that nothing depends on. What has happened stays: one that was ever asked about an order has orders, and these
 -- are evidence.
 -- Locks: the provider's row, which who tracks an order of it, or records a webhook, needs.
--- Requires: webhooks, endpoints.
+-- Requires: recording, endpoints.
 
 create function reconcile_internal._in_the_way(p_provider_id integer) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp

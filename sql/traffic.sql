@@ -77,11 +77,17 @@ $$;
 comment on function reconcile_internal._breaker_limit(integer, text) is 'Checks in a row without an answer before the breaker opens.';
 
 -- Called with the rows of provider_traffic locked.
-create function reconcile_internal._fold_ended_calls(p_provider_ids integer[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp
+create function reconcile_internal._take_ended_calls(p_provider_ids integer[])
+returns table (
+    provider_id integer, calls integer, faults integer, answered boolean, rejected integer, ended_at timestamptz, answered_at timestamptz,
+    faulted_at timestamptz, rejected_at timestamptz, last_fault text, last_fault_detail text, last_rejection text, rests_until timestamptz,
+    unknown_status text, unknown_status_at timestamptz
+)
+language plpgsql rows 10 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 begin
+    return query
     with ended as (
         -- Not from the beginning: an old snapshot keeps visible to this scan what was deleted long ago.
         delete from reconcile.ended_calls as e
@@ -90,61 +96,12 @@ begin
           and e.ended_at > least(t.folded_through, (select clock_timestamp())) - interval '1 minute'
         returning e.*
     ),
-    sums as (
-        select
-            e.provider_id, sum(e.calls)::integer as calls, sum(e.faults)::integer as faults, bool_or(e.answered) as answered,
-            max(e.ended_at) as ended_at,
-            max(e.ended_at) filter (where e.answered) as answered_at,
-            max(e.ended_at) filter (where e.faults > 0) as faulted_at,
-            sum(e.rejected)::integer as rejected, max(e.ended_at) filter (where e.rejected > 0) as rejected_at,
-            (array_agg(e.last_rejection order by e.ended_at desc) filter (where e.rejected > 0))[1] as last_rejection,
-            (array_agg(e.last_fault order by e.ended_at desc) filter (where e.faults > 0))[1] as last_fault,
-            (array_agg(e.last_fault_detail order by e.ended_at desc) filter (where e.faults > 0))[1] as last_fault_detail,
-            max(e.ended_at + least(e.retry_after_ms, 300000) * interval '1 millisecond') filter (where e.retry_after_ms > 0) as rests_until,
-            max(e.unknown_status) as unknown_status,
-            max(e.ended_at) filter (where e.unknown_status is not null) as unknown_status_at
+    spent as (
+        insert into reconcile.spent_calls (provider_id, ended_at, calls)
+        select e.provider_id, e.ended_at, e.calls
         from ended as e
-        group by e.provider_id
-    ),
-    counted as (
-        update reconcile.provider_traffic as t
-        set in_flight = t.in_flight - sums.calls,
-            folded_through = greatest(t.folded_through, least(sums.ended_at, (select clock_timestamp()))),
-            last_ended_at = greatest(t.last_ended_at, sums.ended_at),
-            last_answer_at = greatest(t.last_answer_at, sums.answered_at),
-            last_fault = coalesce(sums.last_fault, t.last_fault),
-            last_fault_detail = case when sums.faults > 0 then sums.last_fault_detail else t.last_fault_detail end,
-            last_fault_at = coalesce(sums.faulted_at, t.last_fault_at),
-            rejected = case when sums.answered then 0 else t.rejected + sums.rejected end,
-            last_rejection = coalesce(sums.last_rejection, t.last_rejection),
-            last_rejection_at = coalesce(sums.rejected_at, t.last_rejection_at),
-            unknown_status = coalesce(sums.unknown_status, t.unknown_status),
-            unknown_status_at = coalesce(sums.unknown_status_at, t.unknown_status_at),
-            rests_until = greatest(t.rests_until, sums.rests_until),
-            faults = case when sums.answered then 0 else t.faults + sums.faults end,
-            probes = breaker.probes,
-            probe_at = case
-                when sums.faults = 0 or breaker.is_straggler then t.probe_at
-                else (select clock_timestamp())
-                    + reconcile.schedule_delay_ms('then 5s growing by 2 up to 5m', breaker.probes, p.name) * interval '1 millisecond'
-            end
-        from sums
-        join reconcile.providers as p on p.provider_id = sums.provider_id
-        join reconcile.provider_traffic as was on was.provider_id = sums.provider_id
-        cross join lateral (
-            select was.faults >= reconcile_internal._breaker_limit(p.breaker_after, was.last_fault) as was_open
-        ) as before
-        cross join lateral (
-            -- Zero when it opens, one more with every probe that fails. What was in flight when it opened is no probe.
-            select
-                case
-                    when sums.answered then 0
-                    when before.was_open and sums.faults > 0 and was.probe_at <= (select clock_timestamp()) then was.probes + 1
-                    else was.probes
-                end as probes,
-                before.was_open and was.probe_at > (select clock_timestamp()) as is_straggler
-        ) as breaker
-        where t.provider_id = sums.provider_id
+        join reconcile.providers as p on p.provider_id = e.provider_id
+        where coalesce(p.rate_limit, p.burst) is not null and e.calls > 0
     ),
     forgotten as (
         delete from reconcile.spent_calls as s
@@ -152,11 +109,65 @@ begin
         where s.provider_id = any (p_provider_ids) and p.provider_id = s.provider_id
           and s.ended_at < (select clock_timestamp()) - greatest(p.rate_interval, interval '1 second')
     )
-    insert into reconcile.spent_calls (provider_id, ended_at, calls)
-    select e.provider_id, e.ended_at, e.calls
+    select
+        e.provider_id, sum(e.calls)::integer, sum(e.faults)::integer, bool_or(e.answered), sum(e.rejected)::integer,
+        max(e.ended_at), max(e.ended_at) filter (where e.answered), max(e.ended_at) filter (where e.faults > 0),
+        max(e.ended_at) filter (where e.rejected > 0),
+        (array_agg(e.last_fault order by e.ended_at desc) filter (where e.faults > 0))[1],
+        (array_agg(e.last_fault_detail order by e.ended_at desc) filter (where e.faults > 0))[1],
+        (array_agg(e.last_rejection order by e.ended_at desc) filter (where e.rejected > 0))[1],
+        max(e.ended_at + least(e.retry_after_ms, 300000) * interval '1 millisecond') filter (where e.retry_after_ms > 0),
+        max(e.unknown_status), max(e.ended_at) filter (where e.unknown_status is not null)
     from ended as e
-    join reconcile.providers as p on p.provider_id = e.provider_id
-    where coalesce(p.rate_limit, p.burst) is not null and e.calls > 0;
+    group by e.provider_id;
+end
+$$;
+
+comment on function reconcile_internal._take_ended_calls(integer[]) is
+    'Takes what has ended, summed up for each provider, and keeps what counts as spent for its rate.';
+
+create function reconcile_internal._fold_ended_calls(p_provider_ids integer[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update reconcile.provider_traffic as t
+    set in_flight = t.in_flight - sums.calls,
+        folded_through = greatest(t.folded_through, least(sums.ended_at, (select clock_timestamp()))),
+        last_ended_at = greatest(t.last_ended_at, sums.ended_at),
+        last_answer_at = greatest(t.last_answer_at, sums.answered_at),
+        last_fault = coalesce(sums.last_fault, t.last_fault),
+        last_fault_detail = case when sums.faults > 0 then sums.last_fault_detail else t.last_fault_detail end,
+        last_fault_at = coalesce(sums.faulted_at, t.last_fault_at),
+        rejected = case when sums.answered then 0 else t.rejected + sums.rejected end,
+        last_rejection = coalesce(sums.last_rejection, t.last_rejection),
+        last_rejection_at = coalesce(sums.rejected_at, t.last_rejection_at),
+        unknown_status = coalesce(sums.unknown_status, t.unknown_status),
+        unknown_status_at = coalesce(sums.unknown_status_at, t.unknown_status_at),
+        rests_until = greatest(t.rests_until, sums.rests_until),
+        faults = case when sums.answered then 0 else t.faults + sums.faults end,
+        probes = breaker.probes,
+        probe_at = case
+            when sums.faults = 0 or breaker.is_straggler then t.probe_at
+            else (select clock_timestamp())
+                + reconcile.schedule_delay_ms('then 5s growing by 2 up to 5m', breaker.probes, p.name) * interval '1 millisecond'
+        end
+    from reconcile_internal._take_ended_calls(p_provider_ids) as sums
+    join reconcile.providers as p on p.provider_id = sums.provider_id
+    join reconcile.provider_traffic as was on was.provider_id = sums.provider_id
+    cross join lateral (
+        select was.faults >= reconcile_internal._breaker_limit(p.breaker_after, was.last_fault) as was_open
+    ) as before
+    cross join lateral (
+        -- Zero when it opens, one more with every probe that fails. What was in flight when it opened is no probe.
+        select
+            case
+                when sums.answered then 0
+                when before.was_open and sums.faults > 0 and was.probe_at <= (select clock_timestamp()) then was.probes + 1
+                else was.probes
+            end as probes,
+            before.was_open and was.probe_at > (select clock_timestamp()) as is_straggler
+    ) as breaker
+    where t.provider_id = sums.provider_id;
 end
 $$;
 

@@ -28,9 +28,14 @@ extension_sql_file!(
     requires = ["declarations"]
 );
 extension_sql_file!(
+    "../../sql/provider_times.sql",
+    name = "provider_times",
+    requires = ["paths"]
+);
+extension_sql_file!(
     "../../sql/provider_checks.sql",
     name = "provider_checks",
-    requires = ["paths"]
+    requires = ["provider_times"]
 );
 extension_sql_file!(
     "../../sql/providers.sql",
@@ -158,9 +163,14 @@ extension_sql_file!(
     requires = ["lookups"]
 );
 extension_sql_file!(
+    "../../sql/recording.sql",
+    name = "recording",
+    requires = ["webhooks"]
+);
+extension_sql_file!(
     "../../sql/removing.sql",
     name = "removing",
-    requires = ["webhooks", "endpoints"]
+    requires = ["recording", "endpoints"]
 );
 extension_sql_file!(
     "../../sql/sidecars.sql",
