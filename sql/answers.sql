@@ -253,7 +253,8 @@ begin
     v_read.word := v_said.word;
     if v_said.refunds <> '{}' then
         v_refunded := reconcile_internal.said_sum(
-            v_said.refunds, p_provider.amount_unit, coalesce(v_said.currency, p_order.currency), nullif(p_provider.currency_exponents, '{}'));
+            v_said.refunds, p_provider.amount_unit, coalesce(v_said.currency, p_order.currency),
+            nullif(p_provider.currency_exponents, '{}'))::numeric;
     end if;
     v_judged := reconcile_internal._compared(p_provider, p_must_say, p_order, v_said, v_refunded);
     v_read.outcome := v_judged.outcome;

@@ -114,7 +114,7 @@ comment on column reconcile.providers.url is 'URL template (RFC 6570) with {orde
 comment on column reconcile.providers.lookup is 'Kind sql: the function or the table that answers; see reconcile.lookups.';
 comment on column reconcile.providers.webhook is
     'How webhooks count: {} as a doorbell; {"evidence": true, "status_path": …} as evidence, read by these fields over the row''s.';
-comment on column reconcile.providers.method is 'GET or POST.';
+comment on column reconcile.providers.method is 'GET, POST or PUT.';
 comment on column reconcile.providers.body is 'What a POST carries: {"json": …} or {"form": {…}}, with the URL''s variables in its texts.';
 comment on column reconcile.providers.variables is 'Constants for the templates, such as {"merchant_id": "M-1"}.';
 comment on column reconcile.providers.headers is 'Headers that go with every request, {"Name": "value"}, with the URL''s variables.';

@@ -46,10 +46,7 @@ fn header_name_complaint(name: &str) -> Option<String> {
 /// What is wrong with a way to sign; `None` when it will do.
 #[must_use]
 pub fn auth_complaint(auth: Value) -> Option<String> {
-    match serde_json::from_value::<Auth>(auth) {
-        Ok(auth) => auth.complaint(),
-        Err(error) => Some(error.to_string()),
-    }
+    auth::complaint(auth)
 }
 
 /// What is wrong with headers that go with every request; `None` when they will do.

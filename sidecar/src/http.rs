@@ -172,7 +172,7 @@ impl Caller {
             .entry(ACCEPT)
             .or_insert(HeaderValue::from_static("application/json"));
         let empty = question.body.as_deref().is_none_or(str::is_empty);
-        if empty && shape.method == Method::POST {
+        if empty && (shape.method == Method::POST || shape.method == Method::PUT) {
             // The client leaves it out, and some servers then answer 411.
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
@@ -181,6 +181,11 @@ impl Caller {
             headers.entry(CONTENT_TYPE).or_insert(json);
         }
         *request.body_mut() = question.body.map(Body::from);
+        let secrets = &self.means.secrets;
+        shape
+            .secret_headers
+            .sign(&mut request, secrets, mask)
+            .await?;
         let lent = shape
             .auth
             .sign(&mut request, &self.means, question.profile.timeout, mask)

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::{
     fault::{CallError, Fault},
     instruments::ProviderInstruments,
-    sign::Auth,
+    sign::{Auth, SecretHeaders},
 };
 
 /// A version's row doesn't change, but a provider can be removed and added anew with the same name.
@@ -77,6 +77,8 @@ pub(crate) struct Shape {
     pub(crate) own_body: bool,
     /// How it is signed.
     pub(crate) auth: Auth,
+    /// Secrets in headers beside that.
+    pub(crate) secret_headers: SecretHeaders,
 }
 
 impl Profile {
@@ -113,11 +115,12 @@ impl TryFrom<ProviderRow> for Shape {
             .ok()
             .filter(|method| *method != Method::CONNECT)
             .ok_or_else(|| refuse("the provider's method can't be used"))?;
-        let auth = match row.auth {
-            None | Some(Value::Null) => Auth::None,
-            Some(auth) => serde_json::from_value(auth).map_err(|_| {
-                refuse("the provider's auth is of a kind that this sidecar doesn't know")
-            })?,
+        let unknown = || refuse("the provider's auth is of a kind that this sidecar doesn't know");
+        let mut auth = row.auth.unwrap_or_default();
+        let secret_headers = SecretHeaders::taken_from(&mut auth).ok_or_else(unknown)?;
+        let auth = match auth {
+            Value::Null => Auth::None,
+            auth => serde_json::from_value(auth).map_err(|_| unknown())?,
         };
         let headers = match row.own_headers {
             true => None,
@@ -128,6 +131,7 @@ impl TryFrom<ProviderRow> for Shape {
             headers,
             own_body: row.own_body,
             auth,
+            secret_headers,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Owns the choice among the ways to sign a request; each is a module of its own. Never logs or
 //! returns what it made; signed headers are marked as sensitive.
 //!
-//! - [`credentials`]: a secret, as it is, in a header
+//! - [`credentials`]: a secret, as it is, in a header or in the query
 //! - [`x_verify`]: PhonePe v1's hash of path and salt
 //! - [`hmac`]: a keyed hash of what the provider wants hashed
 //! - [`paytm`]: Paytm's checksum inside the body
@@ -25,6 +25,7 @@ use reqwest::{
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+pub(crate) use credentials::SecretHeaders;
 pub(crate) use tokens::{Lent, Tokens};
 
 use crate::{
@@ -46,6 +47,8 @@ pub(crate) enum Auth {
     Basic(credentials::Basic),
     /// A header of the provider's own.
     Header(credentials::Header),
+    /// A parameter of the query.
+    Query(credentials::Query),
     /// `X-VERIFY`, as PhonePe v1 wants it.
     XVerify(x_verify::XVerify),
     /// A token that client credentials bought.
@@ -81,6 +84,7 @@ impl Auth {
             Self::Bearer(bearer) => bearer.sign(request, secrets, mask).await?,
             Self::Basic(basic) => basic.sign(request, secrets, mask).await?,
             Self::Header(header) => header.sign(request, secrets, mask).await?,
+            Self::Query(query) => query.sign(request, secrets, mask).await?,
             Self::XVerify(x_verify) => x_verify.sign(request, secrets, mask).await?,
             Self::Hmac(hmac) => hmac.sign(request, secrets, mask).await?,
             Self::Paytm(paytm) => paytm.sign(request, secrets, mask).await?,

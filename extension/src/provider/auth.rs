@@ -3,6 +3,7 @@
 
 use super::{header_name_complaint, secret_complaint};
 use serde::Deserialize;
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The variables that the text of an HMAC may name.
@@ -40,6 +41,13 @@ pub enum Auth {
     Header {
         /// The header's name.
         header: String,
+        /// Name of its value.
+        secret: String,
+    },
+    /// A parameter of the URL's query, such as `api_key`.
+    Query {
+        /// The parameter's name.
+        parameter: String,
         /// Name of its value.
         secret: String,
     },
@@ -125,8 +133,28 @@ pub enum Encoding {
 }
 
 impl Auth {
+    /// The headers that it writes.
+    fn own_headers(&self) -> Vec<&str> {
+        match self {
+            Self::None {} | Self::Query { .. } | Self::Paytm { .. } => vec![],
+            Self::Bearer { .. } | Self::Basic { .. } | Self::Oauth2 { .. } => {
+                vec!["Authorization"]
+            }
+            Self::Header { header, .. } => vec![header],
+            Self::XVerify { .. } => vec!["X-VERIFY"],
+            Self::Hmac {
+                header,
+                timestamp_header,
+                ..
+            } => std::iter::once(header)
+                .chain(timestamp_header)
+                .map(String::as_str)
+                .collect(),
+        }
+    }
+
     /// What is wrong with it, as a sentence; `None` when it will do.
-    pub(super) fn complaint(&self) -> Option<String> {
+    fn complaint(&self) -> Option<String> {
         match self {
             Self::None {} => None,
             Self::Bearer { secret } | Self::Paytm { secret } => secret_complaint(secret),
@@ -143,6 +171,9 @@ impl Auth {
                 .find_map(|name| secret_complaint(name)),
             Self::Header { header, secret } => {
                 header_name_complaint(header).or_else(|| secret_complaint(secret))
+            }
+            Self::Query { parameter, secret } => {
+                word_complaint("parameter", parameter).or_else(|| secret_complaint(secret))
             }
             Self::XVerify {
                 secret,
@@ -197,6 +228,33 @@ impl Auth {
                 }),
         }
     }
+}
+
+/// What is wrong with a way to sign and with the secrets that stand in headers beside it, whatever the kind.
+pub(super) fn complaint(mut auth: Value) -> Option<String> {
+    let beside = auth
+        .as_object_mut()
+        .and_then(|fields| fields.remove("secret_headers"));
+    let auth = match serde_json::from_value::<Auth>(auth) {
+        Ok(auth) => auth,
+        Err(error) => return Some(error.to_string()),
+    };
+    auth.complaint()
+        .or_else(|| secret_headers_complaint(&beside?, &auth.own_headers()))
+}
+
+fn secret_headers_complaint(beside: &Value, own: &[&str]) -> Option<String> {
+    let Some(beside) = beside.as_object().filter(|headers| headers.len() <= 10) else {
+        return Some("secret_headers is not an object of up to ten headers and names".to_owned());
+    };
+    beside.iter().find_map(|(header, secret)| {
+        let taken = own.iter().any(|own| own.eq_ignore_ascii_case(header));
+        header_name_complaint(header)
+            .or_else(|| {
+                taken.then(|| format!("secret_headers names {header}, which signs already"))
+            })
+            .or_else(|| secret_complaint(secret.as_str().unwrap_or_default()))
+    })
 }
 
 /// What a header's value can carry; may be empty.

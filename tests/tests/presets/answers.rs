@@ -11,7 +11,7 @@ use crate::server::Server;
 use crate::signed::{is_as_wanted, is_bought_as_wanted};
 
 /// Takes every fixture of a preset through the whole way, in the order of its manifest.
-async fn every_answer_of(preset: &'static str) -> Result<()> {
+pub(crate) async fn every_answer_of(preset: &'static str) -> Result<()> {
     let fixtures = Fixtures::of(preset)?;
     let manifest = &fixtures.manifest;
     let server = Server::start(&fixtures).await?;

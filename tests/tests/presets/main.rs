@@ -5,6 +5,7 @@
 
 mod added;
 mod answers;
+mod described;
 mod manifest;
 mod readme;
 mod server;

@@ -56,6 +56,7 @@ pub(crate) fn is_as_wanted(
         None => ensure!(asked.body.is_empty(), "a body: {}", asked.body),
     }
     for (name, secret) in &manifest.secrets {
+        // Where the page has a secret in the query, it stands in the wanted URL, encoded.
         ensure!(!asked.url.contains(secret), "{name} is part of the URL");
         ensure!(!asked.body.contains(secret), "{name} is part of the body");
     }

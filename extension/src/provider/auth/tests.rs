@@ -14,6 +14,9 @@ fn ways_to_sign() {
         json!({"kind": "x_verify", "secret": "SALT", "index": "1", "base_path": "/apis/hermes"}),
         json!({"kind": "hmac", "secret": "A", "header": "X-S", "signs": "{timestamp}.{body}"}),
         json!({"kind": "paytm", "secret": "MERCHANT_KEY"}),
+        json!({"kind": "query", "parameter": "api_key", "secret": "K1"}),
+        json!({"kind": "none", "secret_headers": {"x-client-id": "ID", "x-client-secret": "KEY"}}),
+        json!({"kind": "bearer", "secret": "A", "secret_headers": {"X-Api-Key": "KEY"}}),
     ] {
         assert_eq!(auth_complaint(good.clone()), None, "{good}");
     }
@@ -31,6 +34,15 @@ fn ways_to_sign() {
         json!({"kind": "x_verify", "secret": "salt", "index": "1"}),
         json!({"kind": "paytm", "secret": "k"}),
         json!({"kind": "paytm", "secret": "A", "iv": "@"}),
+        json!({"kind": "query", "secret": "A"}),
+        json!({"kind": "query", "parameter": "a b", "secret": "A"}),
+        json!({"kind": "query", "parameter": "key", "secret": "sk_live_1"}),
+        json!({"kind": "none", "secret_headers": ["X-Api-Key"]}),
+        json!({"kind": "none", "secret_headers": {"X-Api-Key": "sk_live_1"}}),
+        json!({"kind": "none", "secret_headers": {"X-Api-Key": 1}}),
+        json!({"kind": "none", "secret_headers": {"Host": "A"}}),
+        json!({"kind": "bearer", "secret": "A", "secret_headers": {"authorization": "B"}}),
+        json!({"kind": "header", "header": "X-Key", "secret": "A", "secret_headers": {"x-key": "B"}}),
     ] {
         assert!(auth_complaint(bad.clone()).is_some(), "{bad}");
     }

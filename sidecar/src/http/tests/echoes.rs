@@ -35,6 +35,10 @@ async fn what_a_request_proves_itself_with_does_not_come_back() {
             "x-key",
         ),
         (
+            json!({"kind": "none", "secret_headers": {"X-Key": "TOKEN"}}),
+            "x-key",
+        ),
+        (
             json!({"kind": "x_verify", "secret": "SALT", "index": "1"}),
             "x-verify",
         ),
@@ -55,6 +59,17 @@ async fn what_a_request_proves_itself_with_does_not_come_back() {
         // The rest is as it was said.
         assert_eq!(body.replace("[redacted]", proof), requests[0]);
     }
+}
+
+#[tokio::test]
+async fn a_secret_in_the_query_does_not_come_back() {
+    let query = json!({"kind": "query", "parameter": "key", "secret": "TOKEN"});
+    let (body, requests) = echoed(query).await;
+    assert!(requests[0].starts_with("POST /orders/1?x=y&key=hush-hush "));
+    assert!(
+        body.starts_with("POST /orders/1?x=y&key=[redacted] "),
+        "{body}"
+    );
 }
 
 #[tokio::test]

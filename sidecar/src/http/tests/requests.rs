@@ -62,19 +62,21 @@ async fn a_body_is_sent_exactly_as_given() {
         ),
         (None, "", "application/json"),
     ] {
-        let request = sent("POST", headers, Some(body)).await;
-        assert!(
-            request.starts_with("POST /orders/1?x=y HTTP/1.1\r\n"),
-            "{request}"
-        );
-        assert_eq!(body_of(&request), body);
-        assert_eq!(header_of(&request, "content-type"), Some(content_type));
-        let length = body.len().to_string();
-        assert_eq!(
-            header_of(&request, "content-length"),
-            Some(length.as_str()),
-            "{request}"
-        );
+        for method in ["POST", "PUT"] {
+            let request = sent(method, headers.clone(), Some(body)).await;
+            assert!(
+                request.starts_with(&format!("{method} /orders/1?x=y HTTP/1.1\r\n")),
+                "{request}"
+            );
+            assert_eq!(body_of(&request), body);
+            assert_eq!(header_of(&request, "content-type"), Some(content_type));
+            let length = body.len().to_string();
+            assert_eq!(
+                header_of(&request, "content-length"),
+                Some(length.as_str()),
+                "{request}"
+            );
+        }
     }
 }
 
