@@ -149,6 +149,20 @@ join reconcile.tracked_orders as o on o.order_id = f.order_id
 join reconcile.providers as p on p.provider_id = o.provider_id
 group by p.name
 union all
+select 'no_room', 'critical', coalesce(f.effect, 'the ledger'), min(f.first_failed_at),
+    format('%s orders wait for room or memory on the server, and are settled when there is: %s %s', count(*),
+        (array_agg(f.sqlstate order by f.failed_at desc))[1], (array_agg(f.problem order by f.failed_at desc))[1])
+from reconcile.recorded_failures as f
+where f.sqlstate ~ '^53' and f.sqlstate <> '53400' and f.waits > 0
+group by f.effect
+union all
+select 'write_owed', 'warning', a.relation_name, min(w.owed_since),
+    format('%s rows could not be written for a quarter of an hour: see reconcile.failed_effects', count(*))
+from reconcile.owed_writes as w
+join reconcile.attachments as a on a.attachment_id = w.attachment_id
+where w.owed_since < (select clock_timestamp()) - interval '15 minutes'
+group by a.relation_name
+union all
 select 'hook_withdrawn', 'critical', h.name, null::timestamptz,
     format('%s has dropped what belonged to it, so the hook is called no longer: remove it with reconcile.remove_hook, or add it again',
         h.call_owner)

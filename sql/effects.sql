@@ -3,7 +3,7 @@
 -- An effect that fails takes its transition back, and only that one: the failure is recorded, the order is asked about again with growing
 -- delays, and after settings.effect_tries it goes to review. A row that somebody has locked is tried again and not counted.
 -- On the way to review, where a person looks anyway, a failing effect holds nothing up.
--- Locks: the application's rows with SKIP LOCKED; what hooks lock, for less than deadlock_timeout.
+-- Locks: after the order's own, the application's rows with SKIP LOCKED; what hooks lock, for less than deadlock_timeout.
 -- Requires: hooks.
 
 create table reconcile.recorded_failures (
@@ -43,6 +43,18 @@ comment on function reconcile_internal._is_own_trouble(text, text) is
     'Whether a SQLSTATE means the server (cancellation) and not the order that was being worked on. Want of room or memory may be '
     'one order''s; if it is the server''s, recording that fails too.';
 
+create function reconcile_internal._wants_room(p_sqlstate text, p_context text) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- 53400 is a limit of the session, such as temp_file_limit, which waiting does not raise.
+    return p_sqlstate ~ '^53' and p_sqlstate <> '53400' and p_context !~ E'(?n) at (RAISE|ASSERT)$';
+end
+$$;
+
+comment on function reconcile_internal._wants_room(text, text) is
+    'Whether an error means that the server lacks room or memory, which is waited out; what code of an application raises by itself is its own.';
+
 -- An error of the application's code is marked where that code was called, in a field that is written here last: whatever it says of itself
 -- is taken for nothing else. RC011, which is waited out without being counted, is not the application's to say.
 create function reconcile_internal._blame(
@@ -52,16 +64,19 @@ language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_is_ours constant boolean := p_sqlstate = 'RC011';
+    v_waits constant boolean := p_sqlstate in ('55P03', '40P01', '40001') or reconcile_internal._wants_room(p_sqlstate, p_context);
 begin
     raise exception using
         errcode = case when v_is_ours then 'P0001' else p_sqlstate end,
         message = case when v_is_ours then p_sqlstate || ': ' else '' end || coalesce(nullif(p_message, ''), 'an error without a message'),
-        detail = concat_ws(E'\n', nullif(p_detail, ''), left(p_context, 2000)), hint = coalesce(p_hint, ''), schema = p_effect;
+        detail = concat_ws(E'\n', nullif(p_detail, ''), left(p_context, 2000)), hint = coalesce(p_hint, ''), schema = p_effect,
+        table = case when v_waits then 'waits' else '' end;
 end
 $$;
 
 comment on function reconcile_internal._blame(text, text, text, text, text, text) is
-    'Raises an error of an application''s code again, marked with the effect that it belongs to: a hook, by its name, or the write-back.';
+    'Raises an error of an application''s code again, marked with the effect that it belongs to, a hook by its name or the write-back, and '
+    'whether it is waited out.';
 
 -- An error without a mark is the ledger's, and so is its context.
 create function reconcile_internal._effect_of(p_mark text, p_context text) returns text
@@ -122,7 +137,8 @@ begin
             using errcode = 'RC012';
     elsif p_verdict = 'refused' then
         raise exception 'the row of % in % was not written, by a trigger or a policy', p_order_number, p_relation using errcode = 'RC012';
-    elsif p_verdict is not null then
+    -- Nothing would be written to a row that is missing: hidden, it may be as it was.
+    elsif p_verdict <> 'missing' or p_verdict = 'missing' and reconcile_internal._sees_all_rows(p_relation) then
         raise exception 'the application decided about % in % meanwhile', p_order_number, p_relation using errcode = 'RC013';
     end if;
 end
@@ -131,69 +147,123 @@ $$;
 comment on function reconcile_internal._refuse_unwritten(regclass, text, text) is
     'Raises what it means that a row was not written; nothing when all were.';
 
-create function reconcile_internal._write_back(p_transition_ids bigint[]) returns void
+-- The state by whose status a row was left, as far as it is not in a tracked one. Where a person decides, every status that is written
+-- here may be written over.
+create function reconcile_internal._left_by(p_row reconcile.attachments, p_transition reconcile.transitions) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return case when p_transition.cause = 'operator' then 'operator'
+        else coalesce((reconcile_internal._last_told(p_row, p_transition.order_id, p_transition.transition_id)).to_state, p_transition.from_state) end;
+end
+$$;
+
+comment on function reconcile_internal._left_by(reconcile.attachments, reconcile.transitions) is
+    'The state for which the row of a transition''s order was last written, or operator.';
+
+-- What came of one attached table's part. Against what its row says, a person can always have an order reviewed, or put where nothing is
+-- written: the row stays as it is, and its word is heard.
+create function reconcile_internal._mind_unwritten(p_row reconcile.attachments, p_order_number text, p_verdict text, p_status text, p_is_heard boolean)
+returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if p_is_heard and p_verdict in ('decided', 'gone', 'missing') then
+        perform reconcile_internal._hear(o.order_id, reconcile_internal._word_of(p_row, p_verdict = 'decided', p_status), p_status)
+        from reconcile.tracked_orders as o where o.order_number = p_order_number;
+    else
+        perform reconcile_internal._refuse_unwritten(p_row.relation, p_order_number, p_verdict);
+    end if;
+end
+$$;
+
+comment on function reconcile_internal._mind_unwritten(reconcile.attachments, text, text, text, boolean) is
+    'Keeps what a row says against which a person has decided, and raises what else kept it from being written.';
+
+create function reconcile_internal._write_to(p_row reconcile.attachments, p_transition_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_attachment_id reconcile.attachments.attachment_id%type;
     v_part record;
-    v_refused record;
+    v_unwritten record;
     v_level integer;
     v_changed text;
-    v_refusal text;
+    v_minded text;
     v_detail text;
     v_hint text;
     v_context text;
 begin
-    -- No query is open while code of the application runs: it could read on in its portal, as the ledger.
-    foreach v_attachment_id in array array(
-        select distinct o.attachment_id from reconcile.transitions as t
-        join reconcile.tracked_orders as o on o.order_id = t.order_id
-        where t.transition_id = any (p_transition_ids) and t.cause <> 'application' and o.attachment_id is not null
-        order by o.attachment_id
-    ) loop
-        select a as attachment, a.attachment_id, a.relation, array_agg(o.order_number order by o.order_id) as order_numbers,
-            -- Where a person decides, every status that was written here may be written over.
-            array_agg(case when t.cause = 'operator' then 'operator' else t.from_state end order by o.order_id) as from_states,
-            array_agg(t.to_state order by o.order_id) as to_states,
-            array_agg(o.captured || jsonb_strip_nulls(jsonb_build_object(
-                'transaction_id', o.transaction_id, 'provider_status', o.provider_status, 'reference', o.reference,
-                'refunded_amount', o.refunded_amount, 'state', t.to_state, 'changed_at', t.changed_at
-            )) order by o.order_id) as found
-        into v_part
-        from reconcile.transitions as t
-        join reconcile.tracked_orders as o on o.order_id = t.order_id
-        join reconcile.attachments as a on a.attachment_id = o.attachment_id
-        where t.transition_id = any (p_transition_ids) and t.cause <> 'application' and a.attachment_id = v_attachment_id
-          and (a.write -> t.to_state <> '{}' or t.to_state = 'succeeded' and a.capture <> '{}')
-        group by a.attachment_id;
-        continue when not found;
-        perform reconcile_internal._hold_attached(v_part.attachment, true);
-        perform reconcile_internal._check_constraints_now();
-        v_level := reconcile_internal._hold_settings();
-        begin
-            execute format(
-                'select w.order_number, w.verdict from reconcile_generated._write_%s($1, $2, $3, $4) as w where w.verdict <> ''written'' limit 1',
-                v_part.attachment_id
-            ) into v_refused using v_part.order_numbers, v_part.from_states, v_part.to_states, v_part.found;
-        exception
-            when undefined_column or undefined_table or undefined_function then
-                v_changed := reconcile_internal._cannot_write(v_part.attachment_id);
-                if v_changed is null then
-                    get stacked diagnostics v_detail = pg_exception_detail, v_hint = pg_exception_hint, v_context = pg_exception_context;
-                    v_refusal := reconcile_internal._blame('write-back', sqlstate, sqlerrm, v_detail, v_hint, v_context);
-                end if;
-                raise exception '% is not as it was attached: %', v_part.relation, v_changed using errcode = 'RC011';
-            when others or assert_failure or query_canceled then
+    select array_agg(o.order_number order by o.order_id) as order_numbers,
+        array_agg(reconcile_internal._left_by(p_row, t) order by o.order_id) as from_states,
+        array_agg(t.to_state order by o.order_id) as to_states,
+        array_agg(o.captured || jsonb_strip_nulls(jsonb_build_object(
+            'transaction_id', o.transaction_id, 'provider_status', o.provider_status, 'reference', o.reference,
+            'refunded_amount', o.refunded_amount, 'state', t.to_state, 'changed_at', t.changed_at
+        )) order by o.order_id) as found,
+        bool_and(t.cause = 'operator' and (t.to_state = 'review'
+            or coalesce(p_row.write -> t.to_state, '{}') = '{}' and (t.to_state <> 'succeeded' or p_row.capture = '{}'))) as is_heard
+    into v_part
+    from reconcile.transitions as t
+    join reconcile.tracked_orders as o on o.order_id = t.order_id
+    where t.transition_id = any (p_transition_ids) and t.cause <> 'application' and o.attachment_id = p_row.attachment_id;
+    perform reconcile_internal._hold_attached(p_row, true);
+    perform reconcile_internal._check_constraints_now();
+    v_level := reconcile_internal._hold_settings();
+    begin
+        execute format(
+            'select w.order_number, w.verdict, w.status from reconcile_generated._write_%s($1, $2, $3, $4) as w '
+            'order by w.verdict = ''written'', w.verdict = ''missing'' limit 1', p_row.attachment_id
+        ) into v_unwritten using v_part.order_numbers, v_part.from_states, v_part.to_states, v_part.found;
+    exception
+        when undefined_column or undefined_table or undefined_function then
+            v_changed := reconcile_internal._cannot_write(p_row.attachment_id);
+            if v_changed is null then
                 get stacked diagnostics v_detail = pg_exception_detail, v_hint = pg_exception_hint, v_context = pg_exception_context;
-                if reconcile_internal._is_own_trouble(sqlstate, v_context) then
-                    raise;
-                end if;
-                v_refusal := reconcile_internal._blame('write-back', sqlstate, sqlerrm, v_detail, v_hint, v_context);
-        end;
-        perform reconcile_internal._give_back_settings(v_level);
-        v_refusal := reconcile_internal._refuse_unwritten(v_part.relation, v_refused.order_number, v_refused.verdict);
+                v_minded := reconcile_internal._blame('write-back', sqlstate, sqlerrm, v_detail, v_hint, v_context);
+            end if;
+            raise exception '% is not as it was attached: %', p_row.relation, v_changed using errcode = 'RC011';
+        when others or assert_failure or query_canceled then
+            get stacked diagnostics v_detail = pg_exception_detail, v_hint = pg_exception_hint, v_context = pg_exception_context;
+            if reconcile_internal._is_own_trouble(sqlstate, v_context) then
+                raise;
+            end if;
+            v_minded := reconcile_internal._blame('write-back', sqlstate, sqlerrm, v_detail, v_hint, v_context);
+    end;
+    perform reconcile_internal._give_back_settings(v_level);
+    if v_unwritten.verdict <> 'written' then
+        v_minded := reconcile_internal._mind_unwritten(p_row, v_unwritten.order_number, v_unwritten.verdict, v_unwritten.status, v_part.is_heard);
+    end if;
+end
+$$;
+
+comment on function reconcile_internal._write_to(reconcile.attachments, bigint[]) is
+    'Locks the rows of transitions in one attached table, looks at them, and writes what is to be written.';
+
+-- Locks, in this order and never another: the order (by whoever makes the transition), its lease and its place in the queue, the
+-- application's table, its rows, and what their triggers lock. Rows of other tables come later only, by the attachment's number.
+create function reconcile_internal._write_back(p_transition_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_row reconcile.attachments;
+begin
+    -- No query is open while code of the application runs: it could read on in its portal, as the ledger.
+    foreach v_row in array array(
+        select a from reconcile.attachments as a
+        where a.attachment_id in (
+            select o.attachment_id from reconcile.transitions as t
+            join reconcile.tracked_orders as o on o.order_id = t.order_id
+            where t.transition_id = any (p_transition_ids) and t.cause <> 'application'
+        )
+        order by a.attachment_id
+    ) loop
+        perform reconcile_internal._write_to(v_row, p_transition_ids);
     end loop;
+    -- What was owed before is behind what stands there now.
+    if exists (select from reconcile.owed_writes) then
+        delete from reconcile.owed_writes as w using reconcile.transitions as t
+        where t.transition_id = any (p_transition_ids) and w.order_id = t.order_id;
+    end if;
 end
 $$;
 
@@ -355,32 +425,120 @@ $$;
 comment on function reconcile_internal._defer_again() is
     'Has every constraint that is initially deferred deferred again, for the rest of the caller''s transaction.';
 
+-- On the way to review: what fails is recorded, and a row that could not be written is owed what it would have said.
+create function reconcile_internal._put_up_with(p_transition_id bigint, p_effect text, p_sqlstate text, p_problem text, p_waits boolean)
+returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+    insert into reconcile.recorded_failures as f (order_id, failures, waits, effect, sqlstate, problem)
+    select t.order_id, 1 - p_waits::integer, p_waits::integer, p_effect, p_sqlstate, left(p_problem, 1000)
+    from reconcile.transitions as t where t.transition_id = p_transition_id
+    on conflict (order_id) do update
+    set failures = f.failures + excluded.failures, waits = f.waits + excluded.waits, effect = excluded.effect, sqlstate = excluded.sqlstate,
+        problem = excluded.problem, failed_at = excluded.failed_at;
+    insert into reconcile.owed_writes (order_id, attachment_id, transition_id)
+    select t.order_id, o.attachment_id, t.transition_id
+    from reconcile.transitions as t
+    join reconcile.tracked_orders as o on o.order_id = t.order_id and o.attachment_id is not null
+    where t.transition_id = p_transition_id and p_effect = 'write-back'
+    on conflict (order_id) do update set transition_id = excluded.transition_id;
+end
+$$;
+
+comment on function reconcile_internal._put_up_with(bigint, text, text, text, boolean) is
+    'Records what could not be done on the way to review, and owes it to the row where it was the write-back.';
+
+-- For who holds a lock, for room on the server, or for what the judge makes of the application's word: none says anything against the effect.
+create function reconcile_internal._is_waiting(p_sqlstate text, p_context text, p_mark text, p_waits text) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return case when reconcile_internal._effect_of(p_mark, '') is not null then p_waits = 'waits'
+        else p_sqlstate in ('RC011', 'RC013', '55P03', '40P01', '40001') or reconcile_internal._wants_room(p_sqlstate, p_context) end;
+end
+$$;
+
+comment on function reconcile_internal._is_waiting(text, text, text, text) is
+    'Whether an error is waited out, and not counted against what failed: as _blame has marked it, or by what it is.';
+
+-- Each by itself: a hook that fails takes nothing back of what was written to the row.
 create function reconcile_internal._carry_out_review(p_transition_id bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_context text;
     v_mark text;
+    v_waits text;
+    v_decided boolean;
 begin
-    perform reconcile_internal._write_back(array[p_transition_id]);
-    perform reconcile_internal._call_hooks(array[p_transition_id]);
-exception
-    when others or assert_failure or query_canceled then
-        get stacked diagnostics v_context = pg_exception_context, v_mark = schema_name;
-        if reconcile_internal._is_own_trouble(sqlstate, v_context) then
-            raise;
-        end if;
-        insert into reconcile.recorded_failures as f (order_id, failures, effect, sqlstate, problem)
-        select t.order_id, 1, reconcile_internal._effect_of(v_mark, v_context), sqlstate, left(sqlerrm, 1000)
-        from reconcile.transitions as t where t.transition_id = p_transition_id
-        on conflict (order_id) do update
-        set failures = f.failures + 1, effect = excluded.effect, sqlstate = excluded.sqlstate, problem = excluded.problem,
-            failed_at = excluded.failed_at;
+    for v_step in 1 .. 2 loop
+        begin
+            if v_step = 1 then
+                perform reconcile_internal._write_back(array[p_transition_id]);
+            else
+                perform reconcile_internal._call_hooks(array[p_transition_id]);
+            end if;
+        exception
+            when others or assert_failure or query_canceled then
+                get stacked diagnostics v_context = pg_exception_context, v_mark = schema_name, v_waits = table_name;
+                -- Not what code of the application calls by this name.
+                v_decided := sqlstate = 'RC013' and v_mark = '';
+                -- Whose word holds is for the judge, if the provider has said anything; else the next look follows the application's.
+                if reconcile_internal._is_own_trouble(sqlstate, v_context) or v_decided and exists (
+                    select from reconcile.transitions as t where t.transition_id = p_transition_id and t.check_id is not null
+                ) then
+                    raise;
+                end if;
+                continue when v_decided;
+                perform reconcile_internal._put_up_with(p_transition_id,
+                    coalesce(reconcile_internal._effect_of(v_mark, v_context), case when v_step = 1 then 'write-back' end), sqlstate, sqlerrm,
+                    reconcile_internal._is_waiting(sqlstate, v_context, v_mark, v_waits));
+        end;
+    end loop;
 end
 $$;
 
 comment on function reconcile_internal._carry_out_review(bigint) is
     'Does what follows from a transition to review; what can''t be done is recorded and holds nothing up.';
+
+-- One at a time, each by itself: who still holds its row keeps nobody else's waiting.
+create function reconcile_internal._write_owed(p_attachment_id integer) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '900ms'
+as $$
+declare
+    v_transition_id reconcile.transitions.transition_id%type;
+    v_order_id reconcile.tracked_orders.order_id%type;
+    v_mark text;
+begin
+    -- No query is open while code of the application runs, which could read on in its portal.
+    foreach v_transition_id in array array(
+        select w.transition_id from reconcile.owed_writes as w
+        join reconcile.tracked_orders as o on o.order_id = w.order_id
+        where w.attachment_id = p_attachment_id
+        order by w.order_id limit 100
+        -- By the order's row, which whoever writes to the other holds.
+        for update of o skip locked
+    ) loop
+        v_order_id := (select t.order_id from reconcile.transitions as t where t.transition_id = v_transition_id);
+        begin
+            perform reconcile_internal._write_back(array[v_transition_id]);
+            delete from reconcile.recorded_failures as f where f.order_id = v_order_id and f.effect = 'write-back';
+        exception
+            when others then
+                get stacked diagnostics v_mark = schema_name;
+                update reconcile.recorded_failures as f
+                set waits = f.waits + 1, sqlstate = latest.code, problem = left(latest.problem, 1000), failed_at = clock_timestamp()
+                from (select sqlstate as code, sqlerrm as problem) as latest
+                where f.order_id = v_order_id and f.effect = 'write-back';
+                -- The application has decided since: the search follows that.
+                delete from reconcile.owed_writes as w where w.order_id = v_order_id and sqlstate = 'RC013' and v_mark = '';
+        end;
+    end loop;
+end
+$$;
+
+comment on function reconcile_internal._write_owed(integer) is 'Writes to rows of an attached table what could not be written on the way to review, 100 at most.';
 
 -- Raises what an effect raises. The application's own decisions have no effects: it knows of them. Nothing of an effect is left for
 -- COMMIT: deferred constraints are immediate meanwhile.
@@ -417,7 +575,9 @@ declare
     v_order reconcile.tracked_orders;
     v_attachment reconcile.attachments;
     v_row reconcile.application_row;
-    v_state text;
+    v_word text;
+    v_ruling text;
+    v_reason text;
 begin
     select o.* into v_order from reconcile.tracked_orders as o where o.order_id = p_order_id;
     select a.* into v_attachment from reconcile.attachments as a where a.attachment_id = v_order.attachment_id;
@@ -426,17 +586,24 @@ begin
         return false;
     end if;
     v_row := (reconcile_internal._rows_of(v_attachment, array[v_order.order_number]))[1];
-    if v_row.status = any (v_attachment.track) then
+    v_word := reconcile_internal._word_of(v_attachment, v_row.order_number is not null, v_row.status);
+    if v_word = 'tracked' then
         return false;
     end if;
-    v_state := coalesce(reconcile_internal._state_of_status(v_attachment, v_row.status), 'cancelled');
-    if p_outcome = 'succeeded' and v_state <> 'succeeded' then
-        perform reconcile_internal._let_go(array[p_order_id], array['review'], array[format(
-            'the provider says succeeded, and the application %s', case when v_row.order_number is null then 'deleted its row'
-            else format('moved its row to %L', left(v_row.status, 80)) end)]);
+    v_ruling := reconcile_internal.heed(v_order.state, v_order.settled_by, v_word,
+        reconcile_internal._known_of(v_attachment, v_order, v_word, v_row.status), p_outcome);
+    v_reason := case when v_row.order_number is null then 'the application deleted its row'
+        else format('the application moved its row to %s', coalesce(quote_literal(left(v_row.status, 80)), 'NULL')) end;
+    if v_ruling = 'stays' then
+        -- Nothing comes of this answer, so nothing is tried again for it.
+        delete from reconcile.due_checks as d
+        where d.order_id = p_order_id and v_order.state not in ('pending', 'processing');
     else
-        perform reconcile_internal._let_go(array[p_order_id], array[v_state], array[case when v_row.order_number is null
-            then 'the application deleted its row' else format('the application moved its row to %L', left(v_row.status, 80)) end]);
+        perform reconcile_internal._let_go(array[p_order_id], array[v_ruling], array[case
+            when v_ruling in ('review', 'refunded') and v_ruling <> v_word
+                then format('the provider says %s, and %s', p_outcome, v_reason)
+            else v_reason end]);
+        perform reconcile_internal._hear(p_order_id, v_word, v_row.status);
     end if;
     return true;
 end

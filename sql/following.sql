@@ -4,7 +4,7 @@
 -- follows a few rows at once; many, or those of a transaction with a fixed snapshot, it only notes. The scheduled search finds what
 -- no trigger told of. Never waits for a lock: an order that is locked is noted for later.
 -- Locks: tracked_orders with SKIP LOCKED, before the rows are read: a report holds both until they agree.
--- Requires: attachments.
+-- Requires: heeding.
 
 create sequence reconcile.arrival_ids;
 
@@ -36,24 +36,6 @@ comment on column reconcile.refused_rows.attachment_id is 'The attachment.';
 comment on column reconcile.refused_rows.order_number is 'The order number; empty when the row has none.';
 comment on column reconcile.refused_rows.problem is 'What is wrong with the row.';
 comment on column reconcile.refused_rows.noted_at is 'Since when.';
-
--- Where an application's status stands for a state, by what is written for that state.
-create function reconcile_internal._state_of_status(p_row reconcile.attachments, p_status text) returns text
-language plpgsql immutable set search_path = pg_catalog, pg_temp
-as $$
-begin
-    return (
-        select states.state
-        from unnest('{succeeded,failed,cancelled,refunded,review}'::text[]) with ordinality as states (state, place)
-        where p_row.write -> states.state ->> p_row.status = p_status
-        order by states.place
-        limit 1
-    );
-end
-$$;
-
-comment on function reconcile_internal._state_of_status(reconcile.attachments, text) is
-    'The state for which a status is written to an attached table; NULL when it is none of these.';
 
 -- By another name the generated functions would look at another table, or at none.
 create function reconcile_internal._renamed(p_row reconcile.attachments) returns text
@@ -125,6 +107,8 @@ begin
         perform reconcile_internal._note_ended_calls(v_provider_ids, v_until);
     end if;
     delete from reconcile.recorded_failures as f where f.order_id = any (p_order_ids);
+    delete from reconcile.owed_writes as w where w.order_id = any (p_order_ids);
+    delete from reconcile.heard_words as h where h.order_id = any (p_order_ids);
 end
 $$;
 
@@ -166,21 +150,22 @@ declare
     v_changed bigint[];
     v_back bigint[];
 begin
-    select array_agg(o.order_id), array_agg(coalesce(reconcile_internal._state_of_status(p_row, r.status), 'cancelled')),
-        array_agg(case when r.order_number is null then 'the application deleted its row'
-            else format('the application moved its row to %s', coalesce(quote_literal(left(r.status, 80)), 'NULL')) end)
+    select array_agg(w.order_id), array_agg(w.ruling), array_agg(w.reason)
     into v_left_ids, v_left_states, v_left_reasons
-    from reconcile.tracked_orders as o
-    left join unnest(p_rows) as r on r.order_number = o.order_number
-    where o.order_id = any (p_order_ids) and o.attachment_id = p_row.attachment_id
-      -- One that was paid after the application had decided waits for a person.
-      and (o.state in ('pending', 'processing') or o.state = 'review' and o.settled_by <> 'application')
-      and (
-          r.order_number is null and reconcile_internal._sees_all_rows(p_row.relation)
-          -- What was written for the state it is in is no decision of the application.
-          or r.order_number is not null and coalesce(r.status <> all (p_row.track), true)
-              and r.status is distinct from p_row.write -> o.state ->> p_row.status
-      );
+    from (
+        select o.order_id, reconcile_internal.heed(
+            o.state, o.settled_by, said.word, reconcile_internal._known_of(p_row, o, said.word, r.status), null) as ruling,
+            case when r.order_number is null then 'the application deleted its row'
+                else format('the application moved its row to %s', coalesce(quote_literal(left(r.status, 80)), 'NULL')) end as reason
+        from reconcile.tracked_orders as o
+        left join unnest(p_rows) as r on r.order_number = o.order_number
+        cross join lateral (select reconcile_internal._word_of(p_row, r.order_number is not null, r.status) as word) as said
+        where o.order_id = any (p_order_ids) and o.attachment_id = p_row.attachment_id and said.word <> 'tracked'
+          and o.state in ('pending', 'processing', 'review')
+          and (r.order_number is not null or reconcile_internal._sees_all_rows(p_row.relation))
+        offset 0
+    ) as w
+    where w.ruling not in ('stays', 'writes');
     if v_left_ids is not null then
         perform reconcile_internal._let_go(v_left_ids, v_left_states, v_left_reasons);
     end if;
@@ -212,7 +197,8 @@ begin
         join unnest(p_rows) as r on r.order_number = o.order_number
         where o.order_id = any (p_order_ids) and o.attachment_id = p_row.attachment_id and o.state not in ('pending', 'processing')
           and r.status = any (p_row.track)
-          and (o.settled_by = 'application' or p_row.write -> o.state ? p_row.status)
+          and reconcile_internal.heed(
+              o.state, o.settled_by, 'tracked', reconcile_internal._known_of(p_row, o, 'tracked', r.status), null) = 'reopens'
     ),
     moved as (
         update reconcile.tracked_orders as o
@@ -228,6 +214,7 @@ begin
     )
     select array_agg(back.order_id) into v_back from back;
     if v_back is not null then
+        delete from reconcile.heard_words as h where h.order_id = any (v_back);
         perform reconcile_internal._ask_anew(v_back);
     end if;
     return coalesce(cardinality(v_left_ids), 0) + coalesce(cardinality(v_changed), 0) + coalesce(cardinality(v_back), 0);

@@ -182,10 +182,7 @@ begin
             group by each.column_name
         ) as assigned
     );
-    if v_assignments is null then
-        return;
-    end if;
-    -- A status that was written here for the state the order comes from is no decision of the application.
+    -- A status that was written here for the state that the row was left by is no decision of the application.
     v_own := coalesce((
         select string_agg(format('when g.from_state operator(pg_catalog.=) %L then %L', written.key, written.value ->> p_row.status), ' ')
         from jsonb_each(p_row.write) as written
@@ -195,7 +192,7 @@ begin
         'create function reconcile_generated._write_%s(
             p_order_numbers text[], p_from_states text[], p_to_states text[], p_found jsonb[]
         ) '
-        'returns table (order_number text, verdict text) '
+        'returns table (order_number text, verdict text, status text) '
         'language plpgsql security definer set search_path = pg_catalog, %s pg_temp set timezone = %L '
         'set enable_seqscan = off set jit = off as %L',
         p_row.attachment_id, v_schema, current_setting('TimeZone'),
@@ -203,7 +200,7 @@ begin
 #variable_conflict use_column
 begin
     perform reconcile_doors.confine(%9$L);
-    -- A row that somebody has locked is not waited for.
+    -- The row is locked before it is looked at, where nothing is written too; one that somebody else has locked is not waited for.
     return query
     with given as materialized (
         select g.* from unnest($1, $2, $3, $4) as g (order_number, from_state, to_state, found)
@@ -217,41 +214,48 @@ begin
     held as materialized (
         select g.order_number, g.to_state, g.found, l.number, l.status, pg_catalog.count(*) over (partition by g.order_number) as rows,
             l.status operator(pg_catalog.=) any (%5$L::text[]) or l.status operator(pg_catalog.=) (case %6$s end)
-                or g.from_state operator(pg_catalog.=) 'operator' and l.status operator(pg_catalog.=) any (%8$L::text[]) as is_ours
+                or g.from_state operator(pg_catalog.=) 'operator' and l.status operator(pg_catalog.=) any (%8$L::text[]) as is_ours,
+            g.to_state operator(pg_catalog.=) any (%11$L::text[]) as is_written
         from given as g
         join locked as l on l.order_number operator(pg_catalog.=) g.order_number
     ),
     written as (
-        update %3$s as t set %7$s
-        from held as h
-        where t.%1$I %10$s h.number and h.is_ours and h.rows operator(pg_catalog.=) 1
-        returning h.order_number
+        %7$s
     )
     select g.order_number,
         case
             when w.order_number is not null then 'written'
-            when h.rows operator(pg_catalog.>) 1 then 'twice'
+            when h.rows operator(pg_catalog.>) 1 and h.is_written then 'twice'
             when h.order_number is null and exists (select from %3$s as t where t.%1$I %10$s any (array[g.order_number]::%4$s[])) then 'locked'
-            when h.order_number is null then 'gone'
+            when h.order_number is null and g.to_state operator(pg_catalog.=) any (%11$L::text[]) then 'gone'
+            when h.order_number is null then 'missing'
+            when not h.is_written and (h.is_ours or h.rows operator(pg_catalog.>) 1) then 'written'
             when h.is_ours then 'refused'
             else 'decided'
-        end
+        end,
+        h.status
     from given as g
     left join held as h on h.order_number operator(pg_catalog.=) g.order_number
     left join written as w on w.order_number operator(pg_catalog.=) g.order_number;
 end
-            $body$, p_row.order_number, p_row.status, p_row.relation, v_number_type, p_row.track, v_own, v_assignments,
+            $body$, p_row.order_number, p_row.status, p_row.relation, v_number_type, p_row.track, v_own,
+            case when v_assignments is null then 'select h.order_number from held as h where false' else format(
+                'update %1$s as t set %2$s from held as h '
+                'where t.%3$I %4$s h.number and h.is_ours and h.is_written and h.rows operator(pg_catalog.=) 1 returning h.order_number',
+                p_row.relation, v_assignments, p_row.order_number, reconcile_internal._operator(p_row.relation, p_row.order_number, 3)) end,
             array(select written.value ->> p_row.status from jsonb_each(p_row.write) as written where written.value ? p_row.status),
-            pg_get_userbyid(p_row.owner), reconcile_internal._operator(p_row.relation, p_row.order_number, 3))
+            pg_get_userbyid(p_row.owner), reconcile_internal._operator(p_row.relation, p_row.order_number, 3),
+            array(select written.key from jsonb_each(p_row.write) as written where written.value <> '{}'
+                union select 'succeeded' where p_row.capture <> '{}'))
     );
     perform reconcile_internal._hand_over(
         format('reconcile_generated._write_%s(text[], text[], text[], jsonb[])', p_row.attachment_id)::regprocedure, p_row.owner,
-        format('Writes states back to %s, where its rows are still tracked; answers what came of each.', p_row.relation));
+        format('Locks rows of %s, and writes states back where they are still tracked; answers what came of each.', p_row.relation));
 end
 $$;
 
 comment on function reconcile_internal._make_write_function(reconcile.attachments) is
-    'Makes the function that writes states back to an attached table, if anything is to be written.';
+    'Makes the function that locks rows of an attached table and writes states back to them, where something is to be written.';
 
 -- Whose triggers they are is told by who may call it: a function for each table, for its owner alone.
 create function reconcile_internal._make_note_door(p_row reconcile.attachments) returns void

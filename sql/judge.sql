@@ -41,6 +41,14 @@ comment on function reconcile.decide(
     'Where an order goes by a check''s outcome, and when it is asked about again. Pure: the same inputs, which the audit '
     'keeps, give the same decision. age_ms is from the order''s creation to claimed_at, known_ms from the later of created_at and tracked_at.';
 
+create function reconcile_internal.heed(state text, settled_by text, word text, known text, outcome text) returns text
+language c immutable parallel safe
+as 'MODULE_PATHNAME', 'heed_words_wrapper';
+
+comment on function reconcile_internal.heed(text, text, text, text, text) is
+    'Whose word holds: what becomes of an order by what its row says (tracked, a state, other, gone), what is known of that (left, heard, new, '
+    'owed) and what the provider said, if it did: stays, writes, reopens, or the state that it goes to.';
+
 create function reconcile_internal.wire_outcome(fault text, http_status integer, http_outcomes jsonb default null) returns text
 language c immutable parallel safe
 as 'MODULE_PATHNAME', 'wire_outcome_wrapper';

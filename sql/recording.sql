@@ -87,6 +87,8 @@ begin
         where w.provider_id = v_provider.provider_id and w.event_id = record_webhook.event_id;
         if v_effect = 'applied' then
             perform reconcile_internal._tell_listeners();
+        elsif v_effect = 'asked' then
+            perform pg_notify('reconcile_due', '');
         end if;
     else
         perform reconcile_internal._ring(array[v_order_id]);

@@ -229,6 +229,7 @@ begin
         if p_with_search then
             -- A restore without privileges has left out what its owner needs to note rows.
             perform reconcile_internal._let_enter(p_row.owner);
+            perform reconcile_internal._write_owed(p_row.attachment_id);
             v_before := (select s.rows_followed from reconcile.attachment_sweeps as s where s.attachment_id = p_row.attachment_id);
             v_sweep := reconcile_internal._search(p_row, p_until);
             v_followed := v_followed + coalesce(greatest(0, v_sweep.rows_followed - v_before), 0)::integer;

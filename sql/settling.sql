@@ -13,16 +13,24 @@ declare
     v_transition_ids bigint[];
 begin
     with judged as materialized (
-        select j.*, (j.standing).order_id, (j.standing).provider_id, (j.standing).state from unnest(p_judged) as j
+        select j.*, (j.standing).order_id, (j.standing).provider_id, (j.standing).state,
+            -- An event that moves nothing writes nothing: whose id it has can't be told.
+            j.is_call or j.to_state <> (j.standing).state as writes
+        from unnest(p_judged) as j
     ),
     moved as (
         update reconcile.tracked_orders as o
         set state = j.to_state, settled_by = j.settled_as, attempt = j.next_attempt, tries = j.next_tries, faults = j.next_faults,
             -- Only what an answer about this order says: not an error's body, and not another order's.
-            transaction_id = coalesce((j.answer).transaction_id, o.transaction_id),
-            captured = case when (j.answer).captured <> '{}' then o.captured || (j.answer).captured else o.captured end,
-            refunded_amount = coalesce((j.answer).refunded_amount, o.refunded_amount),
-            provider_status = coalesce((j.answer).word, o.provider_status), last_outcome = (j.answer).outcome, last_checked_at = j.answered_at,
+            transaction_id = case when j.writes then coalesce((j.answer).transaction_id, o.transaction_id) else o.transaction_id end,
+            captured = case when j.writes and (j.answer).captured <> '{}' then o.captured || (j.answer).captured else o.captured end,
+            refunded_amount = case
+                when j.writes then coalesce((j.answer).refunded_amount, o.refunded_amount)
+                -- A refund in part moves nothing, and is news all the same.
+                when (j.answer).outcome = 'succeeded' then greatest(o.refunded_amount, nullif((j.answer).refunded_amount, 0))
+                else o.refunded_amount
+            end,
+            provider_status = case when j.writes then coalesce((j.answer).word, o.provider_status) else o.provider_status end, last_outcome = (j.answer).outcome, last_checked_at = j.answered_at,
             state_changed_at = case when j.to_state <> j.state then j.answered_at else o.state_changed_at end
         from judged as j
         where o.order_id = j.order_id
@@ -171,13 +179,12 @@ comment on function reconcile_internal._postpone(bigint, bigint, bigint, text) i
 -- One order whose answer could not be applied, or whose effects failed.
 create function reconcile_internal._put_off(
     p_sidecar_id bigint, p_order_id bigint, p_token bigint, p_fault text, p_http_status integer, p_body text, p_detail text,
-    p_duration_ms integer, p_retry_after_s integer, p_ends_here boolean, p_sqlstate text, p_problem text, p_effect text
+    p_duration_ms integer, p_retry_after_s integer, p_ends_here boolean, p_sqlstate text, p_problem text, p_effect text,
+    p_waits boolean
 ) returns bigint[]
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-    -- A lock that somebody holds is waited out; it says nothing against the effect.
-    v_waits boolean := p_sqlstate in ('RC011', '55P03', '40P01', '40001');
     v_failed reconcile.recorded_failures;
     v_order_number text;
     v_outcome text;
@@ -193,7 +200,7 @@ begin
         return '{}';
     end if;
     insert into reconcile.recorded_failures as f (order_id, failures, waits, effect, sqlstate, problem)
-    values (p_order_id, 1 - v_waits::integer, v_waits::integer, p_effect, p_sqlstate, left(p_problem, 1000))
+    values (p_order_id, 1 - p_waits::integer, p_waits::integer, p_effect, p_sqlstate, left(p_problem, 1000))
     on conflict (order_id) do update
     set failures = f.failures + excluded.failures, waits = f.waits + excluded.waits, effect = excluded.effect, sqlstate = excluded.sqlstate,
         problem = excluded.problem, failed_at = excluded.failed_at
@@ -203,12 +210,12 @@ begin
             p_sidecar_id, array[p_order_id], array[p_token], array[p_fault], array[p_http_status], array[p_body], array[p_detail],
             array[p_duration_ms], array[p_retry_after_s], p_ends_here, format('%s: %s', p_sqlstate, p_problem),
             case
-                when v_waits then reconcile.schedule_delay_ms('then 2s growing by 2 up to 1m', v_failed.waits - 1, v_order_number)
+                when p_waits then reconcile.schedule_delay_ms('then 2s growing by 2 up to 1m', v_failed.waits - 1, v_order_number)
                 when v_failed.failures < (select s.effect_tries from reconcile.settings as s)
                     then reconcile.schedule_delay_ms('then 5s growing by 2 up to 10m', v_failed.failures - 1, v_order_number)
             end
         );
-        if p_sqlstate = 'RC013' then
+        if p_sqlstate = 'RC013' and p_waits then
             v_outcome := (
                 select c.outcome from reconcile.recorded_checks as c where c.order_id = p_order_id order by c.check_id desc limit 1
             );
@@ -230,7 +237,7 @@ begin
 end
 $$;
 
-comment on function reconcile_internal._put_off(bigint, bigint, bigint, text, integer, text, text, integer, integer, boolean, text, text, text) is
+comment on function reconcile_internal._put_off(bigint, bigint, bigint, text, integer, text, text, integer, integer, boolean, text, text, text, boolean) is
     'Records that an answer could not be carried out, and when its order is asked about again; answers the order, if its lease was there.';
 
 -- A batch as one, or in halves until what can't be applied stands alone: it costs itself a retry and the others nothing.
@@ -247,6 +254,7 @@ declare
     v_half integer := v_count / 2;
     v_context text;
     v_mark text;
+    v_waits text;
 begin
     begin
         v_applied := reconcile_internal._apply_report(
@@ -256,7 +264,7 @@ begin
         return coalesce(v_applied, '{}');
     exception
         when others or assert_failure or query_canceled then
-            get stacked diagnostics v_context = pg_exception_context, v_mark = schema_name;
+            get stacked diagnostics v_context = pg_exception_context, v_mark = schema_name, v_waits = table_name;
             -- A sidecar whose report takes too long hands it in again by halves. An order whose effects take so long by themselves is put
             -- off like one whose effects fail.
             if reconcile_internal._is_own_trouble(sqlstate, v_context) and (sqlstate <> '57014' or p_sidecar_id = 0 or v_count > 1) then
@@ -265,7 +273,8 @@ begin
             if v_count <= 1 then
                 return reconcile_internal._put_off(
                     p_sidecar_id, p_order_ids[1], p_tokens[1], p_faults[1], p_http_statuses[1], p_bodies[1], p_details[1],
-                    p_durations_ms[1], p_retry_after_s[1], p_ends_here, sqlstate, sqlerrm, reconcile_internal._effect_of(v_mark, v_context)
+                    p_durations_ms[1], p_retry_after_s[1], p_ends_here, sqlstate, sqlerrm, reconcile_internal._effect_of(v_mark, v_context),
+                    reconcile_internal._is_waiting(sqlstate, v_context, v_mark, v_waits)
                 );
             end if;
     end;

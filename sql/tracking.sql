@@ -211,6 +211,8 @@ begin
         values (v_order.order_id, v_order.provider_id, clock_timestamp());
     end if;
     delete from reconcile.recorded_failures as f where f.order_id = v_order.order_id;
+    delete from reconcile.owed_writes as w where w.order_id = v_order.order_id;
+    delete from reconcile.heard_words as h where h.order_id = v_order.order_id;
     -- What follows from it happens now or the decision does not: the person reads why.
     perform reconcile_internal._carry_out(array[v_transition_id]);
     perform reconcile_internal._defer_again();

@@ -63,6 +63,7 @@ declare
     v_lease reconcile.leases;
     v_due_at timestamptz;
     v_token bigint;
+    v_understood boolean;
 begin
     select o.* into v_order from reconcile.tracked_orders as o where o.order_id = p_order_id for no key update;
     -- A claim that is just being committed hides its lease, but not the row that it takes.
@@ -91,15 +92,28 @@ begin
         where o.order_id = p_order_id and o.state = v_order.state
         on conflict (order_id) do update set due_at = least(reconcile.due_checks.due_at, excluded.due_at);
     end if;
+    v_understood := coalesce((
+        select c.outcome not in ('unknown_status', 'provider_error') from reconcile.recorded_checks as c
+        where c.order_id = p_order_id and c.token = v_token order by c.check_id desc limit 1
+    ), false);
+    if not v_understood then
+        -- Something has happened, and only the provider can say what.
+        perform reconcile_internal._ring(array[p_order_id]);
+    end if;
     return case
-        when exists (select from reconcile.tracked_orders as o where o.order_id = p_order_id and o.state <> v_order.state) then 'applied'
+        when exists (
+            select from reconcile.tracked_orders as o
+            where o.order_id = p_order_id and (o.state, o.refunded_amount) is distinct from (v_order.state, v_order.refunded_amount)
+        ) then 'applied'
+        when not v_understood and v_order.state <> 'refunded' then 'asked'
         else 'ignored'
     end;
 end
 $$;
 
 comment on function reconcile_internal._take_as_evidence(bigint, text, text, boolean) is
-    'Settles an order by a webhook''s payload; answers applied when it moved the order, and ignored when it did not.';
+    'Settles an order by a webhook''s payload; answers applied when it moved the order or tells of money paid back, asked when it '
+    'was not understood and the provider is asked, and ignored when it says nothing new.';
 
 -- Says which events are about these orders, and rings. Done in the application's transaction, which is no place for a provider's evidence
 -- to be settled in, nor for NOTIFY: evidence waits for _take_kept_evidence, and what was rung is found by the next heartbeat.

@@ -58,9 +58,14 @@ extension_sql_file!(
     requires = ["tracking"]
 );
 extension_sql_file!(
+    "../../sql/heeding.sql",
+    name = "heeding",
+    requires = ["attachments"]
+);
+extension_sql_file!(
     "../../sql/following.sql",
     name = "following",
-    requires = ["attachments"]
+    requires = ["heeding"]
 );
 extension_sql_file!(
     "../../sql/telling.sql",

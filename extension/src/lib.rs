@@ -11,6 +11,7 @@
 //! | [`evidence`] | does the answer speak of this order and its money?              |
 //! | [`found`]    | of several values that a path finds, what do they come to?           |
 //! | [`decide`]   | given an outcome, where does the order go and when is it asked again? |
+//! | [`word`]     | whose word holds, the application's or the provider's? |
 //! | [`schedule`] | how long until the next check?                                      |
 //! | [`request`]  | which URL, headers and body ask about this order?                   |
 //! | [`provider`] | is this provider's description sound?                               |
@@ -34,6 +35,7 @@ pub mod schedule;
 pub mod server;
 pub mod state;
 pub mod wire;
+pub mod word;
 
 mod decision;
 mod ledger;

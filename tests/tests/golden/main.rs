@@ -39,6 +39,7 @@ transcripts! {
     the_audit_can_not_be_changed: "audit",
     an_orders_story_is_told_in_plain_text: "story",
     every_state_by_every_outcome_is_decided: "decisions",
+    every_word_of_the_application_is_weighed_against_every_outcome: "word",
     schedules_are_read_or_refused: "schedules",
     the_judges_small_questions_are_answered: "judging",
     the_protocol_works_by_hand: "protocol",

@@ -61,3 +61,34 @@ async fn a_missing_file_does_not_hold_up_review() -> Result<()> {
     assert_eq!(failure.2, "58P01", "{}", failure.3);
     till.is_sound().await
 }
+
+/// Proves that want of room on the server is waited out, never counted, and told: a paid order does not go to review for it.
+#[tokio::test]
+async fn want_of_room_is_waited_out_and_told() -> Result<()> {
+    let till = Till::open("hooks_no_room").await?;
+    till.run("update reconcile.settings set effect_tries = 1; grant pg_write_server_files to shop_operator")
+        .await?;
+    till.hook(
+        "fills",
+        "succeeded",
+        "begin if current_setting('shop.out_of_room', true) = 'yes' then copy (select repeat('x', 100000)) to '/dev/full'; end if; end",
+    )
+    .await?;
+    till.run("set shop.out_of_room = 'yes'").await?;
+    till.sells("paid", &["A"]).await?;
+    till.settles().await?;
+    let failure = till.failure("A").await?.context("nothing was recorded")?;
+    assert_eq!(
+        (failure.0, failure.2.as_str()),
+        (0, "53100"),
+        "{}",
+        failure.3
+    );
+    assert_eq!(till.order("A").await?.state, "pending");
+    let told = "select count(*) from reconcile.alerts where alert = 'no_room'";
+    assert_eq!(till.one::<i64>(told, &[]).await?, 1);
+    till.run("set shop.out_of_room = 'no'").await?;
+    till.settles_all().await?;
+    assert_eq!(till.order("A").await?.state, "succeeded");
+    till.is_sound().await
+}

@@ -69,7 +69,7 @@ async fn the_schedule_goes_on_beside_evidence() -> Result<()> {
         .next_check_s
         .context("not in the queue")?;
     record(&app, "e1", &said("pending", "A", "0.73"), None).await?;
-    record(&app, "e2", &said("what", "A", "0.73"), None).await?;
+    record(&app, "e2", &said("processing", "A", "0.73"), None).await?;
     let after = shop
         .order("A")
         .await?
@@ -209,5 +209,68 @@ async fn a_silent_payload_is_no_agreement() -> Result<()> {
     let payload = r#"{"about": "B", "orders": [{"number": "A", "status": "failed"}, {"number": "B", "status": "succeeded"}]}"#;
     assert_eq!(record(&app, "e2", payload, None).await?, "applied");
     assert_eq!(shop.order("B").await?.state, "succeeded");
+    shop.is_sound().await
+}
+
+/// Proves that an event which is not understood rings the bell and writes nothing on the order: neither its id nor its word.
+#[tokio::test]
+async fn an_event_that_is_not_understood_rings_and_writes_nothing() -> Result<()> {
+    let shop = open("webhooks_not_understood").await?;
+    let app = shop.app().await?;
+    shop.track("A").await?;
+    record(&app, "e1", &said("failed", "A", "0.73"), None).await?;
+    let event = said("payment_intent.succeeded", "A", "0.73").replace("TXN-A", "evt_1");
+    assert_eq!(record(&app, "e2", &event, None).await?, "asked");
+    let order = shop.order("A").await?;
+    assert_eq!(order.transaction_id.as_deref(), Some("TXN-A"));
+    assert_eq!(order.provider_status.as_deref(), Some("failed"));
+    shop.vendor.set_fate("A", Fate::status("succeeded"));
+    let _sidecar = shop.sidecar().await?;
+    shop.becomes("A", "review").await?;
+    shop.is_sound().await
+}
+
+/// Proves that an event which says nothing new overwrites nothing.
+#[tokio::test]
+async fn an_ignored_event_writes_nothing() -> Result<()> {
+    let shop = open("webhooks_ignored").await?;
+    let app = shop.app().await?;
+    shop.track("A").await?;
+    record(&app, "e1", &said("succeeded", "A", "0.73"), None).await?;
+    let again = said("succeeded", "A", "0.73").replace("TXN-A", "evt_2");
+    assert_eq!(record(&app, "e2", &again, None).await?, "ignored");
+    assert_eq!(
+        shop.order("A").await?.transaction_id.as_deref(),
+        Some("TXN-A")
+    );
+    shop.is_sound().await
+}
+
+/// Proves that an event of money paid back in part is kept, that a late one takes nothing of it back, and that it changes no id.
+#[tokio::test]
+async fn a_refund_in_part_is_kept() -> Result<()> {
+    let shop = open("webhooks_part").await?;
+    shop.alter_provider("vendor", "refunded_path => '$.data.refunded'")
+        .await?;
+    let app = shop.app().await?;
+    shop.track("A").await?;
+    record(&app, "e1", &said("succeeded", "A", "0.73"), None).await?;
+    let part = |amount: &str| {
+        said("refunded", "A", "0.73")
+            .replace("TXN-A", "re_1")
+            .replace(r#""status""#, &format!(r#""refunded": {amount}, "status""#))
+    };
+    let kept = "select coalesce(refunded_amount::text, 'none') from reconcile.tracked_orders";
+    for (event, amount, effect, wanted) in [
+        ("e2", "0.30", "applied", "0.30"),
+        ("e3", "0.10", "ignored", "0.30"),
+        ("e4", "0.30", "ignored", "0.30"),
+        ("e5", "0.73", "applied", "0.73"),
+    ] {
+        let answered = record(&app, event, &part(amount), None).await?;
+        assert_eq!(answered, effect, "{event}");
+        assert_eq!(shop.one::<String>(kept, &[]).await?, wanted, "{event}");
+    }
+    assert_eq!(shop.order("A").await?.state, "refunded");
     shop.is_sound().await
 }
