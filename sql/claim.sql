@@ -14,6 +14,35 @@ $$;
 
 comment on function reconcile_internal._has_own_headers(jsonb) is 'Whether headers have templates, so that each order has its own.';
 
+create function reconcile_internal._request(
+    p_url text, p_headers jsonb, p_body jsonb, p_variables jsonb, p_order_number text, p_reference text, p_details jsonb,
+    out url text, out headers jsonb, out body text, out problem text
+)
+language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_values jsonb := reconcile_internal._template_values(p_url, p_headers, p_body, p_variables, p_details);
+    v_own_headers boolean := reconcile_internal._has_own_headers(p_headers);
+begin
+    url := reconcile_internal.request_url(p_url, p_order_number, p_reference, v_values);
+    -- What is the same for all orders goes with the provider, not with each of them.
+    if v_own_headers then
+        headers := reconcile_internal.request_headers(p_headers, p_order_number, p_reference, v_values);
+    end if;
+    if p_body is not null then
+        body := reconcile_internal.request_body(p_body, p_order_number, p_reference, v_values);
+    end if;
+    -- What can't be built is not sent: the check is a fault that says why.
+    if url is null or p_body is not null and body is null or v_own_headers and headers is null then
+        problem := coalesce(
+            reconcile_internal.request_problem(p_url, p_headers, p_body, p_order_number, p_reference, v_values), 'its request can''t be built');
+    end if;
+end
+$$;
+
+comment on function reconcile_internal._request(text, jsonb, jsonb, jsonb, text, text, jsonb) is
+    'What asks about an order: the URL, headers and body of its own, and why it can''t be asked.';
+
 -- Questions of test_provider: a person waits, and the call is counted but never held back.
 create function reconcile_internal._claim_tests(p_sidecar_id bigint, p_most integer)
 returns table (
@@ -43,14 +72,11 @@ as $$
         select taken.provider_id, -count(*), 0, false from taken group by taken.provider_id
     )
     select
-        -taken.test_id, taken.token, p.name, taken.provider_version,
-        reconcile_internal.request_url(p.url, taken.order_number, taken.reference, p.variables),
-        reconcile_internal.request_headers(p.headers, taken.order_number, taken.reference, p.variables),
-        case when p.body is not null
-            then reconcile_internal.request_body(p.body, taken.order_number, taken.reference, p.variables) end,
-        reconcile_internal.request_problem(p.url, p.headers, p.body, taken.order_number, taken.reference, p.variables), true
+        -taken.test_id, taken.token, p.name, taken.provider_version, request.url, request.headers, request.body, request.problem, true
     from taken
     join reconcile.providers as p on p.provider_id = taken.provider_id
+    cross join lateral reconcile_internal._request(
+        p.url, p.headers, p.body, p.variables, taken.order_number, taken.reference, '{}') as request
 $$;
 
 comment on function reconcile_internal._claim_tests(bigint, integer) is 'Takes questions of test_provider; their order_id is the test''s id, negative.';
@@ -230,27 +256,11 @@ begin
         where t.provider_id = quota.provider_id
     )
     select
-        leased.order_id, leased.token, p.name, p.version, request.url, request.headers, request.body,
-        -- What can't be built is not sent: the check is a fault that says why.
-        case
-            when request.url is null or p.body is not null and request.body is null
-                or reconcile_internal._has_own_headers(p.headers) and request.headers is null
-            then coalesce(
-                reconcile_internal.request_problem(p.url, p.headers, p.body, o.order_number, o.reference, p.variables),
-                'its request can''t be built')
-        end,
-        leased.awaited
+        leased.order_id, leased.token, p.name, p.version, request.url, request.headers, request.body, request.problem, leased.awaited
     from leased
     join reconcile.providers as p on p.provider_id = leased.provider_id
     join reconcile.tracked_orders as o on o.order_id = leased.order_id
-    cross join lateral (
-        select
-            reconcile_internal.request_url(p.url, o.order_number, o.reference, nullif(p.variables, '{}')) as url,
-            -- What is the same for all orders goes with the provider, not with each of them.
-            case when reconcile_internal._has_own_headers(p.headers)
-                then reconcile_internal.request_headers(p.headers, o.order_number, o.reference, p.variables) end as headers,
-            case when p.body is not null then reconcile_internal.request_body(p.body, o.order_number, o.reference, p.variables) end as body
-    ) as request;
+    cross join lateral reconcile_internal._request(p.url, p.headers, p.body, p.variables, o.order_number, o.reference, o.details) as request;
 end
 $$;
 

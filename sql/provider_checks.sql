@@ -88,7 +88,7 @@ begin
             'Use small letters, digits and _, beginning with a letter, 63 at most.'),
         (split_part(v_request_error, ': ', 1), v_request_error is not null,
             substr(v_request_error, strpos(v_request_error, ': ') + 2),
-            'The variables are order_number, reference and the constants in variables; a brace itself is written \{.'),
+            'The variables are order_number, reference, the constants in variables and details.… of the order; a brace itself is written \{.'),
         ('kind', p_row.kind not in ('http', 'sql'), format('%L is not a kind', left(p_row.kind, 20)), 'Use http or sql.'),
         ('url', p_row.kind = 'sql' and p_row.url is not null, 'a provider of kind sql has none', 'Leave it out.'),
         ('url', reconcile_internal.url_template_error(p_row.url, v_variables) is not null,

@@ -318,7 +318,7 @@ comment on column reconcile.tracked_orders.provider_id is 'Who is asked about it
 comment on column reconcile.tracked_orders.reference is 'The provider''s own id for it.';
 comment on column reconcile.tracked_orders.amount is 'What it should cost, in major units.';
 comment on column reconcile.tracked_orders.currency is 'ISO 4217 code of amount.';
-comment on column reconcile.tracked_orders.details is 'Whatever the application wants kept with it.';
+comment on column reconcile.tracked_orders.details is 'Whatever the application wants kept with it; templates may name its members, as in {details.account}.';
 comment on column reconcile.tracked_orders.state is 'Where it stands.';
 comment on column reconcile.tracked_orders.settled_by is 'Who put it there: provider, giving_up, operator, application; NULL while it is open.';
 comment on column reconcile.tracked_orders.transaction_id is 'The provider''s transaction id.';

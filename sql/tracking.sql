@@ -61,9 +61,27 @@ $$;
 comment on function reconcile_internal._json_problem(jsonb, integer) is
     'Why a value can''t be kept: too large, too deep, or with numbers that grow out of proportion when they are written out; NULL when it can.';
 
+-- Details that no template names are not handed over: they may be long, and most templates name none.
+create function reconcile_internal._template_values(p_url text, p_headers jsonb, p_body jsonb, p_variables jsonb, p_details jsonb) returns jsonb
+language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return case
+        when concat(p_url, p_headers::text, p_body::text) like '%details.%' and p_details <> '{}'
+            then p_variables || jsonb_build_object('details', p_details)
+        else nullif(p_variables, '{}')
+    end;
+end
+$$;
+
+comment on function reconcile_internal._template_values(text, jsonb, jsonb, jsonb, jsonb) is
+    'What an order''s templates are filled in with besides its number and reference: the provider''s constants and, where a template '
+    'names them, the order''s details.';
+
 -- Why an order can't be watched, in one place for those that are handed over and those of attached tables.
 create function reconcile_internal._order_problem(
-    p_provider_id integer, p_order_number text, p_reference text, p_amount numeric, p_currency text, p_created_at timestamptz
+    p_provider_id integer, p_order_number text, p_reference text, p_amount numeric, p_currency text, p_created_at timestamptz,
+    p_details jsonb default '{}'
 ) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
@@ -75,7 +93,8 @@ declare
 begin
     select p.name, reconcile_internal.needs_reference(p.url, p.headers, p.body),
         case when p.url is not null and length(p_order_number) <= 500 and coalesce(length(p_reference), 0) <= 500
-            then reconcile_internal.request_problem(p.url, p.headers, p.body, p_order_number, p_reference, p.variables) end
+            then reconcile_internal.request_problem(p.url, p.headers, p.body, p_order_number, p_reference,
+                reconcile_internal._template_values(p.url, p.headers, p.body, p.variables, p_details)) end
     into v_name, v_needs_reference, v_request
     from reconcile.providers as p where p.provider_id = p_provider_id;
     return case
@@ -92,7 +111,7 @@ begin
 end
 $$;
 
-comment on function reconcile_internal._order_problem(integer, text, text, numeric, text, timestamptz) is
+comment on function reconcile_internal._order_problem(integer, text, text, numeric, text, timestamptz, jsonb) is
     'Why an order can''t be watched; NULL when it can.';
 
 create function reconcile.track_order(
@@ -114,7 +133,7 @@ declare
     v_created_at timestamptz := coalesce(track_order.created_at, clock_timestamp());
     v_problem text := coalesce(
         reconcile_internal._order_problem(v_provider.provider_id, track_order.order_number, track_order.reference, track_order.amount,
-            track_order.currency, v_created_at),
+            track_order.currency, v_created_at, track_order.details),
         case when reconcile_internal._json_problem(track_order.details) is not null
             then 'details: ' || reconcile_internal._json_problem(track_order.details) end,
         case when track_order.state is null or track_order.state not in ('pending', 'processing')

@@ -18,8 +18,21 @@ mod problem;
 pub use complaint::{request_complaint, template_error, text_error};
 pub use problem::{depends_on_order, needs_reference, request_problem};
 
-/// The variables that every order has; a provider's row may add constants.
+/// The variables that every order has; a provider's row may add constants, and `details.` leads to a member of the order's
+/// details.
 pub const VARIABLES: &[&str] = &["order_number", "reference"];
+
+/// What `{details.x}` is filled in with.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Details<'a> {
+    /// The order has none.
+    #[default]
+    None,
+    /// The order's.
+    Of(&'a Map<String, Value>),
+    /// Of an order that does not exist: each is this text.
+    Any(&'a str),
+}
 
 /// What a template is filled in with.
 #[derive(Clone, Copy, Debug)]
@@ -30,18 +43,46 @@ pub struct Values<'a> {
     pub reference: Option<&'a str>,
     /// The provider's constants: texts and numbers by name.
     pub constants: Option<&'a Map<String, Value>>,
+    /// What the application keeps with the order.
+    pub details: Details<'a>,
 }
 
 impl<'a> Values<'a> {
+    /// Of one order. Its details stand among the constants, where no constant can be.
+    fn of(
+        order_number: &'a str,
+        reference: Option<&'a str>,
+        constants: Option<&'a pgrx::JsonB>,
+    ) -> Self {
+        let constants = constants.and_then(|constants| constants.0.as_object());
+        let details = constants
+            .and_then(|constants| constants.get(DETAILS)?.as_object())
+            .map_or(Details::None, Details::Of);
+        Self {
+            order_number,
+            reference,
+            constants,
+            details,
+        }
+    }
+
     fn get(&self, name: &str) -> Option<Cow<'a, str>> {
-        match name {
-            "order_number" => Some(Cow::Borrowed(self.order_number)),
-            "reference" => self.reference.map(Cow::Borrowed),
-            constant => match self.constants?.get(constant)? {
-                Value::String(text) => Some(Cow::Borrowed(text)),
-                Value::Number(number) => Some(Cow::Owned(number.to_string())),
-                _ => None,
-            },
+        let plain = |value: &'a Value| match value {
+            Value::String(text) => Some(Cow::Borrowed(text.as_str())),
+            Value::Number(number) => Some(Cow::Owned(number.to_string())),
+            _ => None,
+        };
+        match (name, detail_of(name), self.details) {
+            ("order_number", ..) => Some(Cow::Borrowed(self.order_number)),
+            ("reference", ..) => self.reference.map(Cow::Borrowed),
+            (_, Some(_), Details::None) => None,
+            (_, Some(_), Details::Any(text)) => Some(Cow::Borrowed(text)),
+            (_, Some(path), Details::Of(details)) => {
+                let mut members = path.split('.');
+                let first = details.get(members.next()?)?;
+                plain(members.try_fold(first, |value, member| value.get(member))?)
+            }
+            (constant, None, _) => plain(self.constants?.get(constant)?),
         }
     }
 
@@ -49,6 +90,15 @@ impl<'a> Values<'a> {
         self.get(name)
             .ok_or_else(|| format!("it needs {{{name}}}, which the order does not have"))
     }
+}
+
+/// Where an order's details stand among what a template is filled in with: the name of no constant.
+const DETAILS: &str = "details";
+
+/// The path behind `details.`, if a variable has one.
+fn detail_of(name: &str) -> Option<&str> {
+    let path = name.strip_prefix(DETAILS)?.strip_prefix('.')?;
+    (!path.split('.').any(str::is_empty)).then_some(path)
 }
 
 /// Fills in a URL template for one order.
@@ -97,7 +147,9 @@ pub fn text_for(template: &str, values: Values<'_>) -> Result<String, String> {
 /// A variable that a text still names when nothing is left to fill in.
 fn variable_in<'a>(text: &'a str, constants: Option<&Map<String, Value>>) -> Option<&'a str> {
     let known = |name: &str| {
-        VARIABLES.contains(&name) || constants.is_some_and(|all| all.contains_key(name))
+        VARIABLES.contains(&name)
+            || detail_of(name).is_some()
+            || constants.is_some_and(|all| all.contains_key(name))
     };
     text.split('{')
         .skip(1)
@@ -207,16 +259,9 @@ fn request_url(
     reference: Option<&str>,
     variables: Option<pgrx::JsonB>,
 ) -> Option<String> {
-    let constants = variables
-        .as_ref()
-        .and_then(|variables| variables.0.as_object());
     url_for(
         template,
-        Values {
-            order_number,
-            reference,
-            constants,
-        },
+        Values::of(order_number, reference, variables.as_ref()),
     )
     .ok()
 }
@@ -229,16 +274,9 @@ fn request_headers(
     reference: Option<&str>,
     variables: Option<pgrx::JsonB>,
 ) -> Option<pgrx::JsonB> {
-    let constants = variables
-        .as_ref()
-        .and_then(|variables| variables.0.as_object());
     headers_for(
         headers.0.as_object()?,
-        Values {
-            order_number,
-            reference,
-            constants,
-        },
+        Values::of(order_number, reference, variables.as_ref()),
     )
     .ok()
     .map(pgrx::JsonB)
@@ -252,16 +290,9 @@ fn request_body(
     reference: Option<&str>,
     variables: Option<pgrx::JsonB>,
 ) -> Option<String> {
-    let constants = variables
-        .as_ref()
-        .and_then(|variables| variables.0.as_object());
     body_for(
         &body.0,
-        Values {
-            order_number,
-            reference,
-            constants,
-        },
+        Values::of(order_number, reference, variables.as_ref()),
     )
     .ok()
 }

@@ -11,6 +11,7 @@ fn values<'a>(order_number: &'a str, reference: Option<&'a str>) -> Values<'a> {
         order_number,
         reference,
         constants: None,
+        details: Details::None,
     }
 }
 
@@ -21,6 +22,7 @@ fn bodies_and_headers_are_filled_in_and_stay_what_they_are() {
         order_number: "A\"1\n",
         reference: Some("r&1"),
         constants: constants.as_object(),
+        details: Details::None,
     };
     let body = json!({"json": {"body": {"mid": "{mid}", "orderId": "{order_number}", "n": 1}}});
     assert_eq!(
@@ -135,6 +137,7 @@ fn what_keeps_a_request_from_being_built_is_said_by_part() {
         order_number: "A-1",
         reference: Some("r"),
         constants: constants.as_object(),
+        details: Details::None,
     };
     assert_eq!(problem(whole), None);
     let without = |reference, order_number| Values {
@@ -206,6 +209,7 @@ fn a_variable_never_goes_out_as_such() {
         order_number: "A-1",
         reference: Some("{ order_number }"),
         constants: constants.as_object(),
+        details: Details::None,
     };
     for template in [
         "\\{reference\\}",
@@ -251,7 +255,7 @@ proptest! {
         reference in prop::option::of("[a-z{}]{1,10}"),
     ) {
         let constants = json!({"mid": "M"});
-        let values = Values { order_number: &order, reference: reference.as_deref(), constants: constants.as_object() };
+        let values = Values { order_number: &order, reference: reference.as_deref(), constants: constants.as_object(), details: Details::None };
         let fillings = [
             text_for(&template, values).ok(),
             headers_for(json!({"X": template}).as_object().expect("an object"), values).ok().map(|headers| headers["X"].as_str().unwrap_or_default().to_owned()),
@@ -280,4 +284,41 @@ proptest! {
         prop_assert_eq!(problem.is_none(), built, "{:?}", problem);
         prop_assert_eq!(needs_reference(Some(url), Some(&headers), Some(&body)), in_header || in_body);
     }
+}
+
+#[test]
+fn an_orders_details_are_filled_in_everywhere() {
+    let all =
+        json!({"details": {"account": "acct/1", "shop": {"id": 7}, "flag": true, "empty": ""}});
+    let all = pgrx::JsonB(all);
+    let values = Values::of("A", None, Some(&all));
+    let url = "https://api.vendor.example/{details.account}/{details.shop.id}";
+    assert_eq!(
+        url_for(url, values).as_deref(),
+        Ok("https://api.vendor.example/acct%2F1/7")
+    );
+    let headers = json!({"Stripe-Account": "{details.account}"});
+    assert_eq!(
+        headers_for(headers.as_object().expect("an object"), values),
+        Ok(json!({"Stripe-Account": "acct/1"}))
+    );
+    let body = json!({"json": {"shop": "{details.shop.id}"}});
+    assert_eq!(body_for(&body, values).as_deref(), Ok(r#"{"shop":"7"}"#));
+    for absent in ["missing", "shop", "flag", "shop.id.x", "account.x", "empty"] {
+        let url = format!("https://api.vendor.example/{{details.{absent}}}");
+        assert!(url_for(&url, values).is_err(), "{absent}");
+    }
+    let none = Map::new();
+    assert_eq!(template_error(url, &none), None);
+    for bad in ["{details}", "{details.}", "{details..x}", "{detail.x}"] {
+        let url = format!("https://api.vendor.example/{bad}");
+        assert!(template_error(&url, &none).is_some(), "{bad}");
+    }
+    assert!(template_error("https://{details.host}/", &none).is_some());
+    assert!(
+        request_complaint(&json!({}), None, &json!({"details": "x"})).is_some(),
+        "a constant may not stand in the details' place"
+    );
+    assert!(depends_on_order(Some(url), None, None));
+    assert!(!needs_reference(Some(url), None, None));
 }

@@ -1,7 +1,10 @@
 //! What is wrong with templates, before any order is asked about with them: a provider's row is refused for it. Fills them in
 //! for orders that don't exist, through the functions of `request`.
 
-use super::{VARIABLES, Values, body_for, header_for, parsed, url_for, variable_in};
+use super::{
+    DETAILS, Details, VARIABLES, Values, body_for, detail_of, header_for, parsed, url_for,
+    variable_in,
+};
 use iri_string::types::UriStr;
 use leon::Template;
 use pgrx::prelude::*;
@@ -37,6 +40,7 @@ pub fn template_error(template: &str, constants: &Map<String, Value>) -> Option<
                 order_number: value,
                 reference: Some(value),
                 constants: Some(constants),
+                details: Details::Any(value),
             },
         )
     };
@@ -68,12 +72,14 @@ fn decoded(template: &str) -> String {
 }
 
 fn unknown_variable(name: &str, constants: &Map<String, Value>) -> Option<String> {
-    let known = VARIABLES.contains(&name) || constants.contains_key(name);
+    let known =
+        VARIABLES.contains(&name) || detail_of(name).is_some() || constants.contains_key(name);
     let all = || {
         VARIABLES
             .iter()
             .copied()
             .chain(constants.keys().map(String::as_str))
+            .chain(["details.…"])
             .collect::<Vec<_>>()
             .join(", ")
     };
@@ -137,7 +143,7 @@ pub fn request_complaint(
             && name
                 .bytes()
                 .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
-        if !sound || VARIABLES.contains(&name.as_str()) {
+        if !sound || VARIABLES.contains(&name.as_str()) || name == DETAILS {
             return Some(format!(
                 "variables: \"{}\" can't be a constant's name",
                 name.escape_debug()
@@ -151,6 +157,7 @@ pub fn request_complaint(
         order_number: "a",
         reference: Some("a"),
         constants: Some(constants),
+        details: Details::Any("a"),
     };
     for (name, value) in headers.as_object().into_iter().flatten() {
         let unknown = text_error(value.as_str().unwrap_or_default(), constants);

@@ -1,7 +1,7 @@
 //! Why a request can't be built of an order, and what its templates need of one: sentences for people, and yes or no.
 //! Fills templates in through the functions of `request`, so that what is said here is what would happen; sends nothing.
 
-use super::{Values, body_for, header_for, parsed, url_for};
+use super::{VARIABLES, Values, body_for, detail_of, header_for, parsed, url_for};
 use leon::Template;
 use pgrx::prelude::*;
 use serde_json::{Map, Value};
@@ -31,45 +31,43 @@ pub fn request_problem(
     of_url().or_else(of_headers).or_else(of_body)
 }
 
-/// Whether what is sent differs between orders: any part names `{order_number}` or `{reference}`. What is no template
-/// names nothing.
+/// Whether what is sent differs between orders: any part names `{order_number}`, `{reference}` or one of `{details.…}`. What
+/// is no template names nothing.
 #[must_use]
 pub fn depends_on_order(url: Option<&str>, headers: Option<&Value>, body: Option<&Value>) -> bool {
-    names_any(&["order_number", "reference"], url, headers, body)
+    let of_an_order = |name: &str| VARIABLES.contains(&name) || detail_of(name).is_some();
+    names_any(&of_an_order, url, headers, body)
 }
 
 /// Whether any part names `{reference}`, which an order may lack.
 #[must_use]
 pub fn needs_reference(url: Option<&str>, headers: Option<&Value>, body: Option<&Value>) -> bool {
-    names_any(&["reference"], url, headers, body)
+    names_any(&|name| name == "reference", url, headers, body)
 }
 
 fn names_any(
-    variables: &[&str],
+    is_meant: &dyn Fn(&str) -> bool,
     url: Option<&str>,
     headers: Option<&Value>,
     body: Option<&Value>,
 ) -> bool {
     let in_url = |url: &str| {
-        parsed(url).is_ok_and(|url| {
-            url.variables()
-                .any(|variable| variables.contains(&variable.as_str()))
-        })
+        parsed(url).is_ok_and(|url| url.variables().any(|variable| is_meant(variable.as_str())))
     };
     url.is_some_and(in_url)
-        || headers.is_some_and(|headers| text_names_any(variables, headers))
-        || body.is_some_and(|body| text_names_any(variables, body))
+        || headers.is_some_and(|headers| text_names_any(is_meant, headers))
+        || body.is_some_and(|body| text_names_any(is_meant, body))
 }
 
-fn text_names_any(variables: &[&str], template: &Value) -> bool {
+fn text_names_any(is_meant: &dyn Fn(&str) -> bool, template: &Value) -> bool {
     match template {
         Value::String(text) => {
-            Template::parse(text).is_ok_and(|text| text.keys().any(|name| variables.contains(name)))
+            Template::parse(text).is_ok_and(|text| text.keys().any(|name| is_meant(name)))
         }
-        Value::Array(items) => items.iter().any(|item| text_names_any(variables, item)),
+        Value::Array(items) => items.iter().any(|item| text_names_any(is_meant, item)),
         Value::Object(members) => members
             .values()
-            .any(|member| text_names_any(variables, member)),
+            .any(|member| text_names_any(is_meant, member)),
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
@@ -91,13 +89,7 @@ fn request_problem_of(
         url,
         headers.as_ref().and_then(|headers| headers.0.as_object()),
         body.as_ref().map(|body| &body.0),
-        Values {
-            order_number,
-            reference,
-            constants: variables
-                .as_ref()
-                .and_then(|variables| variables.0.as_object()),
-        },
+        Values::of(order_number, reference, variables.as_ref()),
     )
 }
 

@@ -97,7 +97,7 @@ async fn a_second_payment_that_comes_later_is_told_until_a_person_has_done_with_
         .await?;
     let _sidecar = shop.sidecar().await?;
     let first = payment("a", "captured", "0.73", "0");
-    let once = list(&[first.clone()]);
+    let once = list(std::slice::from_ref(&first));
     // The newest first, as most providers list them.
     let again = list(&[payment("b", "captured", "0.73", "0"), first.clone()]);
     let thrice = list(&[

@@ -53,7 +53,7 @@ async fn means_what_it_says(
     order_number: &str,
 ) -> Result<()> {
     let order = &case.order;
-    let track = "select reconcile.track_order($1, 'p', $2, $3::text::numeric, $4)";
+    let track = "select reconcile.track_order($1, 'p', $2, $3::text::numeric, $4, coalesce($5::jsonb, '{}'))";
     app.execute(
         track,
         &[
@@ -61,6 +61,7 @@ async fn means_what_it_says(
             &order.reference,
             &order.amount,
             &order.currency,
+            &order.details,
         ],
     )
     .await?;

@@ -94,6 +94,9 @@ pub(crate) struct Order {
     pub(crate) amount: String,
     pub(crate) currency: String,
     pub(crate) reference: String,
+    /// What the application keeps with it; none where it is left out.
+    #[serde(default)]
+    pub(crate) details: Option<Value>,
 }
 
 /// The fixtures of one preset.
