@@ -87,10 +87,14 @@ impl Several {
     }
 }
 
-/// The sum in major units; `None` when one of them can't be read.
+/// The sum in major units; `None` when one of them can't be read. Nothing is nothing in any currency.
 #[must_use]
 pub fn sum_of(amounts: &[String], currency: Option<&str>, units: Units<'_>) -> Option<BigDecimal> {
-    amounts.iter().try_fold(BigDecimal::from(0), |sum, amount| {
+    let zero = BigDecimal::from(0);
+    amounts.iter().try_fold(zero.clone(), |sum, amount| {
+        if money::major_units(amount, false, None, None).is_ok_and(|amount| amount == zero) {
+            return Some(sum);
+        }
         let amount = money::major_units(amount, units.minor, currency, units.exceptions);
         Some(sum + amount.ok()?)
     })

@@ -80,4 +80,7 @@ fn refunds_add_up() {
     );
     assert_eq!(sum(&["30000", "29894"], units).as_deref(), Some("598.94"));
     assert_eq!(sum(&["1", "much"], Units::default()), None);
+    let of_no_currency = |amounts| sum_of(&texts(amounts), None, units);
+    assert_eq!(of_no_currency(&["0", "0.00"]), Some(BigDecimal::from(0)));
+    assert_eq!(of_no_currency(&["0", "1"]), None);
 }
