@@ -163,6 +163,12 @@ join reconcile.attachments as a on a.attachment_id = w.attachment_id
 where w.owed_since < (select clock_timestamp()) - interval '15 minutes'
 group by a.relation_name
 union all
+-- As housekeeping found it: the view itself reads every transition.
+select 'violation', 'critical', concat_ws(' ', f.invariant, nullif(f.provider, '')), f.found_since,
+    format('%s does not hold in %s places%s: %s. See reconcile.violations, and report it: this is a fault of pg_reconcile or of who wrote to its tables',
+        f.invariant, f.places, ', order ' || quote_literal(f.order_number) || ' for one', f.detail)
+from reconcile.found_violations as f
+union all
 select 'hook_withdrawn', 'critical', h.name, null::timestamptz,
     format('%s has dropped what belonged to it, so the hook is called no longer: remove it with reconcile.remove_hook, or add it again',
         h.call_owner)

@@ -1,6 +1,6 @@
 -- The safety net: what pg_cron calls, and anybody may call at any time. Everything here works once when it runs late,
 -- and is safe when it runs twice or at the same time as itself.
--- Requires: sidecars.
+-- Requires: violations.
 
 -- Open orders whose last check could not be made: long past the deadline, and no answer since.
 create function reconcile_internal._give_up_unasked(p_limit integer) returns integer
@@ -289,19 +289,8 @@ declare
 begin
     update reconcile.provider_traffic as t
     set in_flight = counts.calls
-    from (
-        select
-            every.provider_id,
-            (select count(*) from reconcile.leases as l where l.provider_id = every.provider_id)
-            + (
-                select count(*) from reconcile.provider_tests as test
-                where test.provider_id = every.provider_id and test.token is not null and test.answered_at is null
-            )
-            + (select coalesce(sum(e.calls), 0) from reconcile.ended_calls as e where e.provider_id = every.provider_id) as calls
-        from reconcile.provider_traffic as every
-        where every.provider_id = any (v_held)
-    ) as counts
-    where t.provider_id = counts.provider_id and t.in_flight <> counts.calls;
+    from reconcile_internal._calls_in_flight as counts
+    where t.provider_id = any (v_held) and t.provider_id = counts.provider_id and t.in_flight <> counts.calls;
     get diagnostics v_mended = row_count;
     return v_mended;
 end
@@ -315,7 +304,9 @@ returns table (task text, done bigint)
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
+    -- First, before anything is mended.
     return query values
+        ('violations found', reconcile_internal._look_for_violations()),
         ('leases put back', reconcile_internal._put_back_expired()::bigint),
         ('orders found outside the queue', reconcile_internal._requeue_lost()::bigint);
     with old as (

@@ -188,9 +188,14 @@ extension_sql_file!(
     requires = ["sidecars"]
 );
 extension_sql_file!(
+    "../../sql/violations.sql",
+    name = "violations",
+    requires = ["overlong"]
+);
+extension_sql_file!(
     "../../sql/housekeeping.sql",
     name = "housekeeping",
-    requires = ["overlong"]
+    requires = ["violations"]
 );
 extension_sql_file!(
     "../../sql/waiting.sql",

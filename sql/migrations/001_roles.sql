@@ -134,7 +134,8 @@ $$;
 grant select on
     reconcile.orders, reconcile.stale_orders, reconcile.stuck_orders, reconcile.order_history, reconcile.checks,
     reconcile.runs, reconcile.provider_health, reconcile.sidecars, reconcile.alerts, reconcile.webhooks, reconcile.attached_tables,
-    reconcile.unwatched_rows, reconcile.hooks, reconcile.lookups, reconcile.failed_effects, reconcile.second_payments
+    reconcile.unwatched_rows, reconcile.hooks, reconcile.lookups, reconcile.failed_effects, reconcile.second_payments,
+    reconcile.violations
 to reconcile_reader, reconcile_operator;
 -- A view reads tables as its owner, and calls functions as its reader.
 grant execute on function

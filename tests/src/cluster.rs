@@ -8,6 +8,7 @@
 mod database;
 mod installation;
 mod settings;
+mod upheld;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -121,8 +121,8 @@ impl<'cluster> Shop<'cluster> {
     /// When the server does not take a connection.
     pub async fn found_in(database: Database<'cluster>) -> Result<Self> {
         Ok(Self {
-            database,
             client: database.connect().await?,
+            database,
             vendor: Simulator::start()?,
             given: Mutex::default(),
         })
@@ -133,7 +133,7 @@ impl<'cluster> Shop<'cluster> {
     /// # Errors
     /// When the server does not take it.
     pub async fn reconnect(&mut self) -> Result<()> {
-        let database = self.database;
+        let database = &self.database;
         let client = wait::value(SOON, "a server that takes connections", async || {
             Ok(Some(database.connect().await?))
         });

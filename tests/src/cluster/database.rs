@@ -1,13 +1,15 @@
 //! One database of a cluster: its URLs, connections to it, psql on it. Decides nothing about the
-//! server.
+//! server. When a test has done with one that it created, its ledger is looked at: see `upheld`.
 
 use std::process::Stdio;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use tokio::io::AsyncWriteExt;
 use tokio_postgres::{Client, NoTls};
 
 use super::Cluster;
+use super::upheld::Upheld;
 
 /// The database that databases with the extension are copied from.
 const TEMPLATE: &str = "reconcile_template";
@@ -21,11 +23,13 @@ pub enum Contents {
     Nothing,
 }
 
-/// A database. Dropping this leaves the database where it is: it goes away with the cluster.
-#[derive(Clone, Copy, Debug)]
+/// A database. Dropping this leaves the database where it is: it goes away with the cluster. With the
+/// last copy of one that was created here, what always holds of a ledger is looked at.
+#[derive(Clone, Debug)]
 pub struct Database<'cluster> {
     cluster: &'cluster Cluster,
     name: &'cluster str,
+    upheld: Option<Arc<Upheld<'cluster>>>,
 }
 
 /// What psql said.
@@ -85,7 +89,10 @@ impl Cluster {
             .batch_execute(&format!("create database {name} template {template}"))
             .await
             .with_context(|| format!("database {name} could not be created"))?;
-        Ok(self.existing(name))
+        Ok(Database {
+            upheld: Some(Arc::new(Upheld::new(self, name))),
+            ..self.existing(name)
+        })
     }
 
     /// A database that is there already, `postgres` for instance.
@@ -94,6 +101,7 @@ impl Cluster {
         Database {
             cluster: self,
             name,
+            upheld: None,
         }
     }
 
@@ -157,6 +165,13 @@ impl Database<'_> {
             self.cluster.port(),
             self.name
         )
+    }
+
+    /// For a test that breaks what always holds, and leaves it broken.
+    pub fn is_left_broken(&self) {
+        if let Some(upheld) = &self.upheld {
+            upheld.excuse();
+        }
     }
 
     /// A connection as the superuser.

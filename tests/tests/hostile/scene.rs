@@ -72,6 +72,7 @@ pub(crate) async fn cluster() -> Result<&'static Cluster> {
             // The roles of the migration come with the first database that has the extension.
             let first = cluster.database("first", Contents::Extension).await?;
             run(&first.connect().await?, ROLES).await?;
+            drop(first);
             Ok(cluster)
         })
         .await

@@ -6,6 +6,7 @@ mod restore;
 mod retention;
 mod schedules;
 mod schema;
+mod violations;
 
 use anyhow::Result;
 use reconcile_tests::cluster::{Cluster, Settings};

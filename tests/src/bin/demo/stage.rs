@@ -35,11 +35,12 @@ impl Stage {
         let cluster = screen.step("PostgreSQL", server()).await?;
         let database = cluster.existing(DATABASE);
         screen.step("Extension", extension(&cluster)).await?;
-        screen.step("Migrations", migrations(database)).await?;
-        screen.step("pg_cron", scheduler(database)).await?;
+        screen.step("Migrations", migrations(&database)).await?;
+        screen.step("pg_cron", scheduler(&database)).await?;
         let simulator = screen.step("Simulated vendor", vendor()).await?;
-        let asking = ask(database, simulator.address());
+        let asking = ask(&database, simulator.address());
         let sidecar = screen.step("Sidecar", asking).await?;
+        drop(database);
         Ok(Self {
             sidecar,
             simulator,
@@ -87,7 +88,7 @@ async fn extension(cluster: &Cluster) -> Result<((), String)> {
 }
 
 /// As a DBA applies them, followed by roles that can log in.
-async fn migrations(database: Database<'_>) -> Result<((), String)> {
+async fn migrations(database: &Database<'_>) -> Result<((), String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sql/migrations");
     let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)
         .and_then(|entries| entries.map(|entry| entry.map(|e| e.path())).collect())
@@ -109,7 +110,7 @@ async fn migrations(database: Database<'_>) -> Result<((), String)> {
     Ok(((), names.join(", ")))
 }
 
-async fn scheduler(database: Database<'_>) -> Result<((), String)> {
+async fn scheduler(database: &Database<'_>) -> Result<((), String)> {
     let client = database.connect().await?;
     let running = "select from pg_stat_activity where backend_type = 'pg_cron launcher'";
     // It starts with the server, and again every other second until its database is there.
@@ -132,7 +133,7 @@ async fn vendor() -> Result<(Simulator, String)> {
     Ok((simulator, result))
 }
 
-async fn ask(database: Database<'_>, vendor: SocketAddr) -> Result<(Sidecar, String)> {
+async fn ask(database: &Database<'_>, vendor: SocketAddr) -> Result<(Sidecar, String)> {
     let mut settings = sidecar::Settings::new(&database.url_as(SIDECAR), vendor);
     settings.secrets = vec![(SECRET_NAME.to_owned(), "s3cret".to_owned())];
     settings.environment = vec![
