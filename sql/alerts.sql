@@ -138,6 +138,16 @@ select 'rows_not_watched', 'warning', a.relation::text, min(u.noted_at),
         (array_agg(u.problem order by u.order_number))[1])
 from reconcile.refused_rows as u
 join reconcile.attachments as a on a.attachment_id = u.attachment_id
+where u.waits_since is null
+group by a.relation
+union all
+select 'rows_waiting_for_reference', 'warning', a.relation::text, min(u.waits_since),
+    format('%s waited for a reference for longer than settings.stuck_after, %L the longest: money may have been taken for it; see '
+        'reconcile.unwatched_rows', case count(*) when 1 then '1 row has' else count(*) || ' rows have' end,
+        (array_agg(u.order_number order by u.waits_since, u.order_number))[1])
+from reconcile.refused_rows as u
+join reconcile.attachments as a on a.attachment_id = u.attachment_id
+where u.waits_since < (select clock_timestamp()) - (select s.stuck_after from reconcile.settings as s)
 group by a.relation
 union all
 select 'effects_failing', 'warning', p.name, min(f.first_failed_at),

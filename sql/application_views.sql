@@ -8,6 +8,8 @@ select
     (select count(*) from reconcile.tracked_orders as o where o.attachment_id = a.attachment_id and o.state in ('pending', 'processing', 'review'))
         as watched,
     (select coalesce(sum(cardinality(n.order_numbers)), 0) from reconcile.arrivals as n where n.attachment_id = a.attachment_id) as arrivals_waiting,
+    (select count(*) from reconcile.refused_rows as u where u.attachment_id = a.attachment_id and u.waits_since is not null)
+        as waiting_for_reference,
     s.rows_seen, s.rows_followed, s.began_at as search_began_at, s.finished_at as last_complete_search_at, s.problem, s.problem_at
 from reconcile.attachments as a
 join reconcile.providers as p on p.provider_id = a.provider_id
@@ -31,6 +33,8 @@ comment on column reconcile.attached_tables.attached_by is 'The role that attach
 comment on column reconcile.attached_tables.attached_at is 'When.';
 comment on column reconcile.attached_tables.watched is 'Its orders that are open or in review.';
 comment on column reconcile.attached_tables.arrivals_waiting is 'Rows that were noted and not looked at yet.';
+comment on column reconcile.attached_tables.waiting_for_reference is
+    'Its rows that are not watched yet, because they have no reference and the provider is asked by it.';
 comment on column reconcile.attached_tables.rows_seen is 'Rows that the present search has looked at.';
 comment on column reconcile.attached_tables.rows_followed is 'Of those, the ones that differed from what was known.';
 comment on column reconcile.attached_tables.search_began_at is 'When the present search began.';
@@ -39,15 +43,19 @@ comment on column reconcile.attached_tables.problem is 'What stopped the latest 
 comment on column reconcile.attached_tables.problem_at is 'Since when.';
 
 create view reconcile.unwatched_rows as
-select a.relation::text as relation, u.order_number, u.problem, u.noted_at
+select
+    a.relation::text as relation, u.order_number,
+    u.problem || coalesce(' since ' || date_trunc('second', u.waits_since), '') as problem, u.noted_at, u.waits_since
 from reconcile.refused_rows as u
 join reconcile.attachments as a on a.attachment_id = u.attachment_id;
 
-comment on view reconcile.unwatched_rows is 'Rows of attached tables that can''t be watched, and why.';
+comment on view reconcile.unwatched_rows is
+    'Rows of attached tables that are not watched, and why: something is wrong with them, or they wait for their reference.';
 comment on column reconcile.unwatched_rows.relation is 'The table.';
 comment on column reconcile.unwatched_rows.order_number is 'The order number; empty when the row has none.';
-comment on column reconcile.unwatched_rows.problem is 'What is wrong with the row.';
-comment on column reconcile.unwatched_rows.noted_at is 'Since when.';
+comment on column reconcile.unwatched_rows.problem is 'What is wrong with the row, or what it waits for.';
+comment on column reconcile.unwatched_rows.noted_at is 'Since when that is known.';
+comment on column reconcile.unwatched_rows.waits_since is 'Since when it waits for a reference: since it was created; NULL for what is wrong.';
 
 create view reconcile.hooks as
 select h.name, h.on_state, h.call, p.name as provider, pg_get_userbyid(h.call_owner) as runs_as, pg_get_userbyid(h.registered_by) as registered_by, h.registered_at

@@ -1,7 +1,7 @@
 -- attach_table and detach_table: the functions and triggers of an attached table are made and taken away.
 --
 -- A table is attached by a role that has its owner's, and what touches the table belongs to that owner.
--- Requires: generating.
+-- Requires: dry_runs.
 
 -- Asked for nothing, the functions show by the owner's rights whether the statuses and values fit their columns.
 create function reconcile_internal._try_out(p_row reconcile.attachments) returns void
@@ -108,8 +108,7 @@ begin
         from (
             select done.what, done.detail from reconcile_internal._what_attaching_does(v_row) as done
             union all
-            select 'rows', format('%s to be watched now%s', reconcile_internal._counted(reconcile_internal._count_rows(v_row), 'row is', 'rows are'), case when not v_dry_run
-                then format(': they are taken in by and by, or at once by select * from reconcile.take_in(%L)', v_row.relation) end)
+            select told.what, told.detail from reconcile_internal._what_rows_there_are(v_row, v_dry_run) as told
         ) as done;
         if v_dry_run then
             raise exception 'a dry run' using errcode = 'RCDRY';
@@ -129,33 +128,6 @@ $$;
 
 comment on function reconcile_internal._attach_table(reconcile.declarations) is
     'Does what attach_table was called for, all but the triggers, or tries it out; answers the attachment and what was done.';
-
-create function reconcile_internal._what_attaching_does(p_row reconcile.attachments) returns table (what text, detail text)
-language plpgsql stable set search_path = pg_catalog, pg_temp
-as $$
-begin
-    return query
-    select 'watch', format('rows of %s whose %I is one of: %s; by order number %I%s%s%s%s', p_row.relation, p_row.status,
-        array_to_string(p_row.track, ', '), p_row.order_number, ', reference ' || quote_ident(p_row.reference),
-        ', amount ' || quote_ident(p_row.amount) || ' in ' || p_row.amount_unit || ' units',
-        ', currency ' || quote_ident(p_row.currency), ', created at ' || quote_ident(p_row.created_at))
-    union all
-    select 'write', format('%s: %s', written.key, (
-        select string_agg(format('%I = %s', assigned.key, assigned.value), ', ') from jsonb_each(written.value) as assigned
-    ))
-    from jsonb_each(p_row.write) as written
-    union all
-    select 'capture', format('%s into %I', captured.key, captured.value #>> '{}') from jsonb_each(p_row.capture) as captured
-    union all
-    select 'triggers', format('reconcile_note_insert, _update, _delete and _truncate on %s', p_row.relation)
-    union all
-    select 'index missing', missing.index || '; until then rows that no trigger told of are not looked for'
-    from reconcile_internal._missing_index(p_row) as missing (index)
-    where missing.index is not null;
-end
-$$;
-
-comment on function reconcile_internal._what_attaching_does(reconcile.attachments) is 'What attaching a table comes to, a line each.';
 
 create function reconcile.attach_table(
     relation regclass,
@@ -198,27 +170,6 @@ comment on function reconcile.attach_table(
     regclass, text, text, text, text, text[], jsonb, jsonb, text, text, text, text, timestamptz, boolean
 ) is
     'Watches an application''s own table from now on and writes states back to it; with dry_run, says what it would do. For the table''s owner.';
-
-create function reconcile_internal._count_rows(p_row reconcile.attachments) returns bigint
-language plpgsql set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_count bigint;
-    v_level integer;
-begin
-    perform reconcile_internal._hold_attached(p_row, false);
-    v_level := reconcile_internal._hold_settings();
-    -- By the owner's function, and no further than it takes to know what one is in for.
-    execute format(
-        'select count(*) from (select from unnest($1) as tracked (status), '
-        'lateral reconcile_generated._page_%s(tracked.status, null, 1000000) limit 1000000) as rows', p_row.attachment_id
-    ) into v_count using p_row.track;
-    perform reconcile_internal._give_back_settings(v_level);
-    return v_count;
-end
-$$;
-
-comment on function reconcile_internal._count_rows(reconcile.attachments) is 'Rows of an attached table in a tracked status, a million at most.';
 
 create function reconcile_internal._detach_table(p_declaration reconcile.declarations) returns void
 language plpgsql set search_path = pg_catalog, pg_temp

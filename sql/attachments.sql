@@ -85,7 +85,7 @@ create table reconcile.attachment_sweeps (
 
 comment on table reconcile.attachment_sweeps is 'How far the search for rows that no trigger told of has come, for each attached table.';
 comment on column reconcile.attachment_sweeps.attachment_id is 'The attachment.';
-comment on column reconcile.attachment_sweeps.phase is 'Which tracked status is searched; after the last one, the orders whose rows may have left.';
+comment on column reconcile.attachment_sweeps.phase is 'Which tracked status is searched; after the last one, the orders whose rows may have left, and then the rows that are not watched.';
 comment on column reconcile.attachment_sweeps.after is 'Up to which order it was searched.';
 comment on column reconcile.attachment_sweeps.rows_seen is 'Rows and orders looked at in this search.';
 comment on column reconcile.attachment_sweeps.rows_followed is 'Of those, the ones that differed from what was known.';

@@ -80,11 +80,18 @@ create function reconcile.explain_order(order_number text) returns text
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_order reconcile.tracked_orders := reconcile_internal._order(explain_order.order_number);
+    v_order reconcile.tracked_orders := reconcile_internal._find_order(explain_order.order_number);
     v_provider reconcile.providers;
     v_lines text[];
     v_next text;
 begin
+    if v_order.order_id is null and reconcile_internal._why_unwatched(explain_order.order_number) is not null then
+        return regexp_replace(format('Order %s is not watched: %s. It is asked about as soon as that is mended.',
+            explain_order.order_number, reconcile_internal._why_unwatched(explain_order.order_number)), '[[:cntrl:]]+', ' ', 'g');
+    elsif v_order.order_id is null then
+        -- Which says so.
+        v_order := reconcile_internal._order(explain_order.order_number);
+    end if;
     select p.* into v_provider from reconcile.providers as p where p.provider_id = v_order.provider_id;
     v_lines := array[
         format('Order %s is %s%s.', v_order.order_number, v_order.state,

@@ -28,14 +28,18 @@ create table reconcile.refused_rows (
     order_number text collate "C" not null,
     problem text not null,
     noted_at timestamptz not null default clock_timestamp(),
+    waits_since timestamptz,
     primary key (attachment_id, order_number)
 );
 
-comment on table reconcile.refused_rows is 'Rows of attached tables that can''t be watched, and why; gone when they can.';
+comment on table reconcile.refused_rows is
+    'Rows of attached tables that are not watched, and why: those that can''t be, and those that wait for their reference; gone when they are.';
 comment on column reconcile.refused_rows.attachment_id is 'The attachment.';
 comment on column reconcile.refused_rows.order_number is 'The order number; empty when the row has none.';
 comment on column reconcile.refused_rows.problem is 'What is wrong with the row.';
 comment on column reconcile.refused_rows.noted_at is 'Since when.';
+comment on column reconcile.refused_rows.waits_since is
+    'Since when a row without a reference waits for one: since it was created, or noted where that is not known; NULL for what is wrong.';
 
 -- By another name the generated functions would look at another table, or at none.
 create function reconcile_internal._renamed(p_row reconcile.attachments) returns text
@@ -51,6 +55,36 @@ $$;
 
 comment on function reconcile_internal._renamed(reconcile.attachments) is 'What an attached table is called now, if not as it was; NULL when all is well.';
 
+-- What the table says, in the ledger's words.
+create function reconcile_internal._as_known(p_row reconcile.attachments, p_rows reconcile.application_row[]) returns reconcile.application_row[]
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return array(
+        select row(r.order_number, nullif(r.reference, ''), r.amount, r.currency, r.created_at, r.status)::reconcile.application_row
+        from unnest(p_rows) with ordinality as r (order_number, reference, amount, currency, created_at, status, place)
+        order by r.place
+    );
+end
+$$;
+
+comment on function reconcile_internal._as_known(reconcile.attachments, reconcile.application_row[]) is
+    'Rows of an attached table as the ledger knows them: an empty reference is none.';
+
+create function reconcile_internal._waits_for_references(p_row reconcile.attachments) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return (
+        select reconcile_internal.needs_reference(p.url, p.headers, p.body)
+        from reconcile.providers as p where p.provider_id = p_row.provider_id
+    );
+end
+$$;
+
+comment on function reconcile_internal._waits_for_references(reconcile.attachments) is
+    'Whether a row without a reference can''t be asked about: by the order number alone it can.';
+
 create function reconcile_internal._rows_of(p_row reconcile.attachments, p_order_numbers text[]) returns reconcile.application_row[]
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -62,7 +96,7 @@ begin
     v_level := reconcile_internal._hold_settings();
     execute format('select array_agg(r) from reconcile_generated._rows_%s($1) as r', p_row.attachment_id) into v_rows using p_order_numbers;
     perform reconcile_internal._give_back_settings(v_level);
-    return coalesce(v_rows, '{}');
+    return reconcile_internal._as_known(p_row, v_rows);
 end
 $$;
 
@@ -230,31 +264,32 @@ language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_provider reconcile.providers;
-    v_needs_reference boolean;
+    v_needs_reference boolean := reconcile_internal._waits_for_references(p_row);
+    v_waits constant text := 'waits for a reference';
     v_watched bigint[];
 begin
     select p.* into v_provider from reconcile.providers as p where p.provider_id = p_row.provider_id;
-    v_needs_reference := reconcile_internal.needs_reference(v_provider.url, v_provider.headers, v_provider.body);
     with wanted as materialized (
         select
-            r.order_number, r.reference, a.amount, upper(r.currency) as currency, coalesce(r.created_at, clock_timestamp()) as created_at,
+            r.order_number, r.reference, a.amount, upper(r.currency) as currency,
+            coalesce(r.created_at, clock_timestamp()) as created_at,
             case
                 when coalesce(r.order_number, '') = '' then 'it has no order number'
                 when count(*) over (partition by r.order_number) > 1 then 'two rows have this order number'
+                -- Not yet: it is looked at again when it gets one.
+                when v_needs_reference and r.reference is null then v_waits
                 when r.amount is not null and a.amount is null then format('%L is not an amount', left(r.amount, 40))
-                else reconcile_internal._order_problem(
-                    v_provider.provider_id, r.order_number, r.reference, a.amount, r.currency, coalesce(r.created_at, clock_timestamp()))
+                else reconcile_internal._order_problem(v_provider.provider_id, r.order_number, r.reference, a.amount, r.currency,
+                    coalesce(r.created_at, clock_timestamp()))
             end as problem
         from unnest(p_rows) as r
         cross join lateral (select reconcile_internal.said_amount(r.amount, p_row.amount_unit, upper(r.currency), null)::numeric as amount) as a
         where r.status = any (p_row.track) and r.created_at is distinct from '-infinity'
           and (p_row.created_after is null or r.created_at >= p_row.created_after)
-          -- Not yet: it is looked at again when it gets one.
-          and (coalesce(r.reference, '') <> '' or not v_needs_reference)
     ),
     watched as (
         insert into reconcile.tracked_orders as o (order_number, provider_id, reference, amount, currency, created_at, attachment_id)
-        select w.order_number, v_provider.provider_id, nullif(w.reference, ''), w.amount, w.currency, w.created_at, p_row.attachment_id
+        select w.order_number, v_provider.provider_id, w.reference, w.amount, w.currency, w.created_at, p_row.attachment_id
         from wanted as w
         where w.problem is null
         -- In one order, whoever takes them in: two of them wait for each other's numbers otherwise.
@@ -272,11 +307,13 @@ begin
         order by due_at
     ),
     noted as (
-        insert into reconcile.refused_rows as u (attachment_id, order_number, problem)
-        select distinct on (left(coalesce(w.order_number, ''), 500)) p_row.attachment_id, left(coalesce(w.order_number, ''), 500), w.problem
+        insert into reconcile.refused_rows as u (attachment_id, order_number, problem, waits_since)
+        select distinct on (left(coalesce(w.order_number, ''), 500)) p_row.attachment_id, left(coalesce(w.order_number, ''), 500), w.problem,
+            case when w.problem = v_waits then least(w.created_at, clock_timestamp()) end
         from wanted as w
         where w.problem is not null
-        on conflict (attachment_id, order_number) do update set problem = excluded.problem where u.problem <> excluded.problem
+        on conflict (attachment_id, order_number) do update set problem = excluded.problem, waits_since = excluded.waits_since
+        where u.problem <> excluded.problem
     )
     select array_agg(w.order_id) into v_watched from watched as w;
     if v_watched is not null then
@@ -287,7 +324,8 @@ end
 $$;
 
 comment on function reconcile_internal._follow_new(reconcile.attachments, reconcile.application_row[]) is
-    'Watches rows in a tracked status that are not known yet, and notes those that can''t be; answers how many are watched.';
+    'Watches rows in a tracked status that are not known yet, and notes those that can''t be and those that wait for a reference; answers '
+    'how many are watched.';
 
 create function reconcile_internal._follow(p_attachment_id integer, p_order_numbers text[], p_by_trigger boolean default false) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -336,7 +374,8 @@ begin
         -- Which of the rows is the order's can't be told, so neither is followed.
         insert into reconcile.refused_rows as u (attachment_id, order_number, problem)
         select p_attachment_id, left(twice.order_number, 500), 'two rows have this order number' from unnest(v_twice) as twice (order_number)
-        on conflict (attachment_id, order_number) do update set problem = excluded.problem where u.problem <> excluded.problem;
+        on conflict (attachment_id, order_number) do update set problem = excluded.problem, waits_since = null
+        where u.problem <> excluded.problem;
         v_order_ids := array(
             select o.order_id from reconcile.tracked_orders as o where o.order_id = any (v_order_ids) and o.order_number <> all (v_twice)
         );
@@ -397,7 +436,8 @@ begin
           or o.attachment_id <> p_row.attachment_id and a.attachment_id is not null
           or o.attachment_id is distinct from p_row.attachment_id and o.order_id > p_row.first_order_id)
       and exists (select from unnest(p_rows) as r where r.order_number = o.order_number and r.status = any (p_row.track))
-    on conflict (attachment_id, order_number) do update set problem = excluded.problem where u.problem <> excluded.problem;
+    on conflict (attachment_id, order_number) do update set problem = excluded.problem, waits_since = null
+        where u.problem <> excluded.problem;
     update reconcile.tracked_orders as o
     set attachment_id = p_row.attachment_id
     where o.order_id = any (p_order_ids) and o.provider_id = p_row.provider_id and o.attachment_id is distinct from p_row.attachment_id

@@ -1,6 +1,6 @@
 -- Rows of attached tables that no trigger told of at once: noted arrivals, rows that were there before, rows that came in while triggers
 -- were off. Taken in by the page, in the order of an index; what is known already is compared without a lock.
--- Requires: telling.
+-- Requires: paging.
 
 -- An order that a transaction of the application has just taken in, and that has not ended, is not waited for: it is found by halves and
 -- noted for later.
@@ -63,7 +63,7 @@ begin
                 followed := followed + v_sweep.rows_followed::integer;
                 delete from reconcile.arrivals as a
                 where a.attachment_id = p_row.attachment_id and a.order_numbers is null and a.noted_at < v_sweep.began_at
-                  and v_sweep.phase > cardinality(p_row.track) + 1;
+                  and v_sweep.phase > reconcile_internal._last_phase(p_row);
             else
                 delete from reconcile.arrivals as a where a.arrival_id = v_note.arrival_id;
                 followed := followed + reconcile_internal._follow_or_note(p_row.attachment_id, v_note.order_numbers);
@@ -88,73 +88,38 @@ $$;
 comment on function reconcile_internal._take_arrivals(reconcile.attachments, timestamptz) is
     'Follows the noted rows of an attached table until a time; answers how many orders have changed, and what was in the way.';
 
--- One page of the search. The phases are the tracked statuses, one after the other, and then the open orders.
+-- One page of the search. The phases are the tracked statuses, one after the other, then the open orders, then the rows that are not watched.
 create function reconcile_internal._search_page(p_row reconcile.attachments, p_most integer, p_has_index boolean) returns reconcile.attachment_sweeps
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
+    v_statuses constant integer := cardinality(p_row.track);
     v_sweep reconcile.attachment_sweeps;
-    v_rows reconcile.application_row[];
-    v_order_ids bigint[];
-    v_order_numbers text[];
-    v_seen integer;
-    v_level integer;
+    v_page record;
 begin
     select s.* into v_sweep from reconcile.attachment_sweeps as s where s.attachment_id = p_row.attachment_id for update skip locked;
     if not found then
         return null;
     end if;
-    if v_sweep.phase <= cardinality(p_row.track) and not p_has_index then
-        v_sweep.phase := cardinality(p_row.track) + 1;
+    if v_sweep.phase <= v_statuses and not p_has_index then
+        v_sweep.phase := v_statuses + 1;
     end if;
-    if v_sweep.phase <= cardinality(p_row.track) then
-        perform reconcile_internal._hold_attached(p_row, false);
-        v_level := reconcile_internal._hold_settings();
-        execute format('select coalesce(array_agg(r), ''{}'') from reconcile_generated._page_%s($1, $2, $3) as r', p_row.attachment_id)
-        into v_rows using p_row.track[v_sweep.phase], v_sweep.after, p_most;
-        perform reconcile_internal._give_back_settings(v_level);
-        v_seen := cardinality(v_rows);
-        v_order_numbers := array(
-            select r.order_number
-            from unnest(v_rows) as r
-            left join reconcile.tracked_orders as o on o.order_number = r.order_number
-            where o.order_id is null
-               or o.attachment_id is distinct from p_row.attachment_id
-               or o.state in ('pending', 'processing') and (
-                   o.reference is distinct from nullif(r.reference, '')
-                   or o.amount is distinct from reconcile_internal.said_amount(r.amount, p_row.amount_unit, upper(r.currency), null)::numeric
-                   or o.currency is distinct from upper(r.currency))
-               or o.state not in ('pending', 'processing') and (o.settled_by = 'application' or p_row.write -> o.state ? p_row.status)
-        );
-        v_sweep.after := v_rows[v_seen].order_number;
+    if v_sweep.phase <= v_statuses then
+        v_page := reconcile_internal._page_of_rows(p_row, p_row.track[v_sweep.phase], v_sweep.after, p_most);
+    elsif v_sweep.phase = v_statuses + 1 then
+        v_page := reconcile_internal._page_of_orders(p_row, v_sweep.after, p_most);
     else
-        select coalesce(array_agg(open.order_id), '{}'), coalesce(array_agg(open.order_number), '{}') into v_order_ids, v_order_numbers
-        from (
-            select o.order_id, o.order_number
-            from reconcile.tracked_orders as o
-            where o.attachment_id = p_row.attachment_id and o.state in ('pending', 'processing', 'review')
-              and o.order_id > coalesce(v_sweep.after::bigint, 0)
-            order by o.order_id
-            limit p_most
-        ) as open;
-        v_seen := cardinality(v_order_ids);
-        v_sweep.after := v_order_ids[v_seen]::text;
-        v_rows := reconcile_internal._rows_of(p_row, v_order_numbers);
-        v_order_numbers := array(
-            select open.order_number
-            from unnest(v_order_numbers) as open (order_number)
-            left join unnest(v_rows) as r on r.order_number = open.order_number
-            where r.status is null or r.status <> all (p_row.track)
-        );
+        v_page := reconcile_internal._page_of_notes(p_row, v_sweep.after, p_most);
     end if;
-    v_sweep.rows_seen := v_sweep.rows_seen + v_seen;
-    if v_order_numbers <> '{}' then
-        v_sweep.rows_followed := v_sweep.rows_followed + reconcile_internal._follow_or_note(p_row.attachment_id, v_order_numbers);
+    v_sweep.after := v_page.after;
+    v_sweep.rows_seen := v_sweep.rows_seen + v_page.seen;
+    if v_page.order_numbers <> '{}' then
+        v_sweep.rows_followed := v_sweep.rows_followed + reconcile_internal._follow_or_note(p_row.attachment_id, v_page.order_numbers);
     end if;
-    if v_seen < p_most then
+    if v_page.seen < p_most then
         v_sweep.phase := v_sweep.phase + 1;
         v_sweep.after := null;
-        if v_sweep.phase > cardinality(p_row.track) + 1 and p_has_index then
+        if v_sweep.phase > reconcile_internal._last_phase(p_row) and p_has_index then
             v_sweep.finished_at := clock_timestamp();
             -- Which row had no order number can't be told, so neither whether it has one now.
             delete from reconcile.refused_rows as u
@@ -162,7 +127,7 @@ begin
         end if;
     end if;
     update reconcile.attachment_sweeps as s
-    set phase = case when v_sweep.phase > cardinality(p_row.track) + 1 then 1 else v_sweep.phase end,
+    set phase = case when v_sweep.phase > reconcile_internal._last_phase(p_row) then 1 else v_sweep.phase end,
         after = v_sweep.after, finished_at = v_sweep.finished_at, problem = null, problem_at = null,
         rows_seen = v_sweep.rows_seen, rows_followed = v_sweep.rows_followed
     where s.attachment_id = p_row.attachment_id;
@@ -171,8 +136,8 @@ end
 $$;
 
 comment on function reconcile_internal._search_page(reconcile.attachments, integer, boolean) is
-    'Looks at the next rows of an attached table, if it has an index for that, or at the next of its open orders; answers how far the '
-    'search has come.';
+    'Looks at the next rows of an attached table, if it has an index for that, at the next of its open orders, or at the next of the rows '
+    'that are not watched; answers how far the search has come.';
 
 create function reconcile_internal._search(p_row reconcile.attachments, p_until timestamptz) returns reconcile.attachment_sweeps
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -201,7 +166,7 @@ begin
     );
     loop
         v_sweep := reconcile_internal._search_page(p_row, v_page, v_missing_index is null);
-        exit when v_sweep is null or v_sweep.phase > cardinality(p_row.track) + 1 or clock_timestamp() > p_until;
+        exit when v_sweep is null or v_sweep.phase > reconcile_internal._last_phase(p_row) or clock_timestamp() > p_until;
     end loop;
     return v_sweep;
 end
@@ -303,7 +268,7 @@ begin
     return query
     select v_sweep.rows_seen, v_sweep.rows_followed,
         (select coalesce(sum(cardinality(n.order_numbers)), 0) from reconcile.arrivals as n where n.attachment_id = v_row.attachment_id),
-        coalesce(v_sweep.phase > cardinality(v_row.track) + 1, false)
+        coalesce(v_sweep.phase > reconcile_internal._last_phase(v_row), false)
             and not exists (select from reconcile.arrivals as n where n.attachment_id = v_row.attachment_id);
 end
 $$;

@@ -1,7 +1,7 @@
 -- Orders come in, and people decide about them. The queue row of an order is written with the order, never apart.
 -- Requires: providers.
 
-create function reconcile_internal._order(p_order_number text) returns reconcile.tracked_orders
+create function reconcile_internal._find_order(p_order_number text) returns reconcile.tracked_orders
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -25,7 +25,49 @@ begin
         select o.* into v_order from reconcile.tracked_orders as o where o.order_number = p_order_number;
         update reconcile.due_checks as d set due_at = least(d.due_at, clock_timestamp()) where d.order_id = v_order.order_id;
     end if;
+    return v_order;
+end
+$$;
+
+comment on function reconcile_internal._find_order(text) is 'An order by its number; NULL when there is none.';
+
+-- What is known of rows of attached tables that are no orders yet.
+create function reconcile_internal._why_unwatched(p_order_number text) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return (
+        select string_agg(
+            case
+                when u.waits_since is null then format('its row in %s can''t be watched: %s', a.relation, u.problem)
+                else format('it %s since %s: %s, and provider %s asks by reference', u.problem, date_trunc('second', u.waits_since),
+                    coalesce('column ' || quote_ident(a.reference) || ' of ' || a.relation || ' is empty', a.relation || ' has no column for it'),
+                    p.name)
+            end, '; ' order by a.attachment_id)
+        from reconcile.refused_rows as u
+        join reconcile.attachments as a on a.attachment_id = u.attachment_id
+        join reconcile.providers as p on p.provider_id = a.provider_id
+        where u.order_number = p_order_number and p_order_number <> ''
+    );
+end
+$$;
+
+comment on function reconcile_internal._why_unwatched(text) is
+    'Why the rows with an order number are not watched: what they wait for, or what is wrong with them; NULL when there is no such row.';
+
+create function reconcile_internal._order(p_order_number text) returns reconcile.tracked_orders
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_order reconcile.tracked_orders := reconcile_internal._find_order(p_order_number);
+    v_why text;
+begin
     if v_order.order_id is null then
+        v_why := reconcile_internal._why_unwatched(p_order_number);
+        if v_why is not null then
+            raise exception 'order % is not watched: %', quote_literal(left(p_order_number, 80)), v_why
+                using errcode = 'RC001', hint = 'It is watched as soon as that is mended: see reconcile.unwatched_rows.';
+        end if;
         raise exception 'there is no order %', coalesce(quote_literal(left(p_order_number, 80)), 'NULL')
             using errcode = 'RC001', hint = 'Orders are watched from reconcile.track_order or attach_table on; reconcile.orders shows them.';
     end if;

@@ -19,7 +19,7 @@ create type reconcile.reconciled_order as (
 
 comment on type reconcile.reconciled_order is 'What reconcile_order answers.';
 comment on column reconcile.reconciled_order.order_number is 'The order.';
-comment on column reconcile.reconciled_order.state is 'Where it stands now.';
+comment on column reconcile.reconciled_order.state is 'Where it stands now; NULL for a row that is not watched yet, and message says why.';
 comment on column reconcile.reconciled_order.previous_state is 'Where it stood when the call began.';
 comment on column reconcile.reconciled_order.updated is 'Whether the two differ.';
 comment on column reconcile.reconciled_order.outcome is 'What the latest check meant.';
@@ -119,7 +119,13 @@ begin
             using errcode = 'RC005', hint = 'Use 0 (ask and don''t wait) to 60 s: a waiting transaction holds back vacuum.';
     end if;
     v_until := v_began_at + p_wait;
-    v_before := reconcile_internal._order(p_order_number);
+    v_before := reconcile_internal._find_order(p_order_number);
+    if v_before.order_id is null and reconcile_internal._why_unwatched(p_order_number) is not null then
+        return (p_order_number, null, null, false, null, null, null, null, reconcile_internal._why_unwatched(p_order_number))::reconcile.reconciled_order;
+    elsif v_before.order_id is null then
+        -- Which says so.
+        v_before := reconcile_internal._order(p_order_number);
+    end if;
     if v_before.state in ('succeeded', 'failed', 'cancelled', 'refunded') then
         return (
             v_before.order_number, v_before.state, v_before.state, false, v_before.last_outcome, v_before.provider_status,

@@ -73,9 +73,14 @@ extension_sql_file!(
     requires = ["following"]
 );
 extension_sql_file!(
+    "../../sql/paging.sql",
+    name = "paging",
+    requires = ["telling"]
+);
+extension_sql_file!(
     "../../sql/searching.sql",
     name = "searching",
-    requires = ["telling"]
+    requires = ["paging"]
 );
 extension_sql_file!(
     "../../sql/hooks.sql",
@@ -93,9 +98,14 @@ extension_sql_file!(
     requires = ["effects"]
 );
 extension_sql_file!(
+    "../../sql/dry_runs.sql",
+    name = "dry_runs",
+    requires = ["generating"]
+);
+extension_sql_file!(
     "../../sql/attaching.sql",
     name = "attaching",
-    requires = ["generating"]
+    requires = ["dry_runs"]
 );
 extension_sql_file!(
     "../../sql/claim.sql",

@@ -23,6 +23,7 @@ mod rights;
 mod searching;
 mod store;
 mod truncated;
+mod unreferenced;
 mod word;
 mod writing;
 mod zones;

@@ -141,7 +141,7 @@ pub(crate) async fn list(shop: &Shop<'_>, sql: &str) -> Result<Vec<String>> {
 /// The alerts about the store's tables, each as `alert subject: message`.
 pub(crate) async fn alerts(shop: &Shop<'_>) -> Result<Vec<String>> {
     let sql = "select format('%s %s: %s', alert, subject, message) from reconcile.alerts
-        where alert ~ '^attached|rows_not_watched|effects' order by 1";
+        where alert ~ '^attached|^rows_|effects' order by 1";
     list(shop, sql).await
 }
 

@@ -1,0 +1,73 @@
+-- What attaching a table comes to, in words: said in earnest and in a dry run alike.
+-- Requires: generating.
+
+create function reconcile_internal._what_attaching_does(p_row reconcile.attachments) returns table (what text, detail text)
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return query
+    select 'watch', format('rows of %s whose %I is one of: %s; by order number %I%s%s%s%s', p_row.relation, p_row.status,
+        array_to_string(p_row.track, ', '), p_row.order_number, ', reference ' || quote_ident(p_row.reference),
+        ', amount ' || quote_ident(p_row.amount) || ' in ' || p_row.amount_unit || ' units',
+        ', currency ' || quote_ident(p_row.currency), ', created at ' || quote_ident(p_row.created_at))
+    union all
+    select 'write', format('%s: %s', written.key, (
+        select string_agg(format('%I = %s', assigned.key, assigned.value), ', ') from jsonb_each(written.value) as assigned
+    ))
+    from jsonb_each(p_row.write) as written
+    union all
+    select 'capture', format('%s into %I', captured.key, captured.value #>> '{}') from jsonb_each(p_row.capture) as captured
+    union all
+    select 'triggers', format('reconcile_note_insert, _update, _delete and _truncate on %s', p_row.relation)
+    union all
+    select 'index missing', missing.index || '; until then rows that no trigger told of are not looked for'
+    from reconcile_internal._missing_index(p_row) as missing (index)
+    where missing.index is not null;
+end
+$$;
+
+comment on function reconcile_internal._what_attaching_does(reconcile.attachments) is 'What attaching a table comes to, a line each.';
+
+create function reconcile_internal._count_rows(p_row reconcile.attachments, out to_watch bigint, out waiting bigint)
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_level integer;
+begin
+    perform reconcile_internal._hold_attached(p_row, false);
+    v_level := reconcile_internal._hold_settings();
+    -- By the owner's function, and no further than it takes to know what one is in for.
+    execute format(
+        'select count(*) filter (where not waits), count(*) filter (where waits) from ('
+        'select $2 and nullif(r.reference, '''') is null as waits from unnest($1) as tracked (status), '
+        'lateral reconcile_generated._page_%s(tracked.status, null, 1000000) as r '
+        'where r.created_at is distinct from ''-infinity'' and ($3 is null or r.created_at >= $3) limit 1000000) as rows', p_row.attachment_id
+    ) into to_watch, waiting using p_row.track, reconcile_internal._waits_for_references(p_row), p_row.created_after;
+    perform reconcile_internal._give_back_settings(v_level);
+end
+$$;
+
+comment on function reconcile_internal._count_rows(reconcile.attachments) is
+    'Rows of an attached table in a tracked status, a million at most: those that can be watched, and those that wait for a reference.';
+
+create function reconcile_internal._what_rows_there_are(p_row reconcile.attachments, p_dry_run boolean) returns table (what text, detail text)
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_counts record := reconcile_internal._count_rows(p_row);
+begin
+    what := 'rows';
+    detail := format('%s to be watched now%s', reconcile_internal._counted(v_counts.to_watch, 'row is', 'rows are'), case when not p_dry_run
+        then format(': they are taken in by and by, or at once by select * from reconcile.take_in(%L)', p_row.relation) end);
+    return next;
+    if v_counts.waiting > 0 then
+        what := 'rows without a reference';
+        detail := format('%s rows wait for a reference in %I, by which provider %s asks: they are watched as soon as they have one',
+            v_counts.waiting, p_row.reference, (select p.name from reconcile.providers as p where p.provider_id = p_row.provider_id));
+        return next;
+    end if;
+end
+$$;
+
+comment on function reconcile_internal._what_rows_there_are(reconcile.attachments, boolean) is
+    'How many rows a table has that are to be watched, and what they wait for.';
