@@ -4,7 +4,7 @@
 create view reconcile.attached_tables as
 select
     a.attachment_id, a.relation::text as relation, p.name as provider, a.order_number, a.reference, a.status, a.track, a.write, a.capture,
-    a.amount, a.amount_unit, a.currency, a.created_at, a.attached_by, a.attached_at,
+    a.amount, a.amount_unit, a.currency, a.created_at, a.time_zone, a.attached_by, a.attached_at,
     (select count(*) from reconcile.tracked_orders as o where o.attachment_id = a.attachment_id and o.state in ('pending', 'processing', 'review'))
         as watched,
     (select coalesce(sum(cardinality(n.order_numbers)), 0) from reconcile.arrivals as n where n.attachment_id = a.attachment_id) as arrivals_waiting,
@@ -29,6 +29,8 @@ comment on column reconcile.attached_tables.amount is 'The column with the amoun
 comment on column reconcile.attached_tables.amount_unit is 'Whether that counts in major units (12.34) or minor ones (1234).';
 comment on column reconcile.attached_tables.currency is 'The column with the currency.';
 comment on column reconcile.attached_tables.created_at is 'The column with the time of creation.';
+comment on column reconcile.attached_tables.time_zone is
+    'What times without a time zone mean in this table, created_at and those that are captured.';
 comment on column reconcile.attached_tables.attached_by is 'The role that attached it.';
 comment on column reconcile.attached_tables.attached_at is 'When.';
 comment on column reconcile.attached_tables.watched is 'Its orders that are open or in review.';

@@ -77,6 +77,7 @@ begin
     select c.relkind, c.relowner into v_row.kind, v_row.owner from pg_class as c where c.oid = v_row.relation;
     v_row.provider_id := (reconcile_internal._provider(v_given ->> 'provider')).provider_id;
     v_row.first_order_id := nextval('reconcile.order_ids');
+    v_row.time_zone := coalesce(v_row.time_zone, current_setting('TimeZone'));
     v_row.attached_by := p_declaration.declared_by;
     v_row.attached_at := clock_timestamp();
     return v_row;
@@ -93,6 +94,7 @@ declare
     v_hint text := case when v_dry_run then 'Mend the table or the argument, and try again: "Your own tables" in sql/README.md says what each means.'
         else 'attach_table(…, dry_run => true) shows what would be done.' end;
     v_row reconcile.attachments;
+    v_zone record;
     v_done jsonb;
 begin
     if p_declaration.arguments ->> 'relation' is null then
@@ -104,9 +106,14 @@ begin
         insert into reconcile.attachments select v_row.*;
         delete from reconcile.detached_tables as d where d.relation = v_row.relation;
         perform reconcile_internal._attach(v_row, v_hint);
+        select settled.attachment, settled.told into v_zone
+        from reconcile_internal._settle_zone(v_row, p_declaration.arguments ->> 'time_zone' is not null) as settled;
+        v_row := v_zone.attachment;
         select jsonb_build_object('attachment_id', v_row.attachment_id, 'done', jsonb_agg(to_jsonb(done))) into v_done
         from (
             select done.what, done.detail from reconcile_internal._what_attaching_does(v_row) as done
+            union all
+            select 'time zone', v_zone.told where v_zone.told is not null
             union all
             select told.what, told.detail from reconcile_internal._what_rows_there_are(v_row, v_dry_run) as told
         ) as done;
@@ -143,6 +150,7 @@ create function reconcile.attach_table(
     created_at text default null,
     amount_unit text default null,
     created_after timestamptz default null,
+    time_zone text default null,
     dry_run boolean default false
 )
 returns table (what text, detail text)
@@ -153,7 +161,7 @@ declare
     v_id bigint := reconcile_doors.declare('attach_table', jsonb_build_object(
         'relation', relation::oid, 'provider', provider, 'order_number', order_number, 'reference', reference, 'status', status,
         'track', to_jsonb(track), 'write', write, 'capture', capture, 'amount', amount, 'currency', currency, 'created_at', created_at,
-        'amount_unit', amount_unit, 'created_after', created_after, 'dry_run', dry_run
+        'amount_unit', amount_unit, 'created_after', created_after, 'time_zone', time_zone, 'dry_run', dry_run
     ));
     v_done jsonb;
     v_triggers text;
@@ -167,7 +175,7 @@ end
 $$;
 
 comment on function reconcile.attach_table(
-    regclass, text, text, text, text, text[], jsonb, jsonb, text, text, text, text, timestamptz, boolean
+    regclass, text, text, text, text, text[], jsonb, jsonb, text, text, text, text, timestamptz, text, boolean
 ) is
     'Watches an application''s own table from now on and writes states back to it; with dry_run, says what it would do. For the table''s owner.';
 

@@ -30,6 +30,7 @@ create table reconcile.attachments (
     created_at text,
     created_after timestamptz,
     first_order_id bigint not null,
+    time_zone text not null,
     attached_by name not null,
     attached_at timestamptz not null default clock_timestamp()
 );
@@ -56,6 +57,8 @@ comment on column reconcile.attachments.created_at is 'The column with the time 
 comment on column reconcile.attachments.created_after is 'Rows that are older are not watched; NULL for all.';
 comment on column reconcile.attachments.first_order_id is
     'Orders before this one were known when it was attached: its rows may take them over. An order that is tracked by hand later is nobody''s row.';
+comment on column reconcile.attachments.time_zone is
+    'What times without a time zone mean in this table, created_at and those that are captured.';
 comment on column reconcile.attachments.attached_by is 'The role that attached it.';
 comment on column reconcile.attachments.attached_at is 'When.';
 
@@ -246,6 +249,11 @@ begin
         when reconcile_internal._column_type(p_row.relation, p_row.created_at) not in ('date', 'timestamp without time zone', 'timestamp with time zone')
             then format('column %I is %s and no time: name another for created_at, or none ('''')', p_row.created_at,
                 reconcile_internal._column_type(p_row.relation, p_row.created_at))
+        -- Abbreviations stand for several zones, and UTC+5 is west of Greenwich. The session's own was checked when it was set.
+        when p_row.time_zone <> current_setting('TimeZone') and not exists (
+            select from pg_timezone_names as z
+            where lower(z.name) = lower(p_row.time_zone) and (z.name in ('UTC', 'GMT') or strpos(z.name, '/') > 0)
+        ) then format('time_zone is %L: use a name such as UTC or Asia/Kolkata, see pg_timezone_names', left(p_row.time_zone, 80))
         when p_row.amount_unit not in ('major', 'minor') then format('amount_unit is %L: use major or minor', left(p_row.amount_unit, 20))
     end);
     if v_problem is not null then

@@ -1,5 +1,5 @@
 -- What attaching a table comes to, in words: said in earnest and in a dry run alike.
--- Requires: generating.
+-- Requires: zones.
 
 create function reconcile_internal._what_attaching_does(p_row reconcile.attachments) returns table (what text, detail text)
 language plpgsql stable set search_path = pg_catalog, pg_temp

@@ -87,6 +87,19 @@ $$;
 
 comment on function reconcile_internal._operator(regclass, text, integer) is 'How values of a column are compared: by btree strategy, 3 for = and 5 for >.';
 
+-- A time without a time zone means what the attachment says.
+create function reconcile_internal._moment(p_row reconcile.attachments, p_expression text, p_column text) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return format(case when reconcile_internal._column_type(p_row.relation, p_column) in ('timestamp without time zone', 'date')
+        then '(%s::timestamp at time zone %L)' else '%s::timestamptz' end, p_expression, p_row.time_zone);
+end
+$$;
+
+comment on function reconcile_internal._moment(reconcile.attachments, text, text) is
+    'The SQL for a time of an attached table, from the expression that reads its column.';
+
 create function reconcile_internal._make_row_functions(p_row reconcile.attachments) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -96,20 +109,21 @@ declare
     v_columns text;
 begin
     v_columns := (
-        select string_agg(case when named.column_name is null then 'null::' || named.type
-            else format('t.%I::%s', named.column_name, named.type) end, ', '
-            order by named.place)
+        select string_agg(case
+                when named.column_name is null then 'null::' || named.type
+                when named.type = 'timestamptz' then reconcile_internal._moment(p_row, format('t.%I', named.column_name), named.column_name)
+                else format('t.%I::%s', named.column_name, named.type)
+            end, ', ' order by named.place)
         from (
             values (1, p_row.order_number, 'text'), (2, p_row.reference, 'text'), (3, p_row.amount, 'text'), (4, p_row.currency, 'text'),
                 (5, p_row.created_at, 'timestamptz'), (6, p_row.status, 'text')
         ) as named (place, column_name, type)
     );
-    -- A timestamp without a time zone means what it means to the one who attaches.
     execute format(
         'create function reconcile_generated._rows_%s(p_order_numbers text[]) returns setof reconcile.application_row '
         'language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = %L '
         'set enable_seqscan = off set jit = off as %L',
-        p_row.attachment_id, current_setting('TimeZone'),
+        p_row.attachment_id, p_row.time_zone,
         format('begin perform reconcile_doors.confine(%L); return query select %s from %s as t where t.%I %s any ($1::%s[]); end', pg_get_userbyid(p_row.owner),
             v_columns, p_row.relation, p_row.order_number, reconcile_internal._operator(p_row.relation, p_row.order_number, 3), v_number_type)
     );
@@ -121,7 +135,7 @@ begin
         'language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = %L '
         -- Statuses differ in how many rows they have, and a partial index serves only one that the plan knows.
         'set plan_cache_mode = force_custom_plan as %L',
-        p_row.attachment_id, current_setting('TimeZone'),
+        p_row.attachment_id, p_row.time_zone,
         format(
             'begin perform reconcile_doors.confine(%7$L); if $2 is null then '
             'return query select %1$s from %2$s as t where t.%3$I %8$s $1::%4$s and t.%5$I is not null order by t.%5$I limit $3; '
@@ -170,10 +184,11 @@ begin
                     when reconcile_internal._column_type(p_row.relation, captured.value #>> '{}') in ('json', 'jsonb')
                         then format('when h.found operator(pg_catalog.?) %1$L then (h.found operator(pg_catalog.->) %1$L)::%2$s', captured.key,
                             reconcile_internal._column_type(p_row.relation, captured.value #>> '{}'))
-                    -- A time that says its zone is written as what it is where the one who attaches is.
+                    -- A time that says its zone is written as what it is in the table's.
                     when reconcile_internal._column_type(p_row.relation, captured.value #>> '{}') in ('timestamp without time zone', 'date')
-                        then format('when h.found operator(pg_catalog.?) %1$L then (h.found operator(pg_catalog.->>) %1$L)::timestamptz::%2$s', captured.key,
-                            reconcile_internal._column_type(p_row.relation, captured.value #>> '{}'))
+                        then format('when h.found operator(pg_catalog.?) %1$L '
+                            'then ((h.found operator(pg_catalog.->>) %1$L)::timestamptz at time zone %3$L)::%2$s', captured.key,
+                            reconcile_internal._column_type(p_row.relation, captured.value #>> '{}'), p_row.time_zone)
                     else format('when h.found operator(pg_catalog.?) %1$L then (h.found operator(pg_catalog.->>) %1$L)::%2$s', captured.key,
                         reconcile_internal._column_type(p_row.relation, captured.value #>> '{}'))
                 end
@@ -195,7 +210,7 @@ begin
         'returns table (order_number text, verdict text, status text) '
         'language plpgsql security definer set search_path = pg_catalog, %s pg_temp set timezone = %L '
         'set enable_seqscan = off set jit = off as %L',
-        p_row.attachment_id, v_schema, current_setting('TimeZone'),
+        p_row.attachment_id, v_schema, p_row.time_zone,
         format($body$
 #variable_conflict use_column
 begin

@@ -98,9 +98,14 @@ extension_sql_file!(
     requires = ["effects"]
 );
 extension_sql_file!(
+    "../../sql/zones.sql",
+    name = "zones",
+    requires = ["generating"]
+);
+extension_sql_file!(
     "../../sql/dry_runs.sql",
     name = "dry_runs",
-    requires = ["generating"]
+    requires = ["zones"]
 );
 extension_sql_file!(
     "../../sql/attaching.sql",
