@@ -110,6 +110,7 @@ as $$
 declare
     v_provider_ids integer[];
     v_until timestamptz;
+    v_moved bigint[];
 begin
     -- A claim that is just being committed hides its lease, but not the row that it takes.
     perform from reconcile.due_checks as d where d.order_id = any (p_order_ids) order by d.order_id for update;
@@ -135,7 +136,17 @@ begin
     called_off as (
         delete from reconcile.leases as l using gone where l.order_id = gone.order_id returning l.provider_id, l.expires_at
     )
-    select array_agg(c.provider_id), max(c.expires_at) into v_provider_ids, v_until from called_off as c;
+    select array_agg(c.provider_id), max(c.expires_at), (select array_agg(gone.order_id) from gone)
+    into v_provider_ids, v_until, v_moved
+    from called_off as c;
+    -- A payment that is under way does not know of it. Asked about again once nothing can come of it any more.
+    insert into reconcile.due_checks (order_id, provider_id, due_at)
+    select o.order_id, o.provider_id, greatest(clock_timestamp(), o.created_at + coalesce(p.deadline, '0'))
+        + make_interval(secs => reconcile.schedule_delay_ms(p.late_watch, 0, o.order_number) / 1000.0)
+    from reconcile.tracked_orders as o
+    join reconcile.providers as p on p.provider_id = o.provider_id
+    where o.order_id = any (v_moved) and o.state in ('failed', 'cancelled') and p.late_watch <> 'none'
+    on conflict (order_id) do nothing;
     if v_provider_ids is not null then
         -- The calls may still reach the provider, for as long as their leases would have lasted.
         perform reconcile_internal._note_ended_calls(v_provider_ids, v_until);
@@ -146,7 +157,7 @@ begin
 end
 $$;
 
-comment on function reconcile_internal._let_go(bigint[], text[], text[]) is 'Closes orders by the application''s word; their rows are locked by the caller.';
+comment on function reconcile_internal._let_go(bigint[], text[], text[]) is 'Closes orders by the application''s word, and has those without money on the late watch; their rows are locked by the caller.';
 
 -- Orders whose rows changed what is asked about: asked again at once, by what the row says now.
 create function reconcile_internal._ask_anew(p_order_ids bigint[]) returns void

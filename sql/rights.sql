@@ -35,7 +35,7 @@ end
 $$;
 
 revoke all on all functions in schema reconcile, reconcile_internal, reconcile_doors from public;
-revoke all on function @extschema@.reconcile_order(text, interval) from public;
+revoke all on function @extschema@.reconcile_order(text, interval, boolean) from public;
 revoke all on function @extschema@.reconcile_stale_orders(integer, interval, text, timestamptz, timestamptz) from public;
 revoke all on function @extschema@.order_details(text, interval) from public;
 revoke all on type reconcile.reconciled_order from public;

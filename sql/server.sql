@@ -83,11 +83,11 @@ as 'MODULE_PATHNAME', '_give_back_settings_wrapper';
 comment on function reconcile_internal._give_back_settings(integer) is
     'After code of an application was called: takes back every setting, the search_path above all, that it has changed for the session.';
 
-create function reconcile_internal._wake(order_id bigint, since_us bigint) returns boolean
+create function reconcile_internal._wake(order_id bigint, since_us bigint, even_closed boolean) returns boolean
 language c volatile strict
 as 'MODULE_PATHNAME', '_wake_wrapper';
 
-comment on function reconcile_internal._wake(bigint, bigint) is
+comment on function reconcile_internal._wake(bigint, bigint, boolean) is
     'Has an order''s check made due by a background worker in a transaction of its own, unless one came back since then; false '
     'when no worker slot is free. A worker can''t connect as a role without login before PostgreSQL 17, so it connects without one and '
     'then becomes the role that called this.';

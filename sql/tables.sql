@@ -147,7 +147,8 @@ comment on column reconcile.providers.not_found_grace is 'For how long after its
 comment on column reconcile.providers.not_found_as is 'What not_found means after the grace: pending, failed, cancelled or review.';
 comment on column reconcile.providers.gives_up_as is 'Where an order goes whose last check has no final word: failed, cancelled or review.';
 comment on column reconcile.providers.late_success is 'A success after failed or cancelled: revive the order, or review.';
-comment on column reconcile.providers.late_watch is 'When an order that was given up is asked about again; none for never.';
+comment on column reconcile.providers.late_watch is 
+    'When an order that was given up, or called off by the application (then from its deadline on), is asked about again; none for never.';
 comment on column reconcile.providers.refund_watch is 'When an order that has succeeded is asked about again, for refunds; none for never.';
 comment on column reconcile.providers.burst is 'Most calls in any second; NULL for no limit.';
 comment on column reconcile.providers.gap is 'At least this long from the end of a call to the next, one at a time; NULL for no gap.';

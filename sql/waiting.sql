@@ -29,7 +29,7 @@ comment on column reconcile.reconciled_order.checked_at is 'When the latest chec
 comment on column reconcile.reconciled_order.message is 'What happened, or why nothing could.';
 
 -- Runs in the background worker. Waits for no lock: its caller may hold it, and would wait for ever.
-create function reconcile_internal._request_check(p_order_id bigint, p_since_us bigint) returns void
+create function reconcile_internal._request_check(p_order_id bigint, p_since_us bigint, p_even_closed boolean) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -50,11 +50,11 @@ begin
         select due.order_id from reconcile.due_checks as due where due.order_id = p_order_id for update skip locked
     );
     if not found then
-        -- An order that a person or the late watch has finished with can be asked about all the same.
+        -- An order that nothing is awaited of any more can be asked about all the same; a closed one if somebody insists.
         insert into reconcile.due_checks (order_id, provider_id, due_at, urgent)
         select o.order_id, o.provider_id, clock_timestamp(), true
         from reconcile.tracked_orders as o
-        where o.order_id = p_order_id and o.state = 'review'
+        where o.order_id = p_order_id and (o.state = 'review' or p_even_closed)
           -- Neither here nor there in one snapshot: a claim that is just being committed hides its lease, but not the row it takes.
           and not exists (select from reconcile.leases as l where l.order_id = p_order_id)
           and not exists (select from reconcile.due_checks as d where d.order_id = p_order_id)
@@ -64,7 +64,7 @@ begin
 end
 $$;
 
-comment on function reconcile_internal._request_check(bigint, bigint) is
+comment on function reconcile_internal._request_check(bigint, bigint, boolean) is
     'Makes the check of an order due now, ahead of the schedule, and notifies; unless a check came back since then.';
 
 -- What keeps an answer from being seen, whatever is requested; NULL when nothing does.
@@ -95,7 +95,7 @@ $$;
 
 comment on function reconcile_internal._obstacle(integer) is 'Why waiting for an answer would be in vain; NULL when it would not.';
 
-create function reconcile_internal._reconcile_order(p_order_number text, p_wait interval) returns reconcile.reconciled_order
+create function reconcile_internal._reconcile_order(p_order_number text, p_wait interval, p_even_closed boolean default false) returns reconcile.reconciled_order
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -126,11 +126,11 @@ begin
         -- Which says so.
         v_before := reconcile_internal._order(p_order_number);
     end if;
-    if v_before.state in ('succeeded', 'failed', 'cancelled', 'refunded') then
+    if v_before.state in ('succeeded', 'failed', 'cancelled', 'refunded') and p_even_closed is not true then
         return (
             v_before.order_number, v_before.state, v_before.state, false, v_before.last_outcome, v_before.provider_status,
             v_before.transaction_id, v_before.last_checked_at,
-            format('it is %s since %s, by the word of: %s; the provider was not asked',
+            format('it is %s since %s, by the word of: %s; the provider was not asked (even_closed => true asks it)',
                 v_before.state, date_trunc('second', v_before.state_changed_at), v_before.settled_by)
         )::reconcile.reconciled_order;
     end if;
@@ -165,13 +165,13 @@ begin
         end if;
         if not v_asking then
             -- Many callers at a time can use up the worker slots for some milliseconds, so this is tried for a while.
-            v_requested := reconcile_internal._wake(v_before.order_id, v_began_us);
+            v_requested := reconcile_internal._wake(v_before.order_id, v_began_us, p_even_closed is true);
             if not v_requested and clock_timestamp() > least(v_until, v_began_at + interval '1 s') then
                 if current_setting('transaction_read_only')::boolean then
                     v_message := 'no background worker slot is free (max_worker_processes), and a read-only transaction can''t queue the check; ask again';
                     exit;
                 end if;
-                perform reconcile_internal._request_check(v_before.order_id, v_began_us);
+                perform reconcile_internal._request_check(v_before.order_id, v_began_us, p_even_closed is true);
                 v_message := 'no background worker slot is free (max_worker_processes); the check is queued when this transaction commits';
                 exit;
             end if;
@@ -200,18 +200,20 @@ begin
 end
 $$;
 
-comment on function reconcile_internal._reconcile_order(text, interval) is 'Asks the provider about one order now and answers where it stands.';
+comment on function reconcile_internal._reconcile_order(text, interval, boolean) is 'Asks the provider about one order now and answers where it stands.';
 
-create function @extschema@.reconcile_order(order_number text, wait interval default '5 s') returns reconcile.reconciled_order
+create function @extschema@.reconcile_order(order_number text, wait interval default '5 s', even_closed boolean default false)
+returns reconcile.reconciled_order
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-    return reconcile_internal._reconcile_order(reconcile_order.order_number, reconcile_order.wait);
+    return reconcile_internal._reconcile_order(reconcile_order.order_number, reconcile_order.wait, reconcile_order.even_closed);
 end
 $$;
 
-comment on function @extschema@.reconcile_order(text, interval) is
-    'Asks the provider about one order now and answers where it stands: select * from reconcile_order(''ORD-1'').';
+comment on function @extschema@.reconcile_order(text, interval, boolean) is
+    'Asks the provider about one order now and answers where it stands: select * from reconcile_order(''ORD-1''). With even_closed, about one '
+    'that is closed too.';
 
 create function @extschema@.order_details(order_number text, wait interval default '2 s') returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp

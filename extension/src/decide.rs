@@ -76,7 +76,7 @@ pub struct Policy {
     pub gives_up_as: Ending,
     /// What a success after `failed` or `cancelled` means.
     pub late_success: LateSuccess,
-    /// When an order that was given up is asked about again; `None` for never.
+    /// When an order that was given up, or that the application called off, is asked about again; `None` for never.
     pub late_watch: Option<Schedule>,
     /// When an order that has succeeded is asked about again, for refunds; `None` for never.
     pub refund_watch: Option<Schedule>,
@@ -317,7 +317,9 @@ impl Case<'_> {
     fn watched(&self) -> Option<&Schedule> {
         match (self.standing.state, self.standing.settled_by) {
             (State::Succeeded, _) => self.policy.refund_watch.as_ref(),
-            (State::Failed | State::Cancelled | State::Review, Some(SettledBy::GivingUp)) => {
+            // Who calls an order off does not stop a payment that is under way.
+            (State::Failed | State::Cancelled | State::Review, Some(SettledBy::GivingUp))
+            | (State::Failed | State::Cancelled, Some(SettledBy::Application)) => {
                 self.policy.late_watch.as_ref()
             }
             _ => None,

@@ -51,7 +51,7 @@ declare
 begin
     execute format('grant usage on schema %s to reconcile_app, reconcile_operator', v_schema);
     foreach v_call in array array[
-        v_schema || '.reconcile_order(text, interval)',
+        v_schema || '.reconcile_order(text, interval, boolean)',
         v_schema || '.order_details(text, interval)'
     ]::regprocedure[] loop
         execute format('grant execute on function %s to reconcile_app, reconcile_operator', v_call);

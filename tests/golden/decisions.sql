@@ -12,7 +12,7 @@ create view outcomes as select * from unnest(array['succeeded', 'failed', 'cance
 create view standings as select * from (values (1, 'pending', null), (2, 'processing', null), (3, 'succeeded', 'provider'),
     (4, 'failed', 'provider'), (5, 'failed', 'giving_up'), (6, 'cancelled', 'provider'), (7, 'cancelled', 'giving_up'),
     (8, 'refunded', 'provider'), (9, 'review', 'provider'), (10, 'review', 'giving_up'), (11, 'review', 'operator'),
-    (12, 'failed', 'operator'), (13, 'succeeded', 'application')) as s (place, state, settled_by);
+    (12, 'failed', 'operator'), (13, 'succeeded', 'application'), (14, 'cancelled', 'application')) as s (place, state, settled_by);
 \pset format unaligned
 \pset footer off
 

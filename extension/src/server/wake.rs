@@ -24,8 +24,8 @@ struct Errand<'a> {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Task<'a> {
-    /// Make an order's check due now, unless one came back since that moment (microseconds since 1970).
-    Check(i64, i64),
+    /// Make an order's check due now, unless one came back since that moment (microseconds since 1970); or unless it is closed, if that counts.
+    Check(i64, i64, bool),
     /// Put a question of `test_provider`: test, provider, order number, reference.
     Test(i64, i32, &'a str, &'a str),
 }
@@ -37,7 +37,9 @@ impl<'a> Errand<'a> {
     /// `None` when it is longer than what PostgreSQL hands over.
     fn written(&self) -> Option<String> {
         let task = match self.task {
-            Task::Check(order_id, since_us) => format!("{order_id}{SEPARATOR}{since_us}"),
+            Task::Check(order_id, since_us, even_closed) => {
+                format!("{order_id}{SEPARATOR}{since_us}{SEPARATOR}{even_closed}")
+            }
             Task::Test(test_id, provider_id, order_number, reference) => {
                 let parts = [
                     test_id.to_string(),
@@ -64,7 +66,11 @@ impl<'a> Errand<'a> {
         };
         let oid = |text: &str| text.parse().ok().map(pg_sys::Oid::from_u32);
         let task = match task {
-            [order_id, since_us] => Task::Check(order_id.parse().ok()?, since_us.parse().ok()?),
+            [order_id, since_us, even_closed] => Task::Check(
+                order_id.parse().ok()?,
+                since_us.parse().ok()?,
+                even_closed.parse().ok()?,
+            ),
             [test_id, provider_id, order_number, reference] => Task::Test(
                 test_id.parse().ok()?,
                 provider_id.parse().ok()?,
@@ -115,9 +121,9 @@ pub unsafe extern "C-unwind" fn reconcile_request_worker(_argument: pg_sys::Datu
 /// no function but the one that is meant can be.
 fn request(task: &Task<'_>) -> Result<(), pgrx::spi::Error> {
     match *task {
-        Task::Check(order_id, since_us) => Spi::run_with_args(
-            "select reconcile_internal._request_check($1, $2)",
-            &[order_id.into(), since_us.into()],
+        Task::Check(order_id, since_us, even_closed) => Spi::run_with_args(
+            "select reconcile_internal._request_check($1, $2, $3)",
+            &[order_id.into(), since_us.into(), even_closed.into()],
         ),
         Task::Test(test_id, provider_id, order_number, reference) => Spi::run_with_args(
             "select reconcile_internal._request_test($1, $2, $3, $4)",
@@ -135,8 +141,8 @@ fn request(task: &Task<'_>) -> Result<(), pgrx::spi::Error> {
 ///
 /// False when no worker slot is free (`max_worker_processes`). Runs with the rights of the calling function's owner.
 #[pg_extern(sql = false, volatile, parallel_restricted, strict)]
-fn _wake(order_id: i64, since_us: i64) -> bool {
-    send(Task::Check(order_id, since_us))
+fn _wake(order_id: i64, since_us: i64, even_closed: bool) -> bool {
+    send(Task::Check(order_id, since_us, even_closed))
 }
 
 /// Has a question of `test_provider` put by a worker, and waits until the worker has ended. As [`_wake`].
@@ -183,7 +189,7 @@ mod tests {
         let most = pg_sys::Oid::from_u32(u32::MAX);
         let reference = "r".repeat(60);
         for task in [
-            Task::Check(i64::MIN, i64::MIN),
+            Task::Check(i64::MIN, i64::MIN, false),
             Task::Test(i64::MAX, i32::MAX, "", &reference),
         ] {
             let errand = Errand {

@@ -79,7 +79,7 @@ const UNSOUND: &str = "
     union all
     select o.order_number || ' is settled by ' || o.settled_by || ' and is in the queue'
     from reconcile.tracked_orders as o join reconcile.due_checks as d using (order_id)
-    where o.settled_by <> 'giving_up' and not d.urgent
+    where o.settled_by <> 'giving_up' and not d.urgent and (o.settled_by <> 'application' or o.state not in ('failed', 'cancelled'))
     union all
     select format('%s is %s, and its last transition went to %s', o.order_number, o.state, last.to_state)
     from reconcile.tracked_orders as o join last using (order_id) where last.to_state <> o.state

@@ -2,6 +2,7 @@
 //! to them and by whose rights, and that the application never notices, whatever it does to its table.
 
 mod bulk;
+mod called_off;
 mod changing;
 mod detaching;
 mod entering;

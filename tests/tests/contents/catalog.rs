@@ -128,7 +128,7 @@ async fn all_but_the_three_calls_is_in_schemas_of_its_own_and_all_in_them_is_the
         elsewhere,
         [
             "public.order_details(text,interval)",
-            "public.reconcile_order(text,interval)",
+            "public.reconcile_order(text,interval,boolean)",
             "public.reconcile_stale_orders(integer,interval,text,timestamp with time zone,timestamp with time zone)",
         ]
     );

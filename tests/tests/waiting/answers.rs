@@ -68,6 +68,39 @@ async fn no_final_word_is_an_answer_too() -> Result<()> {
     shop.is_sound().await
 }
 
+/// Proves that a closed order is asked about where the caller says so, whoever has closed it, and that money which is found then waits for
+/// a person.
+#[tokio::test]
+async fn a_closed_order_is_asked_about_when_somebody_insists() -> Result<()> {
+    let shop = Shop::open("even_closed").await?;
+    let _sidecar = shop.sidecar().await?;
+    shop.track("A").await?;
+    shop.run("select reconcile.resolve_order('A', 'cancelled', 'a test')")
+        .await?;
+    shop.vendor.set_fate("A", Fate::status("pending"));
+    let app = shop.app().await?;
+    let ask =
+        "select state, updated, message from reconcile_order('A', '30 s', even_closed => true)";
+    let asked = app.query_one(ask, &[]).await?;
+    assert_eq!(
+        (asked.get::<_, String>(0), asked.get::<_, bool>(1)),
+        ("cancelled".to_owned(), false),
+        "{}",
+        asked.get::<_, String>(2)
+    );
+    assert_eq!(shop.vendor.calls("A").len(), 1);
+    assert_eq!(shop.order("A").await?.next_check_s, None);
+    shop.vendor.set_fate("A", Fate::status("succeeded"));
+    let asked = app.query_one(ask, &[]).await?;
+    assert_eq!(
+        (asked.get::<_, String>(0), asked.get::<_, bool>(1)),
+        ("review".to_owned(), true),
+        "{}",
+        asked.get::<_, String>(2)
+    );
+    shop.is_sound().await
+}
+
 /// Proves that an order that is closed costs the provider no call, in whatever transaction and
 /// without any sidecar.
 #[tokio::test]
