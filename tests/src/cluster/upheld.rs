@@ -2,7 +2,7 @@
 //! and no test has to think of it. Owns the look; what holds is `reconcile.violations`.
 
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Cluster;
@@ -42,7 +42,7 @@ impl<'cluster> Upheld<'cluster> {
 
     /// What does not hold, a line each; nothing where nobody can be asked.
     fn broken(&self) -> std::io::Result<String> {
-        let mut psql = Command::from(self.cluster.command("psql").into_std());
+        let mut psql = self.cluster.command("psql").into_std();
         let mut psql = psql
             .env("PGOPTIONS", "-c statement_timeout=60s -c lock_timeout=10s")
             .args([
