@@ -70,13 +70,19 @@ begin
     v_row.amount := reconcile_internal._usual_column(v_row.relation, v_row.amount, '{amount,total,total_amount,price}');
     v_row.currency := reconcile_internal._usual_column(v_row.relation, v_row.currency, '{currency,currency_code}');
     v_row.created_at := reconcile_internal._usual_column(v_row.relation, v_row.created_at, '{created_at,created,inserted_at}');
-    v_row.attachment_id := coalesce(
-        (select d.attachment_id from reconcile.detached_tables as d where d.relation = v_row.relation), nextval('reconcile.attachment_ids')
-    );
     v_row.relation_name := v_row.relation::text;
     select c.relkind, c.relowner into v_row.kind, v_row.owner from pg_class as c where c.oid = v_row.relation;
+    -- A number alone may be that of another table, which was made since.
+    select d.attachment_id, d.first_order_id into v_row.attachment_id, v_row.first_order_id
+    from reconcile.detached_tables as d
+    where d.relation = v_row.relation and (d.owner = v_row.owner or d.relation_name = v_row.relation_name)
+    order by d.attachment_id desc
+    limit 1;
+    if not found then
+        v_row.attachment_id := nextval('reconcile.attachment_ids');
+        v_row.first_order_id := nextval('reconcile.order_ids');
+    end if;
     v_row.provider_id := (reconcile_internal._provider(v_given ->> 'provider')).provider_id;
-    v_row.first_order_id := nextval('reconcile.order_ids');
     v_row.time_zone := coalesce(v_row.time_zone, current_setting('TimeZone'));
     v_row.attached_by := p_declaration.declared_by;
     v_row.attached_at := clock_timestamp();
@@ -104,7 +110,7 @@ begin
     -- A dry run does what the real one would, up to the triggers, and takes it back.
     begin
         insert into reconcile.attachments select v_row.*;
-        delete from reconcile.detached_tables as d where d.relation = v_row.relation;
+        delete from reconcile.detached_tables as d where d.attachment_id = v_row.attachment_id;
         perform reconcile_internal._attach(v_row, v_hint);
         select settled.attachment, settled.told into v_zone
         from reconcile_internal._settle_zone(v_row, p_declaration.arguments ->> 'time_zone' is not null) as settled;
@@ -215,8 +221,8 @@ begin
     delete from reconcile.recorded_failures as f using reconcile.tracked_orders as o
     where f.effect = 'write-back' and o.order_id = f.order_id and o.attachment_id = v_row.attachment_id;
     delete from reconcile.attachments as a where a.attachment_id = v_row.attachment_id;
-    insert into reconcile.detached_tables (relation, attachment_id)
-    select v_row.relation, v_row.attachment_id where exists (select from pg_class as c where c.oid = v_row.relation);
+    insert into reconcile.detached_tables (attachment_id, relation, relation_name, owner, first_order_id)
+    values (v_row.attachment_id, v_row.relation, v_row.relation_name, v_row.owner, v_row.first_order_id);
     perform reconcile_internal._let_enter_no_more();
 exception
     when lock_not_available then

@@ -64,13 +64,19 @@ comment on column reconcile.attachments.attached_at is 'When.';
 
 -- A table that is attached again has the number that its orders know it by.
 create table reconcile.detached_tables (
-    relation regclass primary key,
-    attachment_id integer not null
+    attachment_id integer primary key,
+    relation regclass not null,
+    relation_name text not null,
+    owner regrole not null,
+    first_order_id bigint not null
 );
 
 comment on table reconcile.detached_tables is 'Tables that were attached once, and the numbers that they had.';
-comment on column reconcile.detached_tables.relation is 'The table.';
 comment on column reconcile.detached_tables.attachment_id is 'Its number then, which its orders keep.';
+comment on column reconcile.detached_tables.relation is 'The table; a number that may be another table''s by now, where it was dropped.';
+comment on column reconcile.detached_tables.relation_name is 'What it was called.';
+comment on column reconcile.detached_tables.owner is 'Whose it was: another table of this role may take its orders over.';
+comment on column reconcile.detached_tables.first_order_id is 'See attachments.first_order_id.';
 
 -- Where the scheduled search stands, apart from what a person wrote.
 create table reconcile.attachment_sweeps (

@@ -87,6 +87,8 @@ comment on function reconcile_internal._waits_for_references(reconcile.attachmen
 
 create function reconcile_internal._rows_of(p_row reconcile.attachments, p_order_numbers text[]) returns reconcile.application_row[]
 language plpgsql set search_path = pg_catalog, pg_temp
+-- An index of it may be locked where the table is not.
+set lock_timeout = '50ms'
 as $$
 declare
     v_rows reconcile.application_row[];
@@ -338,6 +340,22 @@ comment on function reconcile_internal._follow_new(reconcile.attachments, reconc
     'Watches rows in a tracked status that are not known yet, and notes those that can''t be and those that wait for a reference; answers '
     'how many are watched.';
 
+-- An order that was there before the table was attached: tracked by hand, as whoever attached it knew, or watched for a table of the same
+-- owner. A later one stays its own, and one of another table stays with that: a row that anybody may write takes nobody's order.
+create function reconcile_internal._may_take_over(p_row reconcile.attachments, p_order reconcile.tracked_orders) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return p_order.provider_id = p_row.provider_id and p_order.order_id < p_row.first_order_id and (
+        p_order.attachment_id is null
+        or exists (select from reconcile.detached_tables as d where d.attachment_id = p_order.attachment_id and d.owner = p_row.owner)
+    );
+end
+$$;
+
+comment on function reconcile_internal._may_take_over(reconcile.attachments, reconcile.tracked_orders) is
+    'Whether a row of an attached table gets an order that is not of this table yet.';
+
 create function reconcile_internal._follow(p_attachment_id integer, p_order_numbers text[], p_by_trigger boolean default false) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
 -- By index, whatever the statistics say, and planned once a session: planning for one row costs more than following it.
@@ -349,6 +367,7 @@ declare
     v_row reconcile.attachments;
     v_order_ids bigint[];
     v_known text[];
+    v_others text[];
     v_busy text[];
     v_rows reconcile.application_row[];
     v_new reconcile.application_row[];
@@ -360,16 +379,22 @@ begin
     if not found then
         return 0;
     end if;
+    -- An order that is not this table's is not locked: anybody may write any number into his own table, and keep his transaction open.
+    v_others := array(
+        select o.order_number from reconcile.tracked_orders as o
+        where o.order_number = any (p_order_numbers)
+          and (o.attachment_id = p_attachment_id or reconcile_internal._may_take_over(v_row, o)) is not true
+    );
     with held as (
         select o.order_id, o.order_number from reconcile.tracked_orders as o
-        where o.order_number = any (p_order_numbers)
+        where o.order_number = any (p_order_numbers) and o.order_number <> all (v_others)
         for no key update skip locked
     )
     select coalesce(array_agg(h.order_id), '{}'), coalesce(array_agg(h.order_number), '{}') into v_order_ids, v_known from held as h;
     -- Order numbers that others hold: not new, and not to be looked at before they are done.
     v_busy := array(
         select o.order_number from reconcile.tracked_orders as o
-        where o.order_number = any (p_order_numbers) and o.order_number <> all (v_known)
+        where o.order_number = any (p_order_numbers) and o.order_number <> all (v_known || v_others)
     );
     if v_busy <> '{}' then
         insert into reconcile.arrivals (attachment_id, order_numbers) values (p_attachment_id, v_busy);
@@ -397,10 +422,14 @@ begin
         values (p_attachment_id, '', 'it has no order number')
         on conflict (attachment_id, order_number) do nothing;
     end if;
-    if v_order_ids <> '{}' then
-        v_followed := reconcile_internal._adopt(v_row, v_order_ids, v_rows) + reconcile_internal._follow_known(v_row, v_order_ids, v_rows);
+    if v_others <> '{}' then
+        perform reconcile_internal._refuse_others(v_row, v_others, v_rows);
     end if;
-    v_new := array(select r from unnest(v_rows) as r where r.order_number <> all (v_known));
+    if v_order_ids <> '{}' then
+        perform reconcile_internal._adopt(v_row, v_order_ids, v_rows);
+        v_followed := reconcile_internal._follow_known(v_row, v_order_ids, v_rows);
+    end if;
+    v_new := array(select r from unnest(v_rows) as r where r.order_number <> all (v_known || v_others));
     if v_new <> '{}' then
         v_followed := v_followed + reconcile_internal._follow_new(v_row, v_new);
     end if;
@@ -408,7 +437,7 @@ begin
         -- Not known, and left already: a transaction that is taking in the table may just be bringing it in as it was.
         v_left := array(
             select given.order_number from unnest(p_order_numbers) as given (order_number)
-            where given.order_number <> all (v_known || v_busy)
+            where given.order_number <> all (v_known || v_others || v_busy)
               and not exists (select from unnest(v_rows) as r where r.order_number = given.order_number and r.status = any (v_row.track))
         );
         if v_left <> '{}' then
@@ -428,9 +457,8 @@ comment on function reconcile_internal._follow(integer, text[], boolean) is
     'Brings what is known of these orders in line with their rows in an attached table; answers how many have changed. A trigger notes '
     'those that it can''t know yet.';
 
--- An order that was there before the table was attached gets its row: whoever attached it has seen what it comes to. A later one that was
--- tracked by hand stays its own, and one of another attached table stays with that: a row that anybody may write takes nobody's order.
-create function reconcile_internal._adopt(p_row reconcile.attachments, p_order_ids bigint[], p_rows reconcile.application_row[]) returns integer
+create function reconcile_internal._refuse_others(p_row reconcile.attachments, p_order_numbers text[], p_rows reconcile.application_row[])
+returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -438,29 +466,34 @@ begin
     select p_row.attachment_id, o.order_number, case
         when o.provider_id <> p_row.provider_id then format('an order of this number is asked about at provider %s', p.name)
         when a.attachment_id is not null then format('the order of this number is watched for %s', a.relation)
+        when o.attachment_id is not null then 'the order of this number was watched for a table of another owner, which is detached'
         else 'the order of this number was tracked by hand after this table was attached' end
     from reconcile.tracked_orders as o
     join reconcile.providers as p on p.provider_id = o.provider_id
     left join reconcile.attachments as a on a.attachment_id = o.attachment_id
-    where o.order_id = any (p_order_ids)
-      and (o.provider_id <> p_row.provider_id and o.attachment_id is distinct from p_row.attachment_id
-          or o.attachment_id <> p_row.attachment_id and a.attachment_id is not null
-          or o.attachment_id is distinct from p_row.attachment_id and o.order_id > p_row.first_order_id)
+    where o.order_number = any (p_order_numbers)
       and exists (select from unnest(p_rows) as r where r.order_number = o.order_number and r.status = any (p_row.track))
     on conflict (attachment_id, order_number) do update set problem = excluded.problem, waits_since = null
         where u.problem <> excluded.problem;
+end
+$$;
+
+comment on function reconcile_internal._refuse_others(reconcile.attachments, text[], reconcile.application_row[]) is
+    'Notes the rows of an attached table whose numbers are orders of somebody else.';
+
+create function reconcile_internal._adopt(p_row reconcile.attachments, p_order_ids bigint[], p_rows reconcile.application_row[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
     update reconcile.tracked_orders as o
     set attachment_id = p_row.attachment_id
-    where o.order_id = any (p_order_ids) and o.provider_id = p_row.provider_id and o.attachment_id is distinct from p_row.attachment_id
-      and o.order_id < p_row.first_order_id
-      and not exists (select from reconcile.attachments as a where a.attachment_id = o.attachment_id)
+    where o.order_id = any (p_order_ids) and o.attachment_id is distinct from p_row.attachment_id
       and exists (select from unnest(p_rows) as r where r.order_number = o.order_number and r.status = any (p_row.track));
-    return 0;
 end
 $$;
 
 comment on function reconcile_internal._adopt(reconcile.attachments, bigint[], reconcile.application_row[]) is
-    'Makes orders that no attached table has those of this one, and notes the rows whose order belongs to another.';
+    'Makes orders that an attached table may take over those of this one, where they have a row in it.';
 
 select pg_catalog.pg_extension_config_dump('reconcile.arrival_ids', '');
 select pg_catalog.pg_extension_config_dump('reconcile.arrivals', '');

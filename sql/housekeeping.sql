@@ -232,29 +232,6 @@ comment on function @extschema@.reconcile_stale_orders(integer, interval, text, 
     'Has stale orders asked about now, oldest first: by their provider''s schedule, or those whose last check is older_than '
     'ago. Puts back lost leases, gives up what could not be asked about, and signals the sidecars once.';
 
--- For a schedule, which says a name and not who made it: the owner of a database can put another function in the place of one in `public`.
-create function reconcile.check_stale_orders()
-returns table (run_id bigint, selected integer, closed integer, given_up integer)
-language plpgsql set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_function regproc := (
-        select p.oid
-        from pg_extension as e
-        join pg_depend as d on d.refclassid = 'pg_extension'::regclass and d.refobjid = e.oid and d.deptype = 'e' and d.classid = 'pg_proc'::regclass
-        join pg_proc as p on p.oid = d.objid and p.proname = 'reconcile_stale_orders'
-        where e.extname = 'pg_reconcile'
-    );
-begin
-    return query execute format(
-        'select r.* from %s(1000, null::interval, null::text, null::timestamptz, null::timestamptz) as r', v_function
-    );
-end
-$$;
-
-comment on function reconcile.check_stale_orders() is
-    'For a schedule: reconcile_stale_orders(1000) of this extension, wherever its schema is and whatever stands beside it.';
-
 create function reconcile_internal._requeue_lost() returns integer
 language sql set search_path = pg_catalog, pg_temp
 as $$

@@ -17,6 +17,8 @@ create function reconcile_internal._page_of_rows(
     p_row reconcile.attachments, p_status text, p_after text, p_most integer, out seen integer, out after text, out order_numbers text[]
 )
 language plpgsql set search_path = pg_catalog, pg_temp
+-- An index of it may be locked where the table is not.
+set lock_timeout = '50ms'
 as $$
 declare
     v_rows reconcile.application_row[];

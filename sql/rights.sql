@@ -14,7 +14,7 @@ begin
             from pg_catalog.pg_namespace as n
             where d.classid = 'pg_catalog.pg_namespace'::pg_catalog.regclass and n.oid = d.objid
             union all
-            select 'function', p.oid::pg_catalog.regprocedure::text
+            select 'routine', p.oid::pg_catalog.regprocedure::text
             from pg_catalog.pg_proc as p
             where d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass and p.oid = d.objid
             union all
@@ -34,7 +34,7 @@ begin
 end
 $$;
 
-revoke all on all functions in schema reconcile, reconcile_internal, reconcile_doors from public;
+revoke all on all routines in schema reconcile, reconcile_internal, reconcile_doors from public;
 revoke all on function @extschema@.reconcile_order(text, interval, boolean) from public;
 revoke all on function @extschema@.reconcile_stale_orders(integer, interval, text, timestamptz, timestamptz) from public;
 revoke all on function @extschema@.order_details(text, interval) from public;

@@ -38,6 +38,7 @@ declare
     v_last bigint := (select max(a.arrival_id) from reconcile.arrivals as a where a.attachment_id = p_row.attachment_id);
     v_note reconcile.arrivals;
     v_sweep reconcile.attachment_sweeps;
+    v_context text;
 begin
     followed := 0;
     -- Nor while another transaction takes in the table: what that has brought in is not to be seen yet.
@@ -76,9 +77,13 @@ begin
                 select p_row.attachment_id, array[given.order_number]
                 from unnest(v_note.order_numbers) as given (order_number)
                 where cardinality(v_note.order_numbers) > 1;
-            when others then
+            when others or assert_failure or query_canceled then
+                get stacked diagnostics v_context = pg_exception_context;
+                if reconcile_internal._is_own_trouble(sqlstate, v_context) then
+                    raise;
+                end if;
                 -- The note stays.
-                problem := format('%s (%s)', sqlerrm, sqlstate);
+                problem := format('%s (%s)', left(sqlerrm, 1000), sqlstate);
         end;
         exit when clock_timestamp() > p_until;
     end loop;
@@ -183,6 +188,7 @@ declare
     v_before bigint;
     v_sweep reconcile.attachment_sweeps;
     v_problem text;
+    v_context text;
     v_looked boolean := exists (select from reconcile.arrivals as n where n.attachment_id = p_row.attachment_id);
     v_followed integer := 0;
 begin
@@ -200,8 +206,12 @@ begin
             v_followed := v_followed + coalesce(greatest(0, v_sweep.rows_followed - v_before), 0)::integer;
         end if;
     exception
-        when others then
-            v_problem := format('%s (%s)', sqlerrm, sqlstate);
+        when others or assert_failure or query_canceled then
+            get stacked diagnostics v_context = pg_exception_context;
+            if reconcile_internal._is_own_trouble(sqlstate, v_context) then
+                raise;
+            end if;
+            v_problem := format('%s (%s)', left(sqlerrm, 1000), sqlstate);
     end;
     if v_looked or v_problem is not null then
         update reconcile.attachment_sweeps as s

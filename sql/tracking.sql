@@ -7,19 +7,29 @@ as $$
 declare
     v_order reconcile.tracked_orders;
     v_attachment_id integer;
+    v_context text;
 begin
     select o.* into v_order from reconcile.tracked_orders as o where o.order_number = p_order_number;
     if not found and p_order_number <> '' and not current_setting('transaction_read_only')::boolean then
         if exists (select from reconcile.attachments) then
             perform reconcile_internal._refuse_open_cursors();
         end if;
-        -- A row that nobody told of yet: taken in when somebody asks for it, and due when his transaction ends.
-        foreach v_attachment_id in array array(select a.attachment_id from reconcile.attachments as a order by a.attachment_id) loop
+        -- A row that nobody told of yet: taken in when somebody asks for it, and due when his transaction ends. In tables that he may
+        -- read himself: code of another application is not what he has asked for.
+        foreach v_attachment_id in array array(
+            select a.attachment_id from reconcile.attachments as a
+            where has_any_column_privilege(session_user, a.relation, 'select')
+            order by a.attachment_id
+        ) loop
             begin
                 perform reconcile_internal._follow(v_attachment_id, array[p_order_number]);
             exception
-                -- Its number can't be one of that table, or the table has changed or is locked.
-                when others then null;
+                when others or assert_failure or query_canceled then
+                    get stacked diagnostics v_context = pg_exception_context;
+                    if reconcile_internal._is_own_trouble(sqlstate, v_context) then
+                        raise;
+                    end if;
+                    -- Its number can't be one of that table, or the table has changed or is locked.
             end;
         end loop;
         select o.* into v_order from reconcile.tracked_orders as o where o.order_number = p_order_number;

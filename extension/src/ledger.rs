@@ -213,9 +213,14 @@ extension_sql_file!(
     requires = ["violations"]
 );
 extension_sql_file!(
+    "../../sql/scheduled.sql",
+    name = "scheduled",
+    requires = ["housekeeping"]
+);
+extension_sql_file!(
     "../../sql/waiting.sql",
     name = "waiting",
-    requires = ["housekeeping"]
+    requires = ["scheduled"]
 );
 extension_sql_file!(
     "../../sql/testing.sql",

@@ -34,7 +34,7 @@ create extension if not exists pg_cron;
 -- The names carry the database, so that several databases of a cluster keep their own schedules.
 select cron.schedule_in_database(
     pg_catalog.format('pg_reconcile stale orders in %s', :'database'), '*/3 * * * *',
-    'select * from reconcile.check_stale_orders()', :'database', 'reconcile_cron'
+    'call reconcile.check_stale_orders()', :'database', 'reconcile_cron'
 );
 
 select cron.schedule_in_database(

@@ -188,13 +188,14 @@ async fn a_large_table_is_read_by_its_indexes() -> Result<()> {
     Ok(())
 }
 
-/// Proves that whoever asks for an order that nobody told of yet has it watched, and its provider asked.
+/// Proves that whoever asks for an order that nobody told of yet, in a table that he may read, has it watched, and its provider asked.
 #[tokio::test]
 async fn an_order_that_is_asked_for_is_taken_in() -> Result<()> {
     let shop = with("attach_asked_for", ORDERS).await?;
     as_owner(
         &shop,
-        "insert into store.orders (number, invoice_id, status) values ('A', 'i-A', 'processing')",
+        "insert into store.orders (number, invoice_id, status) values ('A', 'i-A', 'processing');
+         grant select on store.orders to shop_app",
     )
     .await?;
     attach(&shop, PLAIN).await?;

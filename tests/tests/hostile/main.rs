@@ -16,6 +16,7 @@ mod neighbours;
 mod numbers;
 mod on_tables;
 mod overlong;
+mod parts;
 mod pending;
 mod probe;
 mod refused;

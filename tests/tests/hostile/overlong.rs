@@ -36,9 +36,8 @@ async fn a_run_without_end_is_ended() -> Result<()> {
         till.database.connect_as("reconcile_cron").await?,
         till.database.connect_as("reconcile_cron").await?,
     );
-    let stuck = tokio::spawn(async move {
-        failure(&runs, "select * from reconcile.check_stale_orders()").await
-    });
+    let stuck =
+        tokio::spawn(async move { failure(&runs, "call reconcile.check_stale_orders()").await });
     wait::value(SOON, "the hook", async || {
         Ok((till.one::<i64>(KEPT, &[&"reconcile_cron"]).await? == 1).then_some(()))
     })
@@ -64,7 +63,7 @@ async fn a_run_without_end_is_ended() -> Result<()> {
     till.run("select reconcile.resolve_order('EVIL', 'failed', 'for the rest')")
         .await?;
     till.sells("paid", &["GOOD"]).await?;
-    run(&ends, "select * from reconcile.check_stale_orders()").await?;
+    run(&ends, "call reconcile.check_stale_orders()").await?;
     assert_eq!(till.order("GOOD").await?.state, "succeeded");
     till.is_sound().await
 }

@@ -194,7 +194,9 @@ async fn the_schedule_calls_the_extensions_own() -> Result<()> {
             $$ begin raise exception 'not the one'; end $$",
     )
     .await?;
-    let call = "set role reconcile_operator; select run_id from reconcile.check_stale_orders()";
-    ensure!(text(&scene.dba, call).await?.is_some(), "no run");
+    let cron = scene.database.connect_as("reconcile_cron").await?;
+    run(&cron, "call reconcile.check_stale_orders()").await?;
+    let runs = text(&scene.dba, "select count(*) from reconcile.runs").await?;
+    ensure!(runs.as_deref() == Some("1"), "{runs:?} runs");
     Ok(())
 }

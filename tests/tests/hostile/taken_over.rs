@@ -41,6 +41,62 @@ async fn a_row_takes_no_later_order_over() -> Result<()> {
     Ok(())
 }
 
+/// Proves that orders of a detached table are not taken over by another owner's, and that nobody's orders are locked by numbers that
+/// somebody writes into his own table and keeps his transaction open.
+#[tokio::test]
+async fn a_detached_tables_orders_stay_its_own() -> Result<()> {
+    let scene = Scene::open("hostile_detached", "", "").await?;
+    ensure!(
+        scene.attach(&scene.owner, false).await.is_none(),
+        "nothing is attached"
+    );
+    run(
+        &scene.owner,
+        "insert into carrier.orders (number, status) values ('MINE', 'processing'), ('ALSO', 'processing')",
+    )
+    .await?;
+    run(
+        &scene.dba,
+        "grant create on schema carrier to carrier_heir; grant reconcile_operator to carrier_heir;
+         create table carrier.other (number text primary key, status text);
+         alter table carrier.other owner to carrier_heir",
+    )
+    .await?;
+    let heir = scene.database.connect_as("carrier_heir").await?;
+    run(
+        &heir,
+        "select * from reconcile.attach_table('carrier.other', 'vendor', track => '{processing}')",
+    )
+    .await?;
+    run(
+        &heir,
+        "begin; insert into carrier.other values ('ALSO', 'processing'), ('MINE', 'processing')",
+    )
+    .await?;
+    let decide = "set lock_timeout = '2s'; select reconcile.resolve_order('ALSO', 'succeeded', 'nobody holds it')";
+    run(&scene.dba, decide).await?;
+    run(&heir, "rollback").await?;
+    run(
+        &scene.owner,
+        "select reconcile.detach_table('carrier.orders')",
+    )
+    .await?;
+    run(
+        &heir,
+        "insert into carrier.other values ('MINE', 'processing'); update carrier.other set status = 'gone'; delete from carrier.other",
+    )
+    .await?;
+    run(
+        &scene.dba,
+        "select * from reconcile.take_in('carrier.other')",
+    )
+    .await
+    .ok();
+    let states = text(&scene.dba, STATES).await?.unwrap_or_default();
+    ensure!(states == "ALSO succeeded, MINE pending", "{states}");
+    Ok(())
+}
+
 /// Proves that the owner of one attached table can't say anything of another's rows.
 #[tokio::test]
 async fn nobody_notes_rows_of_anothers_table() -> Result<()> {

@@ -42,7 +42,7 @@ fn expected(database: &str) -> Vec<[String; 4]> {
         [
             "pg_reconcile stale orders in %D",
             "*/3 * * * *",
-            "select * from reconcile.check_stale_orders()",
+            "call reconcile.check_stale_orders()",
             "%D",
         ],
     ]

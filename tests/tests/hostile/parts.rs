@@ -1,0 +1,118 @@
+//! A run of the schedule, in which each application's part is a transaction of its own.
+
+use anyhow::{Result, ensure};
+
+use crate::scene::{Scene, failure, run, text};
+
+/// Order LAST is of a provider that none of what follows has to do with.
+const NEIGHBOUR: &str = r#"
+    create table public.truth (order_number text primary key, status text);
+    insert into public.truth values ('LAST', 'paid');
+    select reconcile.add_provider('neighbour', kind => 'sql', lookup_table => 'public.truth', status_path => '$.status',
+        status_map => '{"paid": "succeeded"}');
+    select reconcile.track_order('LAST', 'neighbour', created_at => now() - interval '1 hour');
+    select reconcile.track_order('FIRST', 'by_function', created_at => now() - interval '1 hour')"#;
+
+/// What code of an application does in the way of others.
+const TROUBLE: [&str; 3] = [
+    "assert false",
+    "raise exception using errcode = '57014'",
+    "perform pg_sleep(600)",
+];
+
+const POLICY: &str = "
+    alter table carrier.%T enable row level security; alter table carrier.%T force row level security;
+    create policy all_rows on carrier.%T using (carrier.sees())";
+const SEES: &str =
+    "create function carrier.sees() returns boolean language plpgsql as 'begin return true; end'";
+
+/// Proves that a run settles what has nothing to do with an application whose policy, or whose function that a provider is asked by,
+/// raises or sleeps, whoever comes first, within the time limit of one run.
+#[tokio::test]
+async fn trouble_in_one_part_of_a_run_is_nobody_elses() -> Result<()> {
+    let scene = Scene::open("hostile_parts", SEES, POLICY).await?;
+    run(&scene.dba, NEIGHBOUR).await?;
+    ensure!(
+        scene.attach(&scene.owner, false).await.is_none(),
+        "nothing is attached"
+    );
+    run(
+        &scene.owner,
+        "insert into carrier.orders (number, status) values ('O-1', 'processing')",
+    )
+    .await?;
+    let cron = scene.database.connect_as("reconcile_cron").await?;
+    run(&cron, "set statement_timeout = '2s'").await?;
+    for trouble in TROUBLE {
+        for (policy, lookup) in [(trouble, "null"), ("null", trouble)] {
+            run(
+                &scene.owner,
+                &format!(
+                    "create or replace function carrier.sees() returns boolean language plpgsql as $$ begin {policy}; return true; end $$;
+                     create or replace function carrier.payment_of(order_number text, reference text) returns jsonb language plpgsql as
+                         $$ begin {lookup}; return '{{\"status\": \"waits\"}}'; end $$"
+                ),
+            )
+            .await?;
+            run(
+                &scene.dba,
+                "select reconcile.resolve_order('LAST', 'pending', 'once more') where exists
+                    (select from reconcile.orders where order_number = 'LAST' and state <> 'pending');
+                 update reconcile.due_checks set due_at = now() - interval '1 minute'",
+            )
+            .await?;
+            failure(&cron, "call reconcile.check_stale_orders()").await;
+            let state = "select state from reconcile.orders where order_number = 'LAST'";
+            let state = text(&scene.dba, state).await?;
+            ensure!(
+                state.as_deref() == Some("succeeded"),
+                "{policy} | {lookup}: {state:?}"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Proves that a run doesn't wait for an index that somebody rebuilds.
+#[tokio::test]
+async fn a_run_waits_for_no_index() -> Result<()> {
+    let scene = Scene::open("hostile_reindexed", "", "").await?;
+    run(&scene.dba, NEIGHBOUR).await?;
+    ensure!(
+        scene.attach(&scene.owner, false).await.is_none(),
+        "nothing is attached"
+    );
+    run(
+        &scene.owner,
+        "insert into carrier.orders (number, status) values ('O-1', 'processing'); begin; reindex index carrier.orders_pkey",
+    )
+    .await?;
+    let cron = scene.database.connect_as("reconcile_cron").await?;
+    run(&cron, "set statement_timeout = '20s'").await?;
+    run(&cron, "call reconcile.check_stale_orders()").await?;
+    let state = "select state from reconcile.orders where order_number = 'LAST'";
+    let state = text(&scene.dba, state).await?;
+    ensure!(state.as_deref() == Some("succeeded"), "{state:?}");
+    run(&scene.owner, "rollback").await
+}
+
+/// Proves that who asks for an order that nobody knows meets no code of a table that he may not read.
+#[tokio::test]
+async fn an_unknown_number_runs_no_strangers_code() -> Result<()> {
+    let scene = Scene::open("hostile_unknown", SEES, POLICY).await?;
+    ensure!(
+        scene.attach(&scene.owner, false).await.is_none(),
+        "nothing is attached"
+    );
+    run(
+        &scene.owner,
+        "insert into carrier.orders (number, status) values ('O-1', 'processing');
+         create or replace function carrier.sees() returns boolean language plpgsql as $$ begin perform pg_sleep(600); return true; end $$",
+    )
+    .await?;
+    let app = scene.database.connect_as("shop_app").await?;
+    let asked = "set statement_timeout = '10s'; select * from reconcile_order('NOBODYS', '0')";
+    let said = failure(&app, asked).await.unwrap_or_default();
+    ensure!(said.starts_with("RC001"), "{said}");
+    Ok(())
+}
