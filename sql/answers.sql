@@ -46,16 +46,18 @@ comment on column reconcile_internal.answer_read.transaction_id is 'The transact
 comment on column reconcile_internal.answer_read.captured is 'What the captures find, in an answer about this order.';
 comment on column reconcile_internal.answer_read.refunded_amount is 'What was paid back, by an answer about this order.';
 
-create function reconcile_internal._path_variables(p_order_number text, p_reference text) returns jsonb
+create function reconcile_internal._path_variables(p_order_number text, p_reference text, p_own_number text default null) returns jsonb
 language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp
 as $$
 begin
-    return jsonb_build_object('order_number', p_order_number, 'reference', coalesce(to_jsonb(p_reference), '{}'));
+    return jsonb_build_object('order_number', p_order_number, 'own_number', coalesce(p_own_number, p_order_number),
+        'reference', coalesce(to_jsonb(p_reference), '{}'));
 end
 $$;
 
-comment on function reconcile_internal._path_variables(text, text) is
-    'What paths and rules may name. An order without a reference has none that anything could be equal to.';
+comment on function reconcile_internal._path_variables(text, text, text) is
+    'What paths and rules may name. An order without a reference has none that anything could be equal to, and without a prefix its row''s own '
+    'number is its number.';
 
 create function reconcile_internal._first_text(p_found jsonb) returns text
 language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp
@@ -240,7 +242,7 @@ begin
         return v_read;
     end if;
     v_shown_from := v_read.shown;
-    v_variables := reconcile_internal._path_variables(p_order_number, p_order.reference);
+    v_variables := reconcile_internal._path_variables(p_order_number, p_order.reference, p_order.own_number);
     -- Of several rows of this database those that decide; of anything else all of it.
     if p_provider.kind = 'sql' and jsonb_typeof(v_answer) = 'array' then
         v_rows := reconcile_internal._decisive_rows(p_provider, v_answer, v_variables);

@@ -3,7 +3,7 @@
 
 create view reconcile.attached_tables as
 select
-    a.attachment_id, a.relation::text as relation, p.name as provider, a.order_number, a.reference, a.status, a.track, a.write, a.capture,
+    a.attachment_id, a.relation::text as relation, p.name as provider, a.order_number, a.order_number_prefix, a.reference, a.status, a.track, a.write, a.capture,
     a.amount, a.amount_unit, a.currency, a.created_at, a.time_zone, a.attached_by, a.attached_at,
     (select count(*) from reconcile.tracked_orders as o where o.attachment_id = a.attachment_id and o.state in ('pending', 'processing', 'review'))
         as watched,
@@ -20,6 +20,7 @@ comment on column reconcile.attached_tables.attachment_id is 'The attachment; th
 comment on column reconcile.attached_tables.relation is 'The table.';
 comment on column reconcile.attached_tables.provider is 'Who is asked about its rows.';
 comment on column reconcile.attached_tables.order_number is 'The column with the order number.';
+comment on column reconcile.attached_tables.order_number_prefix is 'What the ledger puts before these numbers; empty for nothing.';
 comment on column reconcile.attached_tables.reference is 'The column with the provider''s own id.';
 comment on column reconcile.attached_tables.status is 'The column with the application''s status.';
 comment on column reconcile.attached_tables.track is 'The statuses in which a row is watched.';

@@ -59,6 +59,7 @@ as $$
 declare
     v_given jsonb := p_declaration.arguments;
     v_row reconcile.attachments;
+    v_before reconcile.detached_tables;
 begin
     -- Columns that are not named are found by their usual names.
     v_row := jsonb_populate_record(null::reconcile.attachments,
@@ -73,14 +74,20 @@ begin
     v_row.relation_name := v_row.relation::text;
     select c.relkind, c.relowner into v_row.kind, v_row.owner from pg_class as c where c.oid = v_row.relation;
     -- A number alone may be that of another table, which was made since.
-    select d.attachment_id, d.first_order_id into v_row.attachment_id, v_row.first_order_id
+    select d.* into v_before
     from reconcile.detached_tables as d
     where d.relation = v_row.relation and (d.owner = v_row.owner or d.relation_name = v_row.relation_name)
     order by d.attachment_id desc
     limit 1;
-    if not found then
-        v_row.attachment_id := nextval('reconcile.attachment_ids');
-        v_row.first_order_id := nextval('reconcile.order_ids');
+    v_row.attachment_id := coalesce(v_before.attachment_id, nextval('reconcile.attachment_ids'));
+    v_row.first_order_id := coalesce(v_before.first_order_id, nextval('reconcile.order_ids'));
+    v_row.order_number_prefix := coalesce(v_row.order_number_prefix, v_before.order_number_prefix, '');
+    if v_row.order_number_prefix <> v_before.order_number_prefix
+        and exists (select from reconcile.tracked_orders as o where o.attachment_id = v_before.attachment_id)
+    then
+        raise exception 'attach %: order_number_prefix is %, and its orders of before have %', v_row.relation,
+            quote_literal(left(v_row.order_number_prefix, 80)), quote_literal(v_before.order_number_prefix)
+            using errcode = 'RC009', hint = 'Each of its rows would be an order once more. Leave the argument out, and the prefix stays as it was.';
     end if;
     v_row.provider_id := (reconcile_internal._provider(v_given ->> 'provider')).provider_id;
     v_row.time_zone := coalesce(v_row.time_zone, current_setting('TimeZone'));
@@ -157,6 +164,7 @@ create function reconcile.attach_table(
     amount_unit text default null,
     created_after timestamptz default null,
     time_zone text default null,
+    order_number_prefix text default null,
     dry_run boolean default false
 )
 returns table (what text, detail text)
@@ -167,7 +175,8 @@ declare
     v_id bigint := reconcile_doors.declare('attach_table', jsonb_build_object(
         'relation', relation::oid, 'provider', provider, 'order_number', order_number, 'reference', reference, 'status', status,
         'track', to_jsonb(track), 'write', write, 'capture', capture, 'amount', amount, 'currency', currency, 'created_at', created_at,
-        'amount_unit', amount_unit, 'created_after', created_after, 'time_zone', time_zone, 'dry_run', dry_run
+        'amount_unit', amount_unit, 'created_after', created_after, 'time_zone', time_zone,
+        'order_number_prefix', order_number_prefix, 'dry_run', dry_run
     ));
     v_done jsonb;
     v_triggers text;
@@ -181,7 +190,7 @@ end
 $$;
 
 comment on function reconcile.attach_table(
-    regclass, text, text, text, text, text[], jsonb, jsonb, text, text, text, text, timestamptz, text, boolean
+    regclass, text, text, text, text, text[], jsonb, jsonb, text, text, text, text, timestamptz, text, text, boolean
 ) is
     'Watches an application''s own table from now on and writes states back to it; with dry_run, says what it would do. For the table''s owner.';
 
@@ -221,8 +230,8 @@ begin
     delete from reconcile.recorded_failures as f using reconcile.tracked_orders as o
     where f.effect = 'write-back' and o.order_id = f.order_id and o.attachment_id = v_row.attachment_id;
     delete from reconcile.attachments as a where a.attachment_id = v_row.attachment_id;
-    insert into reconcile.detached_tables (attachment_id, relation, relation_name, owner, first_order_id)
-    values (v_row.attachment_id, v_row.relation, v_row.relation_name, v_row.owner, v_row.first_order_id);
+    insert into reconcile.detached_tables (attachment_id, relation, relation_name, owner, first_order_id, order_number_prefix)
+    values (v_row.attachment_id, v_row.relation, v_row.relation_name, v_row.owner, v_row.first_order_id, v_row.order_number_prefix);
     perform reconcile_internal._let_enter_no_more();
 exception
     when lock_not_available then

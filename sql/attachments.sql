@@ -19,6 +19,7 @@ create table reconcile.attachments (
     owner regrole not null,
     provider_id integer not null references reconcile.providers,
     order_number text not null,
+    order_number_prefix text not null check (length(order_number_prefix) <= 40),
     reference text,
     status text not null,
     track text[] not null,
@@ -45,6 +46,8 @@ comment on column reconcile.attachments.kind is 'What it was when it was attache
 comment on column reconcile.attachments.owner is 'Whose it was when it was attached: what is generated runs with this role''s rights, and works for no other owner.';
 comment on column reconcile.attachments.provider_id is 'Who is asked about its rows.';
 comment on column reconcile.attachments.order_number is 'The column with the order number.';
+comment on column reconcile.attachments.order_number_prefix is
+    'What the ledger puts before the numbers of this table, which no other then has; empty for nothing.';
 comment on column reconcile.attachments.reference is 'The column with the provider''s own id.';
 comment on column reconcile.attachments.status is 'The column with the application''s status.';
 comment on column reconcile.attachments.track is 'The statuses in which a row is watched.';
@@ -68,7 +71,8 @@ create table reconcile.detached_tables (
     relation regclass not null,
     relation_name text not null,
     owner regrole not null,
-    first_order_id bigint not null
+    first_order_id bigint not null,
+    order_number_prefix text not null
 );
 
 comment on table reconcile.detached_tables is 'Tables that were attached once, and the numbers that they had.';
@@ -77,6 +81,7 @@ comment on column reconcile.detached_tables.relation is 'The table; a number tha
 comment on column reconcile.detached_tables.relation_name is 'What it was called.';
 comment on column reconcile.detached_tables.owner is 'Whose it was: another table of this role may take its orders over.';
 comment on column reconcile.detached_tables.first_order_id is 'See attachments.first_order_id.';
+comment on column reconcile.detached_tables.order_number_prefix is 'What is before its orders'' numbers, which they keep.';
 
 -- Where the scheduled search stands, apart from what a person wrote.
 create table reconcile.attachment_sweeps (
@@ -260,6 +265,8 @@ begin
             select from pg_timezone_names as z
             where lower(z.name) = lower(p_row.time_zone) and (z.name in ('UTC', 'GMT') or strpos(z.name, '/') > 0)
         ) then format('time_zone is %L: use a name such as UTC or Asia/Kolkata, see pg_timezone_names', left(p_row.time_zone, 80))
+        when p_row.order_number_prefix !~ '^[[:graph:]]{0,40}$'
+            then format('order_number_prefix is %L: use up to 40 letters, digits and signs, as in A-', left(p_row.order_number_prefix, 80))
         when p_row.amount_unit not in ('major', 'minor') then format('amount_unit is %L: use major or minor', left(p_row.amount_unit, 20))
     end);
     if v_problem is not null then
@@ -323,7 +330,7 @@ begin
         from jsonb_each(p_row.capture) as captured
         where exists (select from jsonb_each(p_row.write) as written where written.value ? (captured.value #>> '{}'))
         limit 1
-    ), (
+    ), reconcile_internal._could_be_another_tables(p_row), (
         select format('provider %s asks by reference, and the table has no column with a usual name for it: name it', p.name)
         from reconcile.providers as p
         where p.provider_id = p_row.provider_id and p_row.reference is null and reconcile_internal.needs_reference(p.url, p.headers, p.body)

@@ -15,13 +15,13 @@ $$;
 comment on function reconcile_internal._has_own_headers(jsonb) is 'Whether headers have templates, so that each order has its own.';
 
 create function reconcile_internal._request(
-    p_url text, p_headers jsonb, p_body jsonb, p_variables jsonb, p_order_number text, p_reference text, p_details jsonb,
+    p_url text, p_headers jsonb, p_body jsonb, p_variables jsonb, p_order_number text, p_own_number text, p_reference text, p_details jsonb,
     out url text, out headers jsonb, out body text, out problem text
 )
 language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_values jsonb := reconcile_internal._template_values(p_url, p_headers, p_body, p_variables, p_details);
+    v_values jsonb := reconcile_internal._template_values(p_url, p_headers, p_body, p_variables, p_own_number, p_details);
     v_own_headers boolean := reconcile_internal._has_own_headers(p_headers);
 begin
     url := reconcile_internal.request_url(p_url, p_order_number, p_reference, v_values);
@@ -40,7 +40,7 @@ begin
 end
 $$;
 
-comment on function reconcile_internal._request(text, jsonb, jsonb, jsonb, text, text, jsonb) is
+comment on function reconcile_internal._request(text, jsonb, jsonb, jsonb, text, text, text, jsonb) is
     'What asks about an order: the URL, headers and body of its own, and why it can''t be asked.';
 
 -- Questions of test_provider: a person waits, and the call is counted but never held back.
@@ -76,7 +76,7 @@ as $$
     from taken
     join reconcile.providers as p on p.provider_id = taken.provider_id
     cross join lateral reconcile_internal._request(
-        p.url, p.headers, p.body, p.variables, taken.order_number, taken.reference, '{}') as request
+        p.url, p.headers, p.body, p.variables, taken.order_number, null, taken.reference, '{}') as request
 $$;
 
 comment on function reconcile_internal._claim_tests(bigint, integer) is 'Takes questions of test_provider; their order_id is the test''s id, negative.';
@@ -260,7 +260,8 @@ begin
     from leased
     join reconcile.providers as p on p.provider_id = leased.provider_id
     join reconcile.tracked_orders as o on o.order_id = leased.order_id
-    cross join lateral reconcile_internal._request(p.url, p.headers, p.body, p.variables, o.order_number, o.reference, o.details) as request;
+    cross join lateral reconcile_internal._request(
+        p.url, p.headers, p.body, p.variables, o.order_number, o.own_number, o.reference, o.details) as request;
 end
 $$;
 

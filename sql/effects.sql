@@ -96,7 +96,8 @@ language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 begin
     return jsonb_build_object(
-        'order_number', p_order.order_number, 'state', p_transition.to_state, 'previous_state', p_transition.from_state,
+        'order_number', p_order.order_number, 'own_number', coalesce(p_order.own_number, p_order.order_number),
+        'state', p_transition.to_state, 'previous_state', p_transition.from_state,
         'cause', p_transition.cause, 'reason', p_transition.reason, 'changed_at', p_transition.changed_at,
         'transition_id', p_transition.transition_id, 'provider', p_provider, 'reference', p_order.reference,
         'transaction_id', p_order.transaction_id, 'provider_status', p_order.provider_status, 'amount', p_order.amount,
@@ -124,22 +125,22 @@ $$;
 comment on function reconcile_internal._cannot_write(integer) is 'Why nothing at all can be written to an attached table; NULL when something can.';
 
 -- What a write-back that was not one means, as an error of its own.
-create function reconcile_internal._refuse_unwritten(p_relation regclass, p_order_number text, p_verdict text) returns void
+create function reconcile_internal._refuse_unwritten(p_relation regclass, p_own_number text, p_verdict text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
     if p_verdict = 'locked' then
-        raise exception 'the row of % in % is locked', p_order_number, p_relation using errcode = 'RC011';
+        raise exception 'the row of % in % is locked', p_own_number, p_relation using errcode = 'RC011';
     elsif p_verdict = 'twice' then
-        raise exception '% stands in two rows of %', p_order_number, p_relation using errcode = 'RC012';
+        raise exception '% stands in two rows of %', p_own_number, p_relation using errcode = 'RC012';
     elsif p_verdict = 'gone' and not reconcile_internal._sees_all_rows(p_relation) then
-        raise exception 'the row of % in % is not to be seen: deleted, or hidden by row level security', p_order_number, p_relation
+        raise exception 'the row of % in % is not to be seen: deleted, or hidden by row level security', p_own_number, p_relation
             using errcode = 'RC012';
     elsif p_verdict = 'refused' then
-        raise exception 'the row of % in % was not written, by a trigger or a policy', p_order_number, p_relation using errcode = 'RC012';
+        raise exception 'the row of % in % was not written, by a trigger or a policy', p_own_number, p_relation using errcode = 'RC012';
     -- Nothing would be written to a row that is missing: hidden, it may be as it was.
     elsif p_verdict <> 'missing' or p_verdict = 'missing' and reconcile_internal._sees_all_rows(p_relation) then
-        raise exception 'the application decided about % in % meanwhile', p_order_number, p_relation using errcode = 'RC013';
+        raise exception 'the application decided about % in % meanwhile', p_own_number, p_relation using errcode = 'RC013';
     end if;
 end
 $$;
@@ -163,16 +164,17 @@ comment on function reconcile_internal._left_by(reconcile.attachments, reconcile
 
 -- What came of one attached table's part. Against what its row says, a person can always have an order reviewed, or put where nothing is
 -- written: the row stays as it is, and its word is heard.
-create function reconcile_internal._mind_unwritten(p_row reconcile.attachments, p_order_number text, p_verdict text, p_status text, p_is_heard boolean)
+create function reconcile_internal._mind_unwritten(p_row reconcile.attachments, p_own_number text, p_verdict text, p_status text, p_is_heard boolean)
 returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
     if p_is_heard and p_verdict in ('decided', 'gone', 'missing') then
         perform reconcile_internal._hear(o.order_id, reconcile_internal._word_of(p_row, p_verdict = 'decided', p_status), p_status)
-        from reconcile.tracked_orders as o where o.order_number = p_order_number;
+        from reconcile.tracked_orders as o
+        where o.order_number = p_row.order_number_prefix || p_own_number and o.attachment_id = p_row.attachment_id;
     else
-        perform reconcile_internal._refuse_unwritten(p_row.relation, p_order_number, p_verdict);
+        perform reconcile_internal._refuse_unwritten(p_row.relation, p_own_number, p_verdict);
     end if;
 end
 $$;
@@ -193,7 +195,7 @@ declare
     v_hint text;
     v_context text;
 begin
-    select array_agg(o.order_number order by o.order_id) as order_numbers,
+    select array_agg(coalesce(o.own_number, o.order_number) order by o.order_id) as own_numbers,
         array_agg(reconcile_internal._left_by(p_row, t) order by o.order_id) as from_states,
         array_agg(t.to_state order by o.order_id) as to_states,
         array_agg(o.captured || jsonb_strip_nulls(jsonb_build_object(
@@ -213,7 +215,7 @@ begin
         execute format(
             'select w.order_number, w.verdict, w.status from reconcile_generated._write_%s($1, $2, $3, $4) as w '
             'order by w.verdict = ''written'', w.verdict = ''missing'' limit 1', p_row.attachment_id
-        ) into v_unwritten using v_part.order_numbers, v_part.from_states, v_part.to_states, v_part.found;
+        ) into v_unwritten using v_part.own_numbers, v_part.from_states, v_part.to_states, v_part.found;
     exception
         when undefined_column or undefined_table or undefined_function then
             v_changed := reconcile_internal._cannot_write(p_row.attachment_id);

@@ -61,15 +61,16 @@ language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 begin
     return array(
-        select row(r.order_number, nullif(r.reference, ''), r.amount, r.currency, r.created_at, r.status)::reconcile.application_row
+        select row(own.numbers[r.place], nullif(r.reference, ''), r.amount, r.currency, r.created_at, r.status)::reconcile.application_row
         from unnest(p_rows) with ordinality as r (order_number, reference, amount, currency, created_at, status, place)
+        cross join (select reconcile_internal._numbers_of(p_row, array(select each.order_number from unnest(p_rows) as each)) as numbers) as own
         order by r.place
     );
 end
 $$;
 
 comment on function reconcile_internal._as_known(reconcile.attachments, reconcile.application_row[]) is
-    'Rows of an attached table as the ledger knows them: an empty reference is none.';
+    'Rows of an attached table as the ledger knows them: by its numbers, and an empty reference is none.';
 
 create function reconcile_internal._waits_for_references(p_row reconcile.attachments) returns boolean
 language plpgsql stable set search_path = pg_catalog, pg_temp
@@ -93,10 +94,17 @@ as $$
 declare
     v_rows reconcile.application_row[];
     v_level integer;
+    v_own_numbers text[] := p_order_numbers;
 begin
+    if p_row.order_number_prefix <> '' then
+        v_own_numbers := array(
+            select reconcile_internal._own_number(p_row, given.order_number) from unnest(p_order_numbers) as given (order_number)
+            where reconcile_internal._own_number(p_row, given.order_number) is not null
+        );
+    end if;
     perform reconcile_internal._hold_attached(p_row, false);
     v_level := reconcile_internal._hold_settings();
-    execute format('select array_agg(r) from reconcile_generated._rows_%s($1) as r', p_row.attachment_id) into v_rows using p_order_numbers;
+    execute format('select array_agg(r) from reconcile_generated._rows_%s($1) as r', p_row.attachment_id) into v_rows using v_own_numbers;
     perform reconcile_internal._give_back_settings(v_level);
     return reconcile_internal._as_known(p_row, v_rows);
 end
@@ -229,7 +237,8 @@ begin
           and (r.reference <> o.reference or o.reference is null and r.reference is not null
               or a.amount is distinct from o.amount and a.amount is not null
               or upper(r.currency) is distinct from o.currency and r.currency is not null)
-          and reconcile_internal._order_problem(p_row.provider_id, r.order_number, r.reference, a.amount, r.currency, o.created_at) is null
+          and reconcile_internal._order_problem(p_row.provider_id, r.order_number, r.reference, a.amount, r.currency, o.created_at,
+              p_own_number => o.own_number) is null
         returning o.order_id
     )
     select array_agg(c.order_id) into v_changed from changed as c;
@@ -293,7 +302,7 @@ begin
                 when v_needs_reference and r.reference is null then v_waits
                 when r.amount is not null and a.amount is null then format('%L is not an amount', left(r.amount, 40))
                 else reconcile_internal._order_problem(v_provider.provider_id, r.order_number, r.reference, a.amount, r.currency,
-                    coalesce(r.created_at, clock_timestamp()))
+                    coalesce(r.created_at, clock_timestamp()), p_own_number => reconcile_internal._own_number(p_row, r.order_number))
             end as problem
         from unnest(p_rows) as r
         cross join lateral (select reconcile_internal.said_amount(r.amount, p_row.amount_unit, upper(r.currency), null)::numeric as amount) as a
@@ -301,8 +310,9 @@ begin
           and (p_row.created_after is null or r.created_at >= p_row.created_after)
     ),
     watched as (
-        insert into reconcile.tracked_orders as o (order_number, provider_id, reference, amount, currency, created_at, attachment_id)
-        select w.order_number, v_provider.provider_id, w.reference, w.amount, w.currency, w.created_at, p_row.attachment_id
+        insert into reconcile.tracked_orders as o (order_number, provider_id, reference, amount, currency, created_at, attachment_id, own_number)
+        select w.order_number, v_provider.provider_id, w.reference, w.amount, w.currency, w.created_at, p_row.attachment_id,
+            reconcile_internal._own_number(p_row, w.order_number)
         from wanted as w
         where w.problem is null
         -- In one order, whoever takes them in: two of them wait for each other's numbers otherwise.
@@ -486,7 +496,7 @@ language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
     update reconcile.tracked_orders as o
-    set attachment_id = p_row.attachment_id
+    set attachment_id = p_row.attachment_id, own_number = reconcile_internal._own_number(p_row, o.order_number)
     where o.order_id = any (p_order_ids) and o.attachment_id is distinct from p_row.attachment_id
       and exists (select from unnest(p_rows) as r where r.order_number = o.order_number and r.status = any (p_row.track));
 end

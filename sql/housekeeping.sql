@@ -103,6 +103,12 @@ begin
         union
         select o.order_id
         from reconcile.received_webhooks as w
+        cross join unnest(reconcile_internal._prefixes()) as known (prefix)
+        join reconcile.tracked_orders as o on o.provider_id = w.provider_id and o.order_number = known.prefix || w.order_number
+        where w.order_id is null and o.own_number = w.order_number and w.received_at > clock_timestamp() - interval '1 hour'
+        union
+        select o.order_id
+        from reconcile.received_webhooks as w
         join reconcile.tracked_orders as o on o.provider_id = w.provider_id and o.reference = w.reference
         where w.order_id is null and w.order_number is null and w.received_at > clock_timestamp() - interval '1 hour'
     ));

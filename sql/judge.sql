@@ -156,7 +156,7 @@ language c immutable parallel safe
 as 'MODULE_PATHNAME', 'request_depends_on_order_wrapper';
 
 comment on function reconcile_internal.depends_on_order(text, jsonb, jsonb) is
-    'Whether any of a request''s templates names {order_number} or {reference}.';
+    'Whether any of a request''s templates names {order_number}, {own_number} or {reference}.';
 
 create function reconcile_internal.needs_reference(url text, headers jsonb, body jsonb) returns boolean
 language c immutable parallel safe

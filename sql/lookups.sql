@@ -272,30 +272,32 @@ $$;
 comment on function reconcile_internal._look_up(integer, text[], text[]) is 'Asks the function or table of a provider about orders; answers in their order.';
 
 -- Of several rows the one that means most comes first: who was declined and then paid has paid. Equals by their text.
-create function reconcile_internal._best_first(p_provider reconcile.providers, p_body text, p_order_number text, p_reference text) returns text
+create function reconcile_internal._best_first(p_provider reconcile.providers, p_body text, p_variables jsonb) returns text
 language sql stable set search_path = pg_catalog, pg_temp
 as $$
     select case when left(p_body, 1) <> '[' then p_body else coalesce((
         select jsonb_agg(each.row order by array_position(
-            '{succeeded,refunded,pending}', reconcile_internal._row_means(p_provider, each.row,
-                reconcile_internal._path_variables(p_order_number, p_reference))
+            '{succeeded,refunded,pending}', reconcile_internal._row_means(p_provider, each.row, p_variables)
         ), each.row::text)::text
         from jsonb_array_elements(p_body::jsonb) as each (row)
     ), p_body) end
 $$;
 
-comment on function reconcile_internal._best_first(reconcile.providers, text, text, text) is
+comment on function reconcile_internal._best_first(reconcile.providers, text, jsonb) is
     'An answer of several rows, those first that mean succeeded, then refunded, then pending; any other answer as it is.';
 
 create function reconcile_internal._lease_here(p_order_ids bigint[])
-returns table (lookup_id integer, provider_id integer, order_ids bigint[], tokens bigint[], order_numbers text[], refs text[])
+returns table (
+    lookup_id integer, provider_id integer, order_ids bigint[], tokens bigint[], order_numbers text[], own_numbers text[], refs text[]
+)
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 begin
     return query
     with held as materialized (
-        select o.order_id, o.provider_id, o.order_number, o.reference
+        -- The tables of the application know it by its row's own number.
+        select o.order_id, o.provider_id, o.order_number, coalesce(o.own_number, o.order_number) as own_number, o.reference
         from reconcile.tracked_orders as o
         join reconcile.providers as p on p.provider_id = o.provider_id and p.kind = 'sql' and p.paused_at is null
         join reconcile.registered_lookups as k on k.provider = p.name
@@ -316,7 +318,7 @@ begin
     )
     select k.lookup_id, p.provider_id, array_agg(held.order_id order by held.order_id) as order_ids,
         array_agg(leased.token order by held.order_id) as tokens, array_agg(held.order_number order by held.order_id) as order_numbers,
-        array_agg(held.reference order by held.order_id) as refs
+        array_agg(held.own_number order by held.order_id) as own_numbers, array_agg(held.reference order by held.order_id) as refs
     from held
     join leased on leased.order_id = held.order_id
     join reconcile.providers as p on p.provider_id = held.provider_id
@@ -348,14 +350,17 @@ begin
     -- No query is open while code of an application runs, which could read on in its portal.
     for v_nr in 1 .. cardinality(v_parts) loop
         select * into v_part from jsonb_to_record(v_parts[v_nr])
-        as part (lookup_id integer, provider_id integer, order_ids bigint[], tokens bigint[], order_numbers text[], refs text[]);
+        as part (
+            lookup_id integer, provider_id integer, order_ids bigint[], tokens bigint[], order_numbers text[], own_numbers text[], refs text[]
+        );
         -- Negative, before the calls are noted as ended: they were never counted as in flight.
         insert into reconcile.ended_calls (provider_id, calls, faults, answered)
         values (v_part.provider_id, -cardinality(v_part.order_ids), 0, false);
         v_began_at := clock_timestamp();
-        v_answers := reconcile_internal._look_up(v_part.lookup_id, v_part.order_numbers, v_part.refs);
+        v_answers := reconcile_internal._look_up(v_part.lookup_id, v_part.own_numbers, v_part.refs);
         v_bodies := array(
-            select reconcile_internal._best_first(p, answer.body, v_part.order_numbers[answer.place], v_part.refs[answer.place])
+            select reconcile_internal._best_first(p, answer.body, reconcile_internal._path_variables(
+                v_part.order_numbers[answer.place], v_part.refs[answer.place], v_part.own_numbers[answer.place]))
             from unnest(v_answers.bodies) with ordinality as answer (body, place)
             join reconcile.providers as p on p.provider_id = v_part.provider_id
             order by answer.place

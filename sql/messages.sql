@@ -25,7 +25,8 @@ begin
             'type', 'order.' || p_transition.to_state,
             'timestamp', to_char(p_transition.changed_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
             'data', json_build_object(
-                'event_id', p_transition.transition_id, 'order_number', o.order_number, 'state', p_transition.to_state,
+                'event_id', p_transition.transition_id, 'order_number', o.order_number,
+                'own_number', coalesce(o.own_number, o.order_number), 'state', p_transition.to_state,
                 'previous_state', p_transition.from_state, 'cause', p_transition.cause, 'reason', p_transition.reason,
                 'provider', p.name, 'reference', o.reference, 'transaction_id', o.transaction_id, 'amount', o.amount::text,
                 'currency', o.currency, 'details', o.details, 'captured', reconcile_internal._harmless_captures(p.captures, o.captured)

@@ -30,7 +30,7 @@ create function reconcile_internal._path_problem(p_path text, p_is_predicate boo
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_known constant jsonb := jsonb '{"order_number": "", "reference": ""}';
+    v_known constant jsonb := jsonb '{"order_number": "", "own_number": "", "reference": ""}';
     v_path jsonpath := p_path::jsonpath;
     v_unknown text;
     v_bare text;

@@ -29,7 +29,7 @@ begin
     end if;
     begin
         v_problem := (
-            select format('%s finds the order, so it can''t name $order_number or $reference', path.name)
+            select format('%s finds the order, so it can''t name $order_number, $own_number or $reference', path.name)
             from (values ('order_number_path', p_row.webhook ->> 'order_number_path'), ('reference_path', p_row.webhook ->> 'reference_path'))
                 as path (name, path)
             where reconcile_internal._variables_of(path.path::jsonpath) <> '{}'
@@ -88,7 +88,7 @@ begin
             'Use small letters, digits and _, beginning with a letter, 63 at most.'),
         (split_part(v_request_error, ': ', 1), v_request_error is not null,
             substr(v_request_error, strpos(v_request_error, ': ') + 2),
-            'The variables are order_number, reference, the constants in variables and details.… of the order; a brace itself is written \{.'),
+            'The variables are order_number, own_number, reference, the constants in variables and details.… of the order; a brace itself is written \{.'),
         ('kind', p_row.kind not in ('http', 'sql'), format('%L is not a kind', left(p_row.kind, 20)), 'Use http or sql.'),
         ('url', p_row.kind = 'sql' and p_row.url is not null, 'a provider of kind sql has none', 'Leave it out.'),
         ('url', reconcile_internal.url_template_error(p_row.url, v_variables) is not null,
@@ -149,7 +149,7 @@ begin
             'End it as in $.data.pin: by that name the value is masked in what is kept of the answer.'),
         (v_path_field, v_path_error is not null, v_path_error,
             'Write jsonpath that PostgreSQL evaluates by itself: a path as $.data.status, in rules a predicate as $.status == "paid". Its variables '
-            'are $order_number and $reference.'),
+            'are $order_number, $own_number and $reference.'),
         ('status_map', p_row.status_map = '{}' and coalesce(p_row.rules, '[]') = '[]',
             'it is empty and there are no rules, so no answer could ever close an order', 'Write a status_map or rules.'),
         ('status_map', p_row.status_map <> '{}' and reconcile_internal.status_map_error(p_row.status_map) is not null,

@@ -6,31 +6,53 @@ create function reconcile_internal._named_by(p_payload jsonb, p_path text) retur
 language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp
 as $$
 begin
-    -- The order is not known yet, so nothing is equal to its number or reference.
-    return left(jsonb_path_query_first(p_payload, p_path::jsonpath, jsonb '{"order_number": {}, "reference": {}}', true) #>> '{}', 500);
+    -- The order is not known yet, so nothing is equal to its numbers or reference.
+    return left(jsonb_path_query_first(p_payload, p_path::jsonpath, jsonb '{"order_number": {}, "own_number": {}, "reference": {}}', true) #>> '{}', 500);
 end
 $$;
 
 comment on function reconcile_internal._named_by(jsonb, text) is 'What an event calls its order by, where a path leads.';
 
+-- By its number in the ledger, by its row's own, or by what the provider calls it, of which several orders may have the same.
 create function reconcile_internal._order_of_event(p_provider_id integer, p_order_number text, p_reference text) returns bigint
-language plpgsql stable set search_path = pg_catalog, pg_temp
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_found bigint[];
+    v_numbers text[];
 begin
-    -- By its number, else by what the provider calls it, of which several orders may have the same.
-    return coalesce(
-        (select o.order_id from reconcile.tracked_orders as o where o.order_number = p_order_number and o.provider_id = p_provider_id),
-        (
+    if p_order_number is null then
+        return (
             select o.order_id from reconcile.tracked_orders as o
-            where p_order_number is null and o.reference = p_reference and o.provider_id = p_provider_id
+            where o.reference = p_reference and o.provider_id = p_provider_id
             order by o.order_id desc
             limit 1
-        )
-    );
+        );
+    end if;
+    -- One whose reference says so comes first, then the one of this very number.
+    with named as (
+        select o.order_id, o.order_number, o.order_number = p_order_number as is_exact, coalesce(o.reference = p_reference, false) as agrees
+        from reconcile.tracked_orders as o
+        where o.order_number = any (p_order_number || array(
+                select known.prefix || p_order_number from unnest(reconcile_internal._prefixes()) as known (prefix)))
+          and o.provider_id = p_provider_id
+          and (o.order_number = p_order_number or o.own_number = p_order_number and coalesce(o.reference = p_reference, true))
+    ),
+    ranked as (
+        select named.*, rank() over (order by named.agrees desc, named.is_exact desc) as place from named
+    )
+    select array_agg(ranked.order_id), array_agg(quote_literal(ranked.order_number) order by ranked.order_number)
+    into v_found, v_numbers
+    from ranked where ranked.place = 1;
+    if cardinality(v_found) > 1 then
+        perform reconcile_internal._refuse_two(p_order_number, v_numbers);
+    end if;
+    return v_found[1];
 end
 $$;
 
-comment on function reconcile_internal._order_of_event(integer, text, text) is 'The order that an event is about; NULL when it is not known.';
+comment on function reconcile_internal._order_of_event(integer, text, text) is
+    'The order of a provider that an event is about; NULL when none is known. Raises RC016 when it could be either of several.';
 
 create function reconcile.record_webhook(
     provider text,

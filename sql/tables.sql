@@ -303,6 +303,7 @@ create table reconcile.tracked_orders (
     tracked_at timestamptz not null default clock_timestamp(),
     state_changed_at timestamptz not null default clock_timestamp(),
     attachment_id integer,
+    own_number text,
     check ((settled_by is null) = (state in ('pending', 'processing')))
 ) with (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02);
 
@@ -335,6 +336,8 @@ comment on column reconcile.tracked_orders.created_at is 'When the application c
 comment on column reconcile.tracked_orders.tracked_at is 'When it became known here: a deadline counts from here, or from created_at if that is later.';
 comment on column reconcile.tracked_orders.state_changed_at is 'Since when it is in its state.';
 comment on column reconcile.tracked_orders.attachment_id is 'The attached table that its row stands in; NULL when it was tracked by hand.';
+comment on column reconcile.tracked_orders.own_number is
+    'The number that its row has, where the ledger puts a prefix before it; NULL when it is the order''s number.';
 
 create table reconcile.due_checks (
     order_id bigint primary key,

@@ -1,7 +1,7 @@
 -- What the triggers of attached tables tell: a few rows are followed at once, many are noted, and nothing is believed.
 --
 -- In the application's own transaction, so nothing here waits for long, and nothing fails it.
--- Requires: following.
+-- Requires: numbers.
 
 -- Nothing that is given here is believed: the rows are read. A note stays small: where a number is longer than any order's could sensibly
 -- be, the table is searched instead.
@@ -9,13 +9,17 @@ create function reconcile_internal._note_rows(p_attachment_id integer, p_order_n
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
+    v_row reconcile.attachments;
     v_is_fixed constant boolean := current_setting('transaction_isolation') <> 'read committed';
     v_numbers text[] := case when (select max(length(given.order_number)) from unnest(p_order_numbers) as given (order_number)) > 2000
         then null else p_order_numbers end;
 begin
-    if not exists (select from reconcile.attachments as a where a.attachment_id = p_attachment_id) then
+    select a.* into v_row from reconcile.attachments as a where a.attachment_id = p_attachment_id;
+    if not found then
         return;
-    elsif v_numbers is null then
+    end if;
+    v_numbers := reconcile_internal._numbers_of(v_row, v_numbers);
+    if v_numbers is null then
         -- One note to look at everything is enough, and who can't say which rows changed may say so very often. With a fixed
         -- snapshot it is not looked for: what a serializable transaction reads here could be why it fails.
         if v_is_fixed or not exists (

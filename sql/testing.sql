@@ -143,7 +143,7 @@ begin
     perform reconcile_internal._defer_again();
     return reconcile_internal._preview(
         p_provider, p_order_number, p_reference, p_amount, p_currency, v_answers.faults[1], null,
-        reconcile_internal._best_first(p_provider, v_answers.bodies[1], p_order_number, p_reference),
+        reconcile_internal._best_first(p_provider, v_answers.bodies[1], reconcile_internal._path_variables(p_order_number, p_reference)),
         v_answers.details[1], p_provider.lookup
     );
 end

@@ -1,7 +1,8 @@
 -- Orders come in, and people decide about them. The queue row of an order is written with the order, never apart.
 -- Requires: providers.
 
-create function reconcile_internal._find_order(p_order_number text) returns reconcile.tracked_orders
+-- A row that nobody told of yet: taken in when somebody asks for it, and due when his transaction ends.
+create function reconcile_internal._take_in_number(p_order_number text) returns reconcile.tracked_orders
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -9,37 +10,61 @@ declare
     v_attachment_id integer;
     v_context text;
 begin
+    if current_setting('transaction_read_only')::boolean then
+        return null;
+    end if;
+    if exists (select from reconcile.attachments) then
+        perform reconcile_internal._refuse_open_cursors();
+    end if;
+    -- In tables that the caller may read himself: code of another application is not what he has asked for.
+    foreach v_attachment_id in array array(
+        select a.attachment_id from reconcile.attachments as a
+        where has_any_column_privilege(session_user, a.relation, 'select')
+        order by a.attachment_id
+    ) loop
+        begin
+            perform reconcile_internal._follow(v_attachment_id, array[p_order_number]);
+        exception
+            when others or assert_failure or query_canceled then
+                get stacked diagnostics v_context = pg_exception_context;
+                if reconcile_internal._is_own_trouble(sqlstate, v_context) then
+                    raise;
+                end if;
+                -- Its number can't be one of that table, or the table has changed or is locked.
+        end;
+    end loop;
     select o.* into v_order from reconcile.tracked_orders as o where o.order_number = p_order_number;
-    if not found and p_order_number <> '' and not current_setting('transaction_read_only')::boolean then
-        if exists (select from reconcile.attachments) then
-            perform reconcile_internal._refuse_open_cursors();
+    update reconcile.due_checks as d set due_at = least(d.due_at, clock_timestamp()) where d.order_id = v_order.order_id;
+    return v_order;
+end
+$$;
+
+comment on function reconcile_internal._take_in_number(text) is
+    'Has the rows of this number in attached tables followed, and its order asked about now; NULL when there is none.';
+
+create function reconcile_internal._find_order(p_order_number text) returns reconcile.tracked_orders
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_order reconcile.tracked_orders;
+    v_number text;
+begin
+    select o.* into v_order from reconcile.tracked_orders as o where o.order_number = p_order_number;
+    if not found and p_order_number <> '' then
+        v_order := reconcile_internal._take_in_number(p_order_number);
+    end if;
+    if v_order.order_id is null then
+        v_number := reconcile_internal._number_by_own(p_order_number);
+        select o.* into v_order from reconcile.tracked_orders as o where o.order_number = v_number;
+        if not found and v_number is not null then
+            v_order := reconcile_internal._take_in_number(v_number);
         end if;
-        -- A row that nobody told of yet: taken in when somebody asks for it, and due when his transaction ends. In tables that he may
-        -- read himself: code of another application is not what he has asked for.
-        foreach v_attachment_id in array array(
-            select a.attachment_id from reconcile.attachments as a
-            where has_any_column_privilege(session_user, a.relation, 'select')
-            order by a.attachment_id
-        ) loop
-            begin
-                perform reconcile_internal._follow(v_attachment_id, array[p_order_number]);
-            exception
-                when others or assert_failure or query_canceled then
-                    get stacked diagnostics v_context = pg_exception_context;
-                    if reconcile_internal._is_own_trouble(sqlstate, v_context) then
-                        raise;
-                    end if;
-                    -- Its number can't be one of that table, or the table has changed or is locked.
-            end;
-        end loop;
-        select o.* into v_order from reconcile.tracked_orders as o where o.order_number = p_order_number;
-        update reconcile.due_checks as d set due_at = least(d.due_at, clock_timestamp()) where d.order_id = v_order.order_id;
     end if;
     return v_order;
 end
 $$;
 
-comment on function reconcile_internal._find_order(text) is 'An order by its number; NULL when there is none.';
+comment on function reconcile_internal._find_order(text) is 'An order by its number in the ledger, or by its row''s own where that stands in one table; NULL when there is none.';
 
 -- What is known of rows of attached tables that are no orders yet.
 create function reconcile_internal._why_unwatched(p_order_number text) returns text
@@ -57,7 +82,7 @@ begin
         from reconcile.refused_rows as u
         join reconcile.attachments as a on a.attachment_id = u.attachment_id
         join reconcile.providers as p on p.provider_id = a.provider_id
-        where u.order_number = p_order_number and p_order_number <> ''
+        where u.order_number in (p_order_number, a.order_number_prefix || p_order_number) and p_order_number <> ''
     );
 end
 $$;
@@ -113,27 +138,34 @@ $$;
 comment on function reconcile_internal._json_problem(jsonb, integer) is
     'Why a value can''t be kept: too large, too deep, or with numbers that grow out of proportion when they are written out; NULL when it can.';
 
--- Details that no template names are not handed over: they may be long, and most templates name none.
-create function reconcile_internal._template_values(p_url text, p_headers jsonb, p_body jsonb, p_variables jsonb, p_details jsonb) returns jsonb
+-- Details that no template names are not handed over: they may be long, and most templates name none. Without a prefix the row's own number
+-- is the order's.
+create function reconcile_internal._template_values(
+    p_url text, p_headers jsonb, p_body jsonb, p_variables jsonb, p_own_number text, p_details jsonb
+) returns jsonb
 language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_values jsonb := p_variables;
 begin
-    return case
-        when concat(p_url, p_headers::text, p_body::text) like '%details.%' and p_details <> '{}'
-            then p_variables || jsonb_build_object('details', p_details)
-        else nullif(p_variables, '{}')
-    end;
+    if p_own_number is not null then
+        v_values := v_values || jsonb_build_object('own_number', p_own_number);
+    end if;
+    if concat(p_url, p_headers::text, p_body::text) like '%details.%' and p_details <> '{}' then
+        v_values := v_values || jsonb_build_object('details', p_details);
+    end if;
+    return nullif(v_values, '{}');
 end
 $$;
 
-comment on function reconcile_internal._template_values(text, jsonb, jsonb, jsonb, jsonb) is
-    'What an order''s templates are filled in with besides its number and reference: the provider''s constants and, where a template '
-    'names them, the order''s details.';
+comment on function reconcile_internal._template_values(text, jsonb, jsonb, jsonb, text, jsonb) is
+    'What an order''s templates are filled in with besides its number and reference: the provider''s constants, the row''s own number where '
+    'that is another and, where a template names them, the order''s details.';
 
 -- Why an order can't be watched, in one place for those that are handed over and those of attached tables.
 create function reconcile_internal._order_problem(
     p_provider_id integer, p_order_number text, p_reference text, p_amount numeric, p_currency text, p_created_at timestamptz,
-    p_details jsonb default '{}'
+    p_details jsonb default '{}', p_own_number text default null
 ) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
@@ -146,7 +178,7 @@ begin
     select p.name, reconcile_internal.needs_reference(p.url, p.headers, p.body),
         case when p.url is not null and length(p_order_number) <= 500 and coalesce(length(p_reference), 0) <= 500
             then reconcile_internal.request_problem(p.url, p.headers, p.body, p_order_number, p_reference,
-                reconcile_internal._template_values(p.url, p.headers, p.body, p.variables, p_details)) end
+                reconcile_internal._template_values(p.url, p.headers, p.body, p.variables, p_own_number, p_details)) end
     into v_name, v_needs_reference, v_request
     from reconcile.providers as p where p.provider_id = p_provider_id;
     return case
@@ -163,7 +195,7 @@ begin
 end
 $$;
 
-comment on function reconcile_internal._order_problem(integer, text, text, numeric, text, timestamptz, jsonb) is
+comment on function reconcile_internal._order_problem(integer, text, text, numeric, text, timestamptz, jsonb, text) is
     'Why an order can''t be watched; NULL when it can.';
 
 create function reconcile.track_order(

@@ -23,7 +23,7 @@ select
     ) as captured,
     o.refunded_amount, o.provider_status, o.last_outcome, o.last_checked_at, o.tries, o.faults,
     d.due_at as next_check_at, l.claimed_at is not null as in_flight,
-    o.created_at, o.tracked_at, o.state_changed_at
+    o.created_at, o.tracked_at, o.state_changed_at, coalesce(o.own_number, o.order_number) as own_number
 from reconcile.tracked_orders as o
 join reconcile.providers as p on p.provider_id = o.provider_id
 left join reconcile.due_checks as d on d.order_id = o.order_id
@@ -51,6 +51,7 @@ comment on column reconcile.orders.in_flight is 'Whether it is being asked about
 comment on column reconcile.orders.created_at is 'When the application created it.';
 comment on column reconcile.orders.tracked_at is 'When it became known here.';
 comment on column reconcile.orders.state_changed_at is 'Since when it is in its state.';
+comment on column reconcile.orders.own_number is 'The number of its row in the application''s table: the order''s without the prefix.';
 
 create view reconcile.stale_orders as
 select

@@ -132,16 +132,20 @@ begin
         from (
             select found.provider_id, found.event_id, o.order_id,
                 -- A payload is kept without its secrets: where one of them is wanted, the provider is asked.
-                coalesce((p.webhook ->> 'evidence')::boolean, false) and not exists (
+                coalesce((p.webhook ->> 'evidence')::boolean, false) and found.is_sure and not exists (
                     select from jsonb_each(p.captures || coalesce(p.webhook -> 'captures', '{}')) as c where (c.value ->> 'sensitive')::boolean
                 ) as is_evidence
             from reconcile.tracked_orders as o
             -- Each by its index: a handler may keep events of many orders that are never known here.
             cross join lateral (
-                select early.provider_id, early.event_id from reconcile.received_webhooks as early
+                select early.provider_id, early.event_id, true as is_sure from reconcile.received_webhooks as early
                 where early.order_id is null and early.order_number = o.order_number
                 union all
-                select early.provider_id, early.event_id from reconcile.received_webhooks as early
+                -- Another table's row may have this number, too: its provider is asked.
+                select early.provider_id, early.event_id, false from reconcile.received_webhooks as early
+                where early.order_id is null and early.order_number = o.own_number and coalesce(early.reference = o.reference, true)
+                union all
+                select early.provider_id, early.event_id, true from reconcile.received_webhooks as early
                 where early.order_id is null and early.order_number is null and early.reference = o.reference
             ) as found
             join reconcile.providers as p on p.provider_id = o.provider_id

@@ -68,9 +68,14 @@ extension_sql_file!(
     requires = ["heeding"]
 );
 extension_sql_file!(
+    "../../sql/numbers.sql",
+    name = "numbers",
+    requires = ["following"]
+);
+extension_sql_file!(
     "../../sql/telling.sql",
     name = "telling",
-    requires = ["following"]
+    requires = ["numbers"]
 );
 extension_sql_file!(
     "../../sql/paging.sql",

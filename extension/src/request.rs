@@ -20,7 +20,7 @@ pub use problem::{depends_on_order, needs_reference, request_problem};
 
 /// The variables that every order has; a provider's row may add constants, and `details.` leads to a member of the order's
 /// details.
-pub const VARIABLES: &[&str] = &["order_number", "reference"];
+pub const VARIABLES: &[&str] = &["order_number", "own_number", "reference"];
 
 /// What `{details.x}` is filled in with.
 #[derive(Clone, Copy, Debug, Default)]
@@ -74,6 +74,11 @@ impl<'a> Values<'a> {
         };
         match (name, detail_of(name), self.details) {
             ("order_number", ..) => Some(Cow::Borrowed(self.order_number)),
+            // Of an order whose number has a prefix it comes with the constants, none of which may have this name.
+            ("own_number", ..) => self
+                .constants
+                .and_then(|constants| plain(constants.get(name)?))
+                .or(Some(Cow::Borrowed(self.order_number))),
             ("reference", ..) => self.reference.map(Cow::Borrowed),
             (_, Some(_), Details::None) => None,
             (_, Some(_), Details::Any(text)) => Some(Cow::Borrowed(text)),

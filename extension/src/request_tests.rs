@@ -96,7 +96,7 @@ fn bad_templates_say_why() {
         ("https://vendor.example/{+reference}", "change the path"),
         (
             "https://vendor.example/{id}",
-            "the variables are order_number, reference",
+            "the variables are order_number, own_number, reference",
         ),
         ("https://vendor.example/{order_number", "not a URL template"),
         ("/orders/{order_number}", "not a URL"),
@@ -193,6 +193,8 @@ fn what_templates_need_of_an_order_is_told_by_any_part() {
         Some(&json!({"X": "\\{order_number\\}"})),
         None
     ));
+    let own = "https://v.example/{own_number}";
+    assert!(depends_on_order(Some(own), None, None) && !needs_reference(Some(own), None, None));
     assert!(!depends_on_order(Some("{"), Some(&json!("}")), None));
     assert!(!depends_on_order(None, None, None));
     assert!(needs_reference(
@@ -200,6 +202,28 @@ fn what_templates_need_of_an_order_is_told_by_any_part() {
         None,
         None
     ));
+}
+
+#[test]
+fn the_rows_own_number_is_the_orders_unless_it_is_given() {
+    let template = "https://v.example/{own_number}/{order_number}";
+    let plain = values("17", None);
+    assert_eq!(
+        url_for(template, plain),
+        Ok("https://v.example/17/17".to_owned())
+    );
+    let given = json!({"own_number": "17"});
+    let prefixed = Values {
+        constants: given.as_object(),
+        ..values("A-17", None)
+    };
+    assert_eq!(
+        url_for(template, prefixed),
+        Ok("https://v.example/17/A-17".to_owned())
+    );
+    assert_eq!(text_for("{own_number}", prefixed), Ok("17".to_owned()));
+    let named = request_complaint(&json!({}), None, &given);
+    assert!(named.is_some_and(|error| error.contains("own_number")));
 }
 
 #[test]

@@ -31,8 +31,8 @@ pub fn request_problem(
     of_url().or_else(of_headers).or_else(of_body)
 }
 
-/// Whether what is sent differs between orders: any part names `{order_number}`, `{reference}` or one of `{details.…}`. What
-/// is no template names nothing.
+/// Whether what is sent differs between orders: any part names `{order_number}`, `{own_number}`, `{reference}` or one of
+/// `{details.…}`. What is no template names nothing.
 #[must_use]
 pub fn depends_on_order(url: Option<&str>, headers: Option<&Value>, body: Option<&Value>) -> bool {
     let of_an_order = |name: &str| VARIABLES.contains(&name) || detail_of(name).is_some();

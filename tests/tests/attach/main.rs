@@ -16,6 +16,7 @@ mod names;
 mod numbers;
 mod operators;
 mod owed;
+mod prefixes;
 mod races;
 mod reassigned;
 mod refusing;

@@ -71,7 +71,7 @@ async fn a_settled_order_is_told_signed_and_with_its_facts() -> Result<()> {
         "type": "order.succeeded",
         "timestamp": row.get::<_, String>(1),
         "data": {
-            "event_id": event_id, "order_number": "ORD-1", "state": "succeeded", "previous_state": "pending",
+            "event_id": event_id, "order_number": "ORD-1", "own_number": "ORD-1", "state": "succeeded", "previous_state": "pending",
             "cause": "provider", "reason": row.get::<_, String>(2), "provider": "vendor", "reference": "INV-ORD-1",
             "transaction_id": row.get::<_, Option<String>>(3), "amount": "0.73", "currency": "USD",
             "details": {"customer": {"id": 7, "note": null}}, "captured": {"word": "succeeded"}

@@ -132,7 +132,7 @@ async fn the_facts_are_complete_and_money_is_exact() -> Result<()> {
     assert_eq!(
         facts,
         json!({
-            "order_number": number, "state": "succeeded", "previous_state": "pending", "cause": "provider",
+            "order_number": number, "own_number": number, "state": "succeeded", "previous_state": "pending", "cause": "provider",
             "reason": "the provider says succeeded", "provider": "ledger", "reference": "R%s", "transaction_id": "T-1",
             "provider_status": "paid", "refunded_amount": null, "currency": "USD", "details": details,
             "captured": {"pin": "0042"}, "relation": null
