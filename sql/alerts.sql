@@ -185,6 +185,12 @@ select 'hook_withdrawn', 'critical', h.name, null::timestamptz,
 from reconcile.registered_hooks as h
 where reconcile_internal._is_withdrawn(h)
 union all
+select 'hook_table_gone', 'critical', h.name, null::timestamptz,
+    format('it is for orders of %s, and that table is gone: remove it with reconcile.remove_hook, and add it again for what takes its place',
+        h.relation_name)
+from reconcile.registered_hooks as h
+where h.relation is not null and not exists (select from pg_class as c where c.oid = h.relation)
+union all
 select 'webhooks_without_order', 'warning', p.name, min(w.received_at),
     format('%s not known: see reconcile.webhooks', reconcile_internal._counted(count(*), 'event is about an order that is', 'events are about orders that are'))
 from reconcile.received_webhooks as w

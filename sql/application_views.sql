@@ -61,7 +61,9 @@ comment on column reconcile.unwatched_rows.noted_at is 'Since when that is known
 comment on column reconcile.unwatched_rows.waits_since is 'Since when it waits for a reference: since it was created; NULL for what is wrong.';
 
 create view reconcile.hooks as
-select h.name, h.on_state, h.call, p.name as provider, pg_get_userbyid(h.call_owner) as runs_as, pg_get_userbyid(h.registered_by) as registered_by, h.registered_at
+select
+    h.name, h.on_state, h.call, p.name as provider, pg_get_userbyid(h.call_owner) as runs_as, pg_get_userbyid(h.registered_by) as registered_by,
+    h.registered_at, h.relation::text as relation
 from reconcile.registered_hooks as h
 left join reconcile.providers as p on p.provider_id = h.provider_id;
 
@@ -70,9 +72,23 @@ comment on column reconcile.hooks.name is 'The hook''s name.';
 comment on column reconcile.hooks.on_state is 'It is called when an order comes to this state.';
 comment on column reconcile.hooks.call is 'The function.';
 comment on column reconcile.hooks.provider is 'Only for orders of this provider; NULL for all.';
+comment on column reconcile.hooks.relation is 'Only for orders of this attached table; NULL for all.';
 comment on column reconcile.hooks.runs_as is 'The role whose rights it runs with: the owner of its function.';
 comment on column reconcile.hooks.registered_by is 'The role that added it, and may remove it.';
 comment on column reconcile.hooks.registered_at is 'Since when.';
+
+create view reconcile.hook_calls as
+select c.hook, c.call, o.order_number, c.transition_id, c.called_at, c.called_by
+from reconcile.recorded_hook_calls as c
+join reconcile.tracked_orders as o on o.order_id = c.order_id;
+
+comment on view reconcile.hook_calls is 'Hooks that were called again for transitions that they missed, and who asked for it.';
+comment on column reconcile.hook_calls.hook is 'The hook''s name.';
+comment on column reconcile.hook_calls.call is 'The function that was called.';
+comment on column reconcile.hook_calls.order_number is 'The order.';
+comment on column reconcile.hook_calls.transition_id is 'The transition that it was told of.';
+comment on column reconcile.hook_calls.called_at is 'When.';
+comment on column reconcile.hook_calls.called_by is 'The role that asked for it.';
 
 create view reconcile.lookups as
 select l.provider, l.call, l.relation::text as relation, l.columns, pg_get_userbyid(l.owner) as runs_as, pg_get_userbyid(l.registered_by) as registered_by, l.registered_at

@@ -119,9 +119,8 @@ begin
         insert into reconcile.attachments select v_row.*;
         delete from reconcile.detached_tables as d where d.attachment_id = v_row.attachment_id;
         perform reconcile_internal._attach(v_row, v_hint);
-        select settled.attachment, settled.told into v_zone
-        from reconcile_internal._settle_zone(v_row, p_declaration.arguments ->> 'time_zone' is not null) as settled;
-        v_row := v_zone.attachment;
+        v_zone := reconcile_internal._zone_of(v_row, p_declaration.arguments ->> 'time_zone' is not null);
+        v_row := reconcile_internal._make_anew_in(v_row, v_zone.zone);
         select jsonb_build_object('attachment_id', v_row.attachment_id, 'done', jsonb_agg(to_jsonb(done))) into v_done
         from (
             select done.what, done.detail from reconcile_internal._what_attaching_does(v_row) as done

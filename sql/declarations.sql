@@ -18,7 +18,7 @@ create table reconcile.declarations (
     done_at timestamptz
 );
 
-comment on table reconcile.declarations is 'Calls of add_provider, attach_table, add_hook, resolve_order and their kin, and the roles that made them.';
+comment on table reconcile.declarations is 'Calls of add_provider, attach_table, add_hook, call_hook_again, resolve_order and their kin, and the roles that made them.';
 comment on column reconcile.declarations.declaration_id is 'The call.';
 comment on column reconcile.declarations.what is 'Which function was called.';
 comment on column reconcile.declarations.arguments is 'With what.';
@@ -103,6 +103,7 @@ begin
         when 'detach_table' then v_done := reconcile_internal._detach_table(v_declaration);
         when 'add_hook' then v_done := reconcile_internal._add_hook(v_declaration);
         when 'remove_hook' then v_done := reconcile_internal._remove_hook(v_declaration);
+        when 'call_hook_again' then return reconcile_internal._call_hook_again(v_declaration);
         when 'resolve_order' then v_done := reconcile_internal._resolve_order(v_declaration);
         when 'pause_provider' then v_done := reconcile_internal._pause_provider(v_declaration);
         when 'pause_endpoint' then v_done := reconcile_internal._pause_endpoint(v_declaration);

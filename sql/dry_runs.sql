@@ -19,6 +19,16 @@ begin
     union all
     select 'capture', format('%s into %I', captured.key, captured.value #>> '{}') from jsonb_each(p_row.capture) as captured
     union all
+    select 'hook', format('%s is called when an order comes to %s', h.name, h.on_state)
+    from reconcile.registered_hooks as h
+    where coalesce(h.provider_id = p_row.provider_id, true) and coalesce(h.relation = p_row.relation, true)
+    union all
+    select 'no hook', 'none is called for its orders. Add those that have to be first: orders that are settled before a hook is there don''t call it'
+    where not exists (
+        select from reconcile.registered_hooks as h
+        where coalesce(h.provider_id = p_row.provider_id, true) and coalesce(h.relation = p_row.relation, true)
+    )
+    union all
     select 'triggers', format('reconcile_note_insert, _update, _delete and _truncate on %s', p_row.relation)
     union all
     select 'index missing', missing.index || '; until then rows that no trigger told of are not looked for'

@@ -273,17 +273,44 @@ comment on function reconcile_internal._write_back(bigint[]) is
     'Writes transitions to the rows of attached tables. Raises RC011 for a locked row or table or one that is not as it was attached, RC013 '
     'for a row that the application has moved.';
 
+create function reconcile_internal._call_hook(p_hook reconcile.registered_hooks, p_order_numbers text[], p_facts jsonb[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    -- Assigned, not performed: an error's context then is short.
+    v_held text := reconcile_internal._hold_hook(p_hook);
+    v_level integer;
+    v_detail text;
+    v_hint text;
+    v_context text;
+begin
+    perform reconcile_internal._check_constraints_now();
+    v_level := reconcile_internal._hold_settings();
+    begin
+        execute format('select reconcile_generated._hook_%s(g.order_number, g.facts) from unnest($1, $2) as g (order_number, facts)', p_hook.hook_id)
+        using p_order_numbers, p_facts;
+    exception
+        when others or assert_failure or query_canceled then
+            get stacked diagnostics v_detail = pg_exception_detail, v_hint = pg_exception_hint, v_context = pg_exception_context;
+            if reconcile_internal._is_own_trouble(sqlstate, v_context) then
+                raise;
+            end if;
+            v_held := reconcile_internal._blame('hook ' || p_hook.name, sqlstate, sqlerrm, v_detail, v_hint, v_context);
+    end;
+    perform reconcile_internal._give_back_settings(v_level);
+end
+$$;
+
+comment on function reconcile_internal._call_hook(reconcile.registered_hooks, text[], jsonb[]) is
+    'Calls a hook with orders and their facts: the function that was registered, by its owner''s rights, leaving nothing for COMMIT. Its errors '
+    'are marked as its own.';
+
 create function reconcile_internal._call_hooks(p_transition_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_hook_id reconcile.registered_hooks.hook_id%type;
     v_part record;
-    v_level integer;
-    v_held text;
-    v_detail text;
-    v_hint text;
-    v_context text;
 begin
     foreach v_hook_id in array array(
         select h.hook_id from reconcile.registered_hooks as h
@@ -292,31 +319,17 @@ begin
         )
         order by h.hook_id
     ) loop
-        select h as hook, h.hook_id, h.name, array_agg(o.order_number order by o.order_id) as order_numbers,
+        select h as hook, array_agg(o.order_number order by o.order_id) as order_numbers,
             array_agg(reconcile_internal._facts(o, t, p.name) order by o.order_id) as facts
         into v_part
         from reconcile.registered_hooks as h
         join reconcile.transitions as t on t.to_state = h.on_state and t.transition_id = any (p_transition_ids) and t.cause <> 'application'
         join reconcile.tracked_orders as o on o.order_id = t.order_id
         join reconcile.providers as p on p.provider_id = o.provider_id
-        where h.hook_id = v_hook_id and (h.provider_id is null or h.provider_id = o.provider_id) and not reconcile_internal._is_withdrawn(h)
+        where h.hook_id = v_hook_id and reconcile_internal._is_meant_for(h, o.provider_id, o.attachment_id) and not reconcile_internal._is_withdrawn(h)
         group by h.hook_id;
         continue when not found;
-        v_held := reconcile_internal._hold_hook(v_part.hook);
-        perform reconcile_internal._check_constraints_now();
-        v_level := reconcile_internal._hold_settings();
-        begin
-            execute format('select reconcile_generated._hook_%s(g.order_number, g.facts) from unnest($1, $2) as g (order_number, facts)', v_part.hook_id)
-            using v_part.order_numbers, v_part.facts;
-        exception
-            when others or assert_failure or query_canceled then
-                get stacked diagnostics v_detail = pg_exception_detail, v_hint = pg_exception_hint, v_context = pg_exception_context;
-                if reconcile_internal._is_own_trouble(sqlstate, v_context) then
-                    raise;
-                end if;
-                v_held := reconcile_internal._blame('hook ' || v_part.name, sqlstate, sqlerrm, v_detail, v_hint, v_context);
-        end;
-        perform reconcile_internal._give_back_settings(v_level);
+        perform reconcile_internal._call_hook(v_part.hook, v_part.order_numbers, v_part.facts);
     end loop;
 end
 $$;

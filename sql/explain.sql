@@ -129,6 +129,11 @@ begin
                         else 'by ' || t.cause end)
             from reconcile.transitions as t
             where t.order_id = v_order.order_id
+            union all
+            select again.called_at, 3,
+                format('%s  hook %s called again for %s', to_char(again.called_at, 'YYYY-MM-DD HH24:MI:SS'), again.hook, again.called_by)
+            from reconcile.recorded_hook_calls as again
+            where again.order_id = v_order.order_id
         ) as story
         order by story.at, story.place
     );

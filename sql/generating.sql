@@ -3,7 +3,7 @@
 -- Their SQL is static and names everything by its schema, operators too. Each begins by confining itself: it runs as the owner that was
 -- recorded and as nobody else, and leaves nothing for COMMIT. They know the table by its name, as a dump restores it; whether the name
 -- still means that table is looked at under its lock before they are called, by _hold_attached.
--- Requires: effects.
+-- Requires: calling_again.
 
 -- What is generated belongs to the role with whose rights it runs, and is for nobody else to call.
 create function reconcile_internal._hand_over(p_function regprocedure, p_owner regrole, p_comment text) returns void

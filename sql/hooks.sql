@@ -16,8 +16,11 @@ create table reconcile.registered_hooks (
     call_name name not null,
     call_owner regrole not null,
     provider_id integer references reconcile.providers,
+    relation regclass,
+    relation_name text,
     registered_by regrole not null,
-    registered_at timestamptz not null default clock_timestamp()
+    registered_at timestamptz not null default clock_timestamp(),
+    check ((relation is null) = (relation_name is null))
 );
 
 comment on table reconcile.registered_hooks is 'Functions of the application that are called with a transition. Written by add_hook.';
@@ -29,6 +32,8 @@ comment on column reconcile.registered_hooks.call_schema is 'The schema of that 
 comment on column reconcile.registered_hooks.call_name is 'Its name.';
 comment on column reconcile.registered_hooks.call_owner is 'Whose it was when the hook was added, and whose rights it runs with: another owner''s is not called.';
 comment on column reconcile.registered_hooks.provider_id is 'Only for orders of this provider; NULL for all.';
+comment on column reconcile.registered_hooks.relation is 'Only for orders of this attached table, by its number; NULL for all.';
+comment on column reconcile.registered_hooks.relation_name is 'Its name when the hook was added.';
 comment on column reconcile.registered_hooks.registered_by is 'The role that added it, and may remove it.';
 comment on column reconcile.registered_hooks.registered_at is 'Since when.';
 
@@ -116,6 +121,41 @@ $$;
 
 comment on function reconcile_internal._hook_problem(regprocedure, regrole) is 'Why a function can''t be a hook; empty when it can.';
 
+-- The table is known by its number: another one that takes its name is not meant.
+create function reconcile_internal._is_meant_for(p_hook reconcile.registered_hooks, p_provider_id integer, p_attachment_id integer) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return coalesce(p_hook.provider_id = p_provider_id, true) and (
+        p_hook.relation is null
+        or exists (select from reconcile.attachments as a where a.attachment_id = p_attachment_id and a.relation = p_hook.relation)
+    );
+end
+$$;
+
+comment on function reconcile_internal._is_meant_for(reconcile.registered_hooks, integer, integer) is
+    'Whether a hook is for orders of a provider and an attachment.';
+
+-- Said by whoever adds it: one that fires for all orders breaks others that nobody thought of.
+create function reconcile_internal._scope_problem(p_given jsonb) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_every boolean := coalesce((p_given ->> 'every_provider')::boolean, false);
+    v_relation regclass := (p_given ->> 'relation')::oid;
+begin
+    return case
+        when v_every and p_given ->> 'provider' is not null then 'it is for every provider, and for one'
+        when v_every and v_relation is not null then 'it is for every provider, and for one table'
+        when not v_every and p_given ->> 'provider' is null and v_relation is null then 'it does not say for which orders'
+        when v_relation is not null and not exists (select from pg_class as c where c.oid = v_relation and c.relkind in ('r', 'p'))
+            then format('%s is no table', v_relation)
+    end;
+end
+$$;
+
+comment on function reconcile_internal._scope_problem(jsonb) is 'Why add_hook''s arguments don''t say for which orders a hook is; NULL when they do.';
+
 create function reconcile_internal._make_hook(p_hook reconcile.registered_hooks) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -145,6 +185,7 @@ declare
     v_provider text := p_declaration.arguments ->> 'provider';
     -- By its number: a look-up by name needs rights on the schema. A number that is no function's is handed over as it is.
     v_call regprocedure := (p_declaration.arguments ->> 'call')::oid;
+    v_relation regclass := (p_declaration.arguments ->> 'relation')::oid;
     v_problem text;
     v_hook reconcile.registered_hooks;
 begin
@@ -164,9 +205,17 @@ begin
         raise exception 'hook %: %: %', v_name, v_call, v_problem
             using errcode = 'RC010', hint = 'A hook is a function (order_number text, facts jsonb), as in ''shop.commit_order(text, jsonb)''::regprocedure.';
     end if;
-    insert into reconcile.registered_hooks as h (name, on_state, call, call_schema, call_name, call_owner, provider_id, registered_by)
+    v_problem := reconcile_internal._scope_problem(p_declaration.arguments);
+    if v_problem is not null then
+        raise exception 'hook %: %', v_name, v_problem using errcode = 'RC010',
+            hint = 'Name the provider (provider => ''vendor''), the table (relation => ''shop.orders''), or say every_provider => true.';
+    end if;
+    insert into reconcile.registered_hooks as h (
+        name, on_state, call, call_schema, call_name, call_owner, provider_id, relation, relation_name, registered_by
+    )
     select v_name, v_state, v_call::text, n.nspname, p.proname, p.proowner::regrole,
-        case when v_provider is not null then (reconcile_internal._provider(v_provider)).provider_id end, quote_ident(p_declaration.declared_by)::regrole
+        case when v_provider is not null then (reconcile_internal._provider(v_provider)).provider_id end,
+        v_relation, v_relation::text, quote_ident(p_declaration.declared_by)::regrole
     from pg_proc as p
     join pg_namespace as n on n.oid = p.pronamespace
     where p.oid = v_call
@@ -180,12 +229,14 @@ $$;
 
 comment on function reconcile_internal._add_hook(reconcile.declarations) is 'Does what add_hook was called for.';
 
-create function reconcile.add_hook(name text, on_state text, call regprocedure, provider text default null) returns void
+create function reconcile.add_hook(
+    name text, on_state text, call regprocedure, provider text default null, relation regclass default null, every_provider boolean default false
+) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_id bigint := reconcile_doors.declare('add_hook', jsonb_build_object(
-        'name', name, 'on_state', on_state, 'call', call::oid, 'provider', provider
+        'name', name, 'on_state', on_state, 'call', call::oid, 'provider', provider, 'relation', relation::oid, 'every_provider', every_provider
     ));
     v_done jsonb;
 begin
@@ -193,9 +244,9 @@ begin
 end
 $$;
 
-comment on function reconcile.add_hook(text, text, regprocedure, text) is
-    'Calls a function (order_number text, facts jsonb) in the transaction of every transition to a state, with the rights of the '
-    'function''s owner, whose role the caller has. Its facts hold what was captured in clear, what is marked as sensitive too.';
+comment on function reconcile.add_hook(text, text, regprocedure, text, regclass, boolean) is
+    'Calls a function (order_number text, facts jsonb) in the transaction of every transition to a state, of a provider''s orders, of a '
+    'table''s, which need not be attached yet, or of all, with the rights of the function''s owner, whose role the caller has. Its facts hold what was captured in clear, what is marked as sensitive too.';
 
 create function reconcile_internal._remove_hook(p_declaration reconcile.declarations) returns void
 language plpgsql set search_path = pg_catalog, pg_temp

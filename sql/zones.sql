@@ -45,9 +45,9 @@ declare
     v_here interval := p_now - p_newest at time zone p_zone;
     v_utc interval := p_now - p_newest at time zone 'UTC';
     -- Clocks differ by so much.
-    v_future constant interval := '-5 minutes';
+    v_future constant interval := interval '-5 minutes';
     -- Of two that are past: a table in use has a row as young as that by the right one.
-    v_young constant interval := '15 minutes';
+    v_young constant interval := interval '15 minutes';
 begin
     return case
         when v_here = v_utc then null
@@ -90,7 +90,7 @@ $$;
 comment on function reconcile_internal._make_anew_in(reconcile.attachments, text) is
     'An attachment that was just made, with the functions that read and write its times made for another zone.';
 
-create function reconcile_internal._settle_zone(p_row reconcile.attachments, p_is_given boolean, out attachment reconcile.attachments, out told text)
+create function reconcile_internal._zone_of(p_row reconcile.attachments, p_is_given boolean, out zone text, out told text)
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -103,7 +103,7 @@ declare
         where reconcile_internal._column_type(p_row.relation, captured.value #>> '{}') in ('timestamp without time zone', 'date')
     );
 begin
-    attachment := p_row;
+    zone := p_row.time_zone;
     if reconcile_internal._column_type(p_row.relation, p_row.created_at) is distinct from 'timestamp without time zone' then
         told := 'times are written to ' || v_captured || ' as clocks show them in ' || p_row.time_zone;
         return;
@@ -118,15 +118,15 @@ begin
             p_row.created_at, p_row.time_zone);
         return;
     end if;
+    zone := v_likely;
     v_other := case when v_likely = 'UTC' then p_row.time_zone else 'UTC' end;
     told := format('%I says none: it is read as %s, by which the newest row is %s old; by %s it would be %s', p_row.created_at, v_likely,
         greatest(v_now - v_newest at time zone v_likely, '0'), v_other, case
             when v_newest at time zone v_other > v_now then format('of %s from now', v_newest at time zone v_other - v_now)
             else format('%s old', v_now - v_newest at time zone v_other) end);
-    attachment := reconcile_internal._make_anew_in(p_row, v_likely);
 end
 $$;
 
-comment on function reconcile_internal._settle_zone(reconcile.attachments, boolean) is
-    'An attachment that was just made in the zone that was given or the session''s, now in the one that its newest row tells; and in words '
-    'how times without a time zone are read and written, and why. NULL when it has none.';
+comment on function reconcile_internal._zone_of(reconcile.attachments, boolean) is
+    'The zone of an attachment that was just made in the one that was given or the session''s, as its newest row tells it; and in words how '
+    'times without a time zone are read and written, and why: NULL when it has none.';

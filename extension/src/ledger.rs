@@ -98,9 +98,14 @@ extension_sql_file!(
     requires = ["hooks"]
 );
 extension_sql_file!(
+    "../../sql/calling_again.sql",
+    name = "calling_again",
+    requires = ["effects"]
+);
+extension_sql_file!(
     "../../sql/generating.sql",
     name = "generating",
-    requires = ["effects"]
+    requires = ["calling_again"]
 );
 extension_sql_file!(
     "../../sql/zones.sql",

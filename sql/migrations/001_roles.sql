@@ -101,7 +101,8 @@ grant execute on function
     reconcile.remove_provider(text),
     reconcile.resolve_order(text, text, text),
     reconcile.attach_table, reconcile.detach_table(regclass), reconcile.take_in(regclass, integer),
-    reconcile.add_hook(text, text, regprocedure, text), reconcile.remove_hook(text),
+    reconcile.add_hook(text, text, regprocedure, text, regclass, boolean), reconcile.remove_hook(text),
+    reconcile.call_hook_again(text, text[], boolean),
     reconcile.housekeep(), reconcile.end_overlong_sessions()
 to reconcile_operator;
 grant execute on procedure reconcile.check_stale_orders() to reconcile_operator;
@@ -141,7 +142,7 @@ $$;
 grant select on
     reconcile.orders, reconcile.stale_orders, reconcile.stuck_orders, reconcile.order_history, reconcile.checks,
     reconcile.runs, reconcile.provider_health, reconcile.sidecars, reconcile.alerts, reconcile.webhooks, reconcile.attached_tables,
-    reconcile.unwatched_rows, reconcile.hooks, reconcile.lookups, reconcile.failed_effects, reconcile.second_payments,
+    reconcile.unwatched_rows, reconcile.hooks, reconcile.hook_calls, reconcile.lookups, reconcile.failed_effects, reconcile.second_payments,
     reconcile.violations
 to reconcile_reader, reconcile_operator;
 -- A view reads tables as its owner, and calls functions as its reader.

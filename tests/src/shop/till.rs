@@ -75,7 +75,7 @@ impl Till {
             .with_context(|| sql.to_owned())
     }
 
-    /// Makes a function of this body (`order_number` and `facts` are its arguments) and has it called when an order comes to this
+    /// Makes a function of this body (`order_number` and `facts` are its arguments) and has it called when any order comes to this
     /// state.
     ///
     /// # Errors
@@ -85,7 +85,7 @@ impl Till {
             "create function shop.{name}(order_number text, facts jsonb) returns void language plpgsql as $hook$
              #variable_conflict use_variable
              {body} $hook$;
-             select reconcile.add_hook('{name}', '{on_state}', 'shop.{name}(text, jsonb)')"
+             select reconcile.add_hook('{name}', '{on_state}', 'shop.{name}(text, jsonb)', every_provider => true)"
         ))
         .await
     }

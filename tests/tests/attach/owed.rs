@@ -112,7 +112,7 @@ async fn a_hook_that_fails_leaves_the_row_written() -> Result<()> {
         "create function store.fails(text, jsonb) returns void language plpgsql as 'begin raise ''no''; end'",
     )
     .await?;
-    shop.run("select reconcile.add_hook('fails', 'review', 'store.fails(text, jsonb)')")
+    shop.run("select reconcile.add_hook('fails', 'review', 'store.fails(text, jsonb)', every_provider => true)")
         .await?;
     let app = app(&shop).await?;
     app.batch_execute(INSERT).await?;

@@ -275,7 +275,7 @@ async fn an_operator_takes_away_nothing_of_others() -> Result<()> {
              create function public.told(text, jsonb) returns void language sql as '';
              select reconcile.add_provider('vendor', 'https://v.example/{order_number}', '{\"paid\": \"succeeded\"}');
              select from reconcile.attach_table('public.his', 'vendor');
-             select reconcile.add_hook('his', 'succeeded', 'public.told(text, jsonb)')",
+             select reconcile.add_hook('his', 'succeeded', 'public.told(text, jsonb)', every_provider => true)",
         )
         .await?;
     let dba = database.connect_as("dba").await?;

@@ -24,7 +24,7 @@ const SHOP: &str = r#"
         insert into public.books values ($1);
         update public.total set booked = booked + 1;
     end $$;
-    select reconcile.add_hook('book', on_state => 'succeeded', call => 'public.book(text, jsonb)');
+    select reconcile.add_hook('book', on_state => 'succeeded', call => 'public.book(text, jsonb)', every_provider => true);
     select from reconcile.attach_table('public.orders', 'vendor', track => '{open}',
         write => '{"succeeded": {"status": "sold"}, "failed": {"status": "off"}, "cancelled": {"status": "off"}}')
 "#;

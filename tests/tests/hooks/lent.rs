@@ -36,12 +36,14 @@ async fn whoever_adds_it_lends_no_rights() -> Result<()> {
             "temporary schema",
         ),
     ] {
-        let add = format!("select reconcile.add_hook('h', 'succeeded', '{call}')");
+        let add = format!(
+            "select reconcile.add_hook('h', 'succeeded', '{call}', every_provider => true)"
+        );
         let refused = refusal(who, &add).await?;
         assert_eq!(refused.code().code(), "RC010", "{call}: {refused}");
         assert!(refused.message().contains(says), "{call}: {refused}");
     }
-    till.run("select reconcile.add_hook('h', 'succeeded', 'shop.tells(text, jsonb)')")
+    till.run("select reconcile.add_hook('h', 'succeeded', 'shop.tells(text, jsonb)', every_provider => true)")
         .await?;
     till.sells("paid", &["A"]).await?;
     assert_eq!(till.settles().await?, 1);
@@ -57,7 +59,7 @@ async fn what_takes_the_place_of_a_superusers_function_is_not_called() -> Result
     let till = Till::open("hooks_replaced").await?;
     for name in ["dropped", "given"] {
         till.run(&format!(
-            "create function shop.{name}{TELLS}; select reconcile.add_hook('{name}', 'succeeded', 'shop.{name}(text, jsonb)')"
+            "create function shop.{name}{TELLS}; select reconcile.add_hook('{name}', 'succeeded', 'shop.{name}(text, jsonb)', every_provider => true)"
         ))
         .await?;
         till.sells("paid", &[name]).await?;

@@ -104,18 +104,18 @@ async fn what_cant_be_called_is_refused_at_once() -> Result<()> {
         assert_eq!(refused.code().code(), code, "{arguments}: {refused}");
         assert!(refused.message().contains(says), "{arguments}: {refused}");
     }
-    till.does("select reconcile.add_hook('h', 'succeeded', 'shop.good(text, jsonb)')")
+    till.does("select reconcile.add_hook('h', 'succeeded', 'shop.good(text, jsonb)', every_provider => true)")
         .await?;
     let twice = refusal(
         &till.owner,
-        "select reconcile.add_hook('h', 'failed', 'shop.good(text, jsonb)')",
+        "select reconcile.add_hook('h', 'failed', 'shop.good(text, jsonb)', every_provider => true)",
     )
     .await?;
     assert_eq!(twice.code().code(), "RC010");
     let app = till.app().await?;
     let foreign = refusal(
         &app,
-        "select reconcile.add_hook('x', 'succeeded', 'pg_catalog.jsonb_exists(jsonb, text)')",
+        "select reconcile.add_hook('x', 'succeeded', 'pg_catalog.jsonb_exists(jsonb, text)', every_provider => true)",
     )
     .await?;
     assert_eq!(foreign.code().code(), "42501");

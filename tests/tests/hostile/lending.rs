@@ -9,7 +9,7 @@ use crate::scene::{Scene, failure, run};
 
 /// What another operator registers, all of it owned by `carrier_owner`: a hook, a function, a view, and a table with a policy.
 const REGISTERED: [&str; 4] = [
-    "select reconcile.add_hook('lent', 'succeeded', 'carrier.lent(text, jsonb)')",
+    "select reconcile.add_hook('lent', 'succeeded', 'carrier.lent(text, jsonb)', every_provider => true)",
     r#"select reconcile.add_provider('lent', kind => 'sql', lookup => 'carrier.answers(text, text)', status_map => '{"paid": "succeeded"}')"#,
     r#"select reconcile.add_provider('viewed', kind => 'sql', lookup_table => 'carrier.receipts',
         lookup_columns => '{"order_number": "number"}', status_map => '{"paid": "succeeded"}')"#,

@@ -74,7 +74,7 @@ async fn a_hook_whose_owner_is_gone_stops_no_order() -> Result<()> {
     run(&heir, called).await?;
     run(
         &heir,
-        "select reconcile.add_hook('heirs_hook', 'succeeded', 'heirloom.called(text, jsonb)')",
+        "select reconcile.add_hook('heirs_hook', 'succeeded', 'heirloom.called(text, jsonb)', every_provider => true)",
     )
     .await?;
     run(&scene.dba, "drop owned by carrier_heir cascade").await?;

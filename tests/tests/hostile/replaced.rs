@@ -15,7 +15,7 @@ const TRUSTED: [&str; 4] = [
     "create function carrier.trusted(order_number text, facts jsonb) returns void language plpgsql as 'begin end'",
     r#"create function carrier.answers(order_number text, reference text) returns jsonb language plpgsql as
         $$ begin return '{"status": "paid"}'; end $$"#,
-    "select reconcile.add_hook('trusted', 'succeeded', 'carrier.trusted(text, jsonb)')",
+    "select reconcile.add_hook('trusted', 'succeeded', 'carrier.trusted(text, jsonb)', every_provider => true)",
     r#"select reconcile.add_provider('trusted', kind => 'sql', lookup => 'carrier.answers(text, text)', status_map => '{"paid": "succeeded"}')"#,
 ];
 

@@ -35,7 +35,7 @@ const DECLARED: [&str; 3] = [
         lookup_columns => '{"order_number": "number"}', status_map => '{"paid": "succeeded"}')"#,
     r#"select reconcile.add_provider('by_function', kind => 'sql', lookup => 'carrier.payment_of(text, text)',
         status_map => '{"paid": "succeeded"}')"#,
-    "select reconcile.add_hook('on_paid', 'succeeded', 'carrier.on_paid(text, jsonb)')",
+    "select reconcile.add_hook('on_paid', 'succeeded', 'carrier.on_paid(text, jsonb)', every_provider => true)",
 ];
 
 /// What a session has of its own, and may not be left with something else by another role's code.

@@ -133,7 +133,7 @@ async fn a_dump_brings_lookups_hooks_and_webhooks_back() -> Result<()> {
     let owner = restored.connect_as("shop_operator").await?;
     owner
         .batch_execute(
-            "select reconcile.add_hook('more', 'failed', 'shop.notes(text, jsonb)');
+            "select reconcile.add_hook('more', 'failed', 'shop.notes(text, jsonb)', 'ledger');
              select reconcile.alter_provider('ledger', lookup_table => 'shop.payments');
              select reconcile.detach_table('shop.orders');
              select reconcile.remove_hook('notes')",
