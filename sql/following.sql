@@ -61,9 +61,12 @@ language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 begin
     return array(
-        select row(own.numbers[r.place], nullif(r.reference, ''), r.amount, r.currency, r.created_at, r.status)::reconcile.application_row
+        select row(
+            -- A row without a number stays one.
+            case when r.order_number <> '' then p_row.order_number_prefix || r.order_number else r.order_number end,
+            nullif(r.reference, ''), r.amount, r.currency, r.created_at, r.status
+        )::reconcile.application_row
         from unnest(p_rows) with ordinality as r (order_number, reference, amount, currency, created_at, status, place)
-        cross join (select reconcile_internal._numbers_of(p_row, array(select each.order_number from unnest(p_rows) as each)) as numbers) as own
         order by r.place
     );
 end
@@ -98,8 +101,8 @@ declare
 begin
     if p_row.order_number_prefix <> '' then
         v_own_numbers := array(
-            select reconcile_internal._own_number(p_row, given.order_number) from unnest(p_order_numbers) as given (order_number)
-            where reconcile_internal._own_number(p_row, given.order_number) is not null
+            select substr(given.order_number, length(p_row.order_number_prefix) + 1) from unnest(p_order_numbers) as given (order_number)
+            where starts_with(given.order_number, p_row.order_number_prefix)
         );
     end if;
     perform reconcile_internal._hold_attached(p_row, false);
