@@ -36,6 +36,22 @@ pub fn all() -> Result<Vec<Process>> {
         .collect())
 }
 
+/// Whether every thread of a process is stopped by a signal; not when it has ended.
+#[must_use]
+pub fn is_stopped(pid: i32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return false;
+    };
+    threads.filter_map(Result::ok).all(|thread| {
+        // One that has ended since is as good as stopped.
+        fs::read_to_string(thread.path().join("stat")).map_or(true, |stat| {
+            stat.rfind(')')
+                .and_then(|end| stat.get(end + 1..)?.split_whitespace().next())
+                .is_some_and(|state| matches!(state, "T" | "t"))
+        })
+    })
+}
+
 /// The process of this id, if it runs.
 #[must_use]
 pub fn one(pid: i32) -> Option<Process> {

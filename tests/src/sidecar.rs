@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::leash::Leashed;
-use crate::{port, wait};
+use crate::{port, process, wait};
 
 /// How long a sidecar may take to be ready, and to stop; its own stop timeout is 10 seconds.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -186,12 +186,20 @@ impl Sidecar {
         Ok(())
     }
 
-    /// Freezes it: its connections stay open, and nobody is there.
+    /// Freezes it: its connections stay open, and nobody is there. Each of its threads goes on until it is stopped itself, so that is
+    /// waited for.
     ///
     /// # Errors
     /// When it has ended.
-    pub fn freeze(&self) -> Result<()> {
-        self.process.signal(Signal::SIGSTOP)
+    pub async fn freeze(&self) -> Result<()> {
+        self.process.signal(Signal::SIGSTOP)?;
+        let pid = self.process.pid();
+        wait::until(
+            PATIENCE,
+            "every thread of the sidecar to stop",
+            async || process::is_stopped(pid),
+        )
+        .await
     }
 
     /// Lets a frozen one go on.

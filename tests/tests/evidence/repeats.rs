@@ -58,7 +58,7 @@ async fn the_same_answer_from_two_sidecars_makes_one_transition() -> Result<()> 
     shop.track_aged("A", "10 minutes").await?;
     shop.signal().await?;
     shop.vendor.arrived("A", 1, SOON).await?;
-    slow.freeze()?;
+    slow.freeze().await?;
     shop.expire_leases().await?;
     let _other = shop.sidecar().await?;
     shop.vendor.arrived("A", 2, SOON).await?;

@@ -22,7 +22,7 @@ async fn frozen_in_flight(shop: &Shop<'_>) -> Result<Sidecar> {
     shop.track_aged("A", "10 minutes").await?;
     shop.signal().await?;
     shop.vendor.arrived("A", 1, SOON).await?;
-    sidecar.freeze()?;
+    sidecar.freeze().await?;
     gate.open();
     shop.vendor.idle(SOON).await?;
     shop.expire_leases().await?;

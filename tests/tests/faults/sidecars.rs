@@ -70,7 +70,7 @@ async fn a_killed_sidecar_loses_nothing() -> Result<()> {
     // Between a report and the next claim it holds nothing, and what it committed last may not be seen yet: so it is stopped
     // first, and let go on for as long as it holds nothing.
     wait::value(SOON, "the sidecar holds leases", async || {
-        sidecars[0].freeze()?;
+        sidecars[0].freeze().await?;
         if shop.one::<i64>(lost, &[]).await? > 0 {
             return Ok(Some(()));
         }
@@ -92,7 +92,7 @@ async fn a_kill_between_the_call_and_the_report_costs_a_second_call() -> Result<
     shop.track_aged("A", "10 minutes").await?;
     shop.signal().await?;
     shop.vendor.arrived("A", 1, SOON).await?;
-    sidecar.freeze()?;
+    sidecar.freeze().await?;
     gate.open();
     shop.vendor.idle(SOON).await?;
     sidecar.kill9().await?;

@@ -60,7 +60,7 @@ async fn a_stop_that_ends_badly_is_an_error() -> Result<()> {
 async fn a_killed_one_is_gone() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let sidecar = Sidecar::start(&stand_in(&folder, "")?)?;
-    sidecar.freeze()?;
+    sidecar.freeze().await?;
     sidecar.thaw()?;
     sidecar.kill9().await?;
     assert_eq!(sidecar.process().exit_code()?, Some(128 + 9));
