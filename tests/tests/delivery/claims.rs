@@ -150,7 +150,7 @@ async fn few_slots_are_shared_between_endpoints() -> Result<()> {
 #[tokio::test]
 async fn a_claim_looks_far_and_makes_little() -> Result<()> {
     let shop = Shop::open("delivery_backlog").await?;
-    // Transitions by hand, thousands of one order.
+    // One order can't have moved 8,000 times.
     shop.database.is_left_broken();
     shop.track("A").await?;
     shop.run(

@@ -79,7 +79,7 @@ async fn evidence_overtakes_a_claim_that_is_being_committed() -> Result<()> {
 }
 
 /// Proves that an application that changes the reference of a row, moves it out or deletes it while its order is being claimed is
-/// followed all the same: the claim is called off, and what is to be asked anew waits in the queue once.
+/// followed all the same: the claim is called off, what is to be asked anew waits in the queue once, and so does what is watched.
 #[tokio::test]
 async fn an_application_calls_off_a_claim_that_is_being_committed() -> Result<()> {
     let till = Till::open("webhooks_claim_attached").await?;
@@ -105,7 +105,10 @@ async fn an_application_calls_off_a_claim_that_is_being_committed() -> Result<()
         ["A pending", "B cancelled", "C cancelled"]
     );
     assert_eq!(places(&till, "A").await?, (1, 0, 0));
-    assert_eq!(places(&till, "B").await?, (0, 0, 0));
-    assert_eq!(places(&till, "C").await?, (0, 0, 0));
+    // Called off, and so on their watch.
+    assert_eq!(places(&till, "B").await?, (1, 0, 0));
+    assert_eq!(places(&till, "C").await?, (1, 0, 0));
+    let later = "select count(*) from reconcile.due_checks where due_at > clock_timestamp() + interval '12 hours'";
+    assert_eq!(till.one::<i64>(later, &[]).await?, 2);
     Ok(())
 }
