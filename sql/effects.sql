@@ -27,14 +27,38 @@ comment on column reconcile.recorded_failures.problem is 'The latest error''s me
 comment on column reconcile.recorded_failures.first_failed_at is 'Since when.';
 comment on column reconcile.recorded_failures.failed_at is 'When it failed last.';
 
--- Whether an error is the database's own trouble and says nothing of any order: the batch is kept and reported again. Of class 57 a cancelled
--- statement is the only one that can be caught at all. What a RAISE or an ASSERT of the application's code, or another server, calls by that
--- name is its own.
+-- By the innermost frame of its context, which is the first; a name in it may hold anything, a line break too, and is quoted then. Only the
+-- statement's own name is the same in every language of the server.
+create function reconcile_internal._is_raised(p_context text) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return regexp_replace(substring(left(p_context, 4000) from E'^(?:[^"\n]|"[^"]*")*'), '"[^"]*"', '', 'g') ~ '(^|[^A-Za-z0-9_])(RAISE|ASSERT)([^A-Za-z0-9_]|$)';
+end
+$$;
+
+comment on function reconcile_internal._is_raised(text) is
+    'Whether an error is what a RAISE or an ASSERT says, by its context, and not what the server found.';
+
+-- Of class 57 a cancelled statement is the only one that can be caught at all. What a RAISE or an ASSERT of the application's code, or
+-- another server, calls by that name is its own.
+create function reconcile_internal._is_cancelled(p_sqlstate text, p_context text) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return p_sqlstate = '57014' and not reconcile_internal._is_raised(p_context)
+        and p_context !~ '(?n)^remote SQL command: | dblink connection';
+end
+$$;
+
+comment on function reconcile_internal._is_cancelled(text, text) is 'Whether a person or a time limit has cancelled the statement that is running.';
+
+-- Whether an error is the database's own trouble and says nothing of any order: the batch is kept and reported again.
 create function reconcile_internal._is_own_trouble(p_sqlstate text, p_context text) returns boolean
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 begin
-    return p_sqlstate = '57014' and p_context !~ E'(?n) at (RAISE|ASSERT)$|^remote SQL command: | dblink connection'
+    return reconcile_internal._is_cancelled(p_sqlstate, p_context)
         or left(p_sqlstate, 2) = '40' and p_sqlstate <> '40P01' and current_setting('transaction_isolation') <> 'read committed';
 end
 $$;
@@ -48,7 +72,7 @@ language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 begin
     -- 53400 is a limit of the session, such as temp_file_limit, which waiting does not raise.
-    return p_sqlstate ~ '^53' and p_sqlstate <> '53400' and p_context !~ E'(?n) at (RAISE|ASSERT)$';
+    return p_sqlstate ~ '^53' and p_sqlstate <> '53400' and not reconcile_internal._is_raised(p_context);
 end
 $$;
 

@@ -22,6 +22,7 @@ mod probe;
 mod refused;
 mod replaced;
 mod row;
+mod said;
 mod scene;
 mod schedules;
 mod shadows;
