@@ -53,13 +53,15 @@ $$;
 
 comment on function reconcile_internal._is_cancelled(text, text) is 'Whether a person or a time limit has cancelled the statement that is running.';
 
--- Whether an error is the database's own trouble and says nothing of any order: the batch is kept and reported again.
+-- Whether an error is the database's own trouble and says nothing of any order: the batch is kept and reported again. What _blame has
+-- marked is raised there, and is none, whatever its class.
 create function reconcile_internal._is_own_trouble(p_sqlstate text, p_context text) returns boolean
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 begin
     return reconcile_internal._is_cancelled(p_sqlstate, p_context)
-        or left(p_sqlstate, 2) = '40' and p_sqlstate <> '40P01' and current_setting('transaction_isolation') <> 'read committed';
+        or left(p_sqlstate, 2) = '40' and p_sqlstate <> '40P01' and current_setting('transaction_isolation') <> 'read committed'
+            and not reconcile_internal._is_raised(p_context);
 end
 $$;
 
@@ -250,7 +252,7 @@ begin
             raise exception '% is not as it was attached: %', p_row.relation, v_changed using errcode = 'RC011';
         when others or assert_failure or query_canceled then
             get stacked diagnostics v_detail = pg_exception_detail, v_hint = pg_exception_hint, v_context = pg_exception_context;
-            if reconcile_internal._is_own_trouble(sqlstate, v_context) then
+            if reconcile_internal._is_cancelled(sqlstate, v_context) then
                 raise;
             end if;
             v_minded := reconcile_internal._blame('write-back', sqlstate, sqlerrm, v_detail, v_hint, v_context);
@@ -316,7 +318,7 @@ begin
     exception
         when others or assert_failure or query_canceled then
             get stacked diagnostics v_detail = pg_exception_detail, v_hint = pg_exception_hint, v_context = pg_exception_context;
-            if reconcile_internal._is_own_trouble(sqlstate, v_context) then
+            if reconcile_internal._is_cancelled(sqlstate, v_context) then
                 raise;
             end if;
             v_held := reconcile_internal._blame('hook ' || p_hook.name, sqlstate, sqlerrm, v_detail, v_hint, v_context);

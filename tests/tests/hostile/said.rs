@@ -1,9 +1,10 @@
 //! What an error of an application's code says of itself: that somebody has cancelled, that two transactions have collided, that a table
 //! is not as it was, and 20 MB of it. It is kept as that code's, and nobody else's work ends by it.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use reconcile_tests::shop::Till;
 
-use crate::scene::Scene;
+use crate::scene::{Scene, cluster};
 
 /// Proves that a RAISE is known as one in every language of the server, that an inner frame decides and no text in it, and that a real
 /// cancellation is one still.
@@ -54,4 +55,46 @@ async fn a_raise_is_one_in_every_language() -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Proves that a hook and a lookup that raise 40001 fail for their orders alone where transactions are repeatable read, as everywhere.
+#[tokio::test]
+async fn a_collision_that_is_said_ends_no_run() -> Result<()> {
+    let till = Till::open_in(cluster().await?, "hostile_collision").await?;
+    till.run(
+        "alter database hostile_collision set default_transaction_isolation = 'repeatable read'",
+    )
+    .await?;
+    till.hook(
+        "collides",
+        "succeeded",
+        "begin if order_number = 'BAD' then raise exception 'mine' using errcode = '40001'; end if; end",
+    )
+    .await?;
+    till.does(
+        "create function shop.asked(order_number text, reference text) returns jsonb language plpgsql as $$ begin
+            if order_number = 'ASKED' then raise exception 'mine' using errcode = '40001'; end if; return '{\"status\": \"paid\"}'; end $$;
+         select reconcile.add_provider('asks', kind => 'sql', lookup => 'shop.asked(text, text)', status_path => '$.status',
+            status_map => '{\"paid\": \"succeeded\"}')",
+    )
+    .await?;
+    till.sells("paid", &["BAD", "GOOD"]).await?;
+    till.track_at("asks", "ASKED", "10 minutes").await?;
+    till.track_at("asks", "WELL", "10 minutes").await?;
+    let other = till.database.connect().await?;
+    other
+        .batch_execute("select * from reconcile_stale_orders(1000)")
+        .await?;
+    assert_eq!(
+        till.states().await?,
+        [
+            "ASKED pending",
+            "BAD pending",
+            "GOOD succeeded",
+            "WELL succeeded"
+        ]
+    );
+    let failure = till.failure("BAD").await?.context("no failure is kept")?;
+    assert_eq!((failure.0, failure.1, failure.2.as_str()), (0, 1, "40001"));
+    till.is_sound().await
 }
