@@ -224,7 +224,7 @@ begin
             end if;
         end if;
     exception
-        when others or assert_failure then
+        when others or assert_failure or query_canceled then
             get stacked diagnostics v_context = pg_exception_context;
             if reconcile_internal._is_own_trouble(sqlstate, v_context) then
                 raise;

@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use reconcile_tests::shop::Till;
 
-use crate::scene::{Scene, cluster};
+use crate::scene::{Scene, cluster, failure, run, text};
 
 /// Proves that a RAISE is known as one in every language of the server, that an inner frame decides and no text in it, and that a real
 /// cancellation is one still.
@@ -97,4 +97,57 @@ async fn a_collision_that_is_said_ends_no_run() -> Result<()> {
     let failure = till.failure("BAD").await?.context("no failure is kept")?;
     assert_eq!((failure.0, failure.1, failure.2.as_str()), (0, 1, "40001"));
     till.is_sound().await
+}
+
+/// Proves that a policy that says it was cancelled, where the row is looked at because the application has moved it, has its own order
+/// put off and recorded, and that the rest of its batch is settled.
+#[tokio::test]
+async fn a_policy_that_cancels_puts_its_own_order_off() -> Result<()> {
+    let scene = Scene::open("hostile_policy", "", "").await?;
+    ensure!(
+        scene.attach(&scene.owner, false).await.is_none(),
+        "nothing is attached"
+    );
+    run(
+        &scene.owner,
+        "insert into carrier.orders values ('MOVED', 'processing');
+         alter table carrier.orders disable trigger all;
+         update carrier.orders set status = 'mine';
+         alter table carrier.orders enable trigger all;
+         create function carrier.cancels() returns boolean language plpgsql as $$ declare v_context text; begin
+            get diagnostics v_context = pg_context;
+            if v_context ~ '_yield_to' then raise exception 'no' using errcode = '57014'; end if; return true; end $$;
+         alter table carrier.orders enable row level security;
+         alter table carrier.orders force row level security;
+         create policy cancels on carrier.orders using (carrier.cancels())",
+    )
+    .await?;
+    run(
+        &scene.dba,
+        "select reconcile.track_order('OTHER', 'vendor', created_at => now() - interval '1 hour')",
+    )
+    .await?;
+    run(&scene.dba, "update reconcile.due_checks set due_at = now()").await?;
+    let report = "do $$ declare v_id bigint := reconcile.sidecar_start('by hand', '1', 10); begin
+        create temporary table claimed as select c.order_id, c.token from reconcile.sidecar_claim(v_id, 10) as c;
+        perform from reconcile.sidecar_report(v_id, (select array_agg(order_id) from claimed), (select array_agg(token) from claimed), null,
+            (select array_agg(200) from claimed), (select array_agg('{\"status\": \"paid\"}'::text) from claimed), null, null, null); end $$";
+    ensure!(
+        failure(&scene.dba, report).await.is_none(),
+        "the report failed: {:?}",
+        failure(&scene.dba, report).await
+    );
+    let states = "select string_agg(order_number || ' ' || state, ', ' order by order_number) from reconcile.orders";
+    let states = text(&scene.dba, states).await?.unwrap_or_default();
+    ensure!(states == "MOVED pending, OTHER succeeded", "{states}");
+    let failed =
+        "select string_agg(order_number || ' ' || sqlstate, ', ') from reconcile.failed_effects";
+    let failed = text(&scene.dba, failed).await?.unwrap_or_default();
+    ensure!(failed == "MOVED RC013", "{failed}");
+    let next = "select next_check_at > now() from reconcile.orders where order_number = 'MOVED'";
+    ensure!(
+        text(&scene.dba, next).await?.as_deref() == Some("t"),
+        "it is not asked about again"
+    );
+    Ok(())
 }
