@@ -135,20 +135,31 @@ $$;
 
 comment on function reconcile_internal._facts(reconcile.tracked_orders, reconcile.transitions, text) is 'What a hook is told about a transition.';
 
--- Asked to write nothing: what fails then is no order's fault, and passes when the table is as it was.
-create function reconcile_internal._cannot_write(p_attachment_id integer) returns text
+-- By the catalog alone: what the table's own code says of it is that code's word.
+create function reconcile_internal._missing_column(p_row reconcile.attachments) returns text
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
-    execute format('select from reconcile_generated._write_%s(%2$L, %2$L, %2$L, %2$L)', p_attachment_id, '{}');
-    return null;
-exception
-    when others then
-        return sqlerrm;
+    return (
+        select min(named.column_name)
+        from (
+            select unnest(array[p_row.order_number, p_row.reference, p_row.status, p_row.amount, p_row.currency, p_row.created_at])
+            union all
+            select assigned.column_name
+            from jsonb_each(p_row.write) as written, jsonb_object_keys(written.value) as assigned (column_name)
+            union all
+            select captured.value #>> '{}' from jsonb_each(p_row.capture) as captured
+        ) as named (column_name)
+        where named.column_name is not null and not exists (
+            select from pg_attribute as a
+            where a.attrelid = p_row.relation and a.attname = named.column_name and a.attnum > 0 and not a.attisdropped
+        )
+    );
 end
 $$;
 
-comment on function reconcile_internal._cannot_write(integer) is 'Why nothing at all can be written to an attached table; NULL when something can.';
+comment on function reconcile_internal._missing_column(reconcile.attachments) is
+    'A column that an attachment names and its table has no longer; NULL when it has all of them.';
 
 -- What a write-back that was not one means, as an error of its own.
 create function reconcile_internal._refuse_unwritten(p_relation regclass, p_own_number text, p_verdict text) returns void
@@ -243,17 +254,15 @@ begin
             'order by w.verdict = ''written'', w.verdict = ''missing'' limit 1', p_row.attachment_id
         ) into v_unwritten using v_part.own_numbers, v_part.from_states, v_part.to_states, v_part.found;
     exception
-        when undefined_column or undefined_table or undefined_function then
-            v_changed := reconcile_internal._cannot_write(p_row.attachment_id);
-            if v_changed is null then
-                get stacked diagnostics v_detail = pg_exception_detail, v_hint = pg_exception_hint, v_context = pg_exception_context;
-                v_minded := reconcile_internal._blame('write-back', sqlstate, sqlerrm, v_detail, v_hint, v_context);
-            end if;
-            raise exception '% is not as it was attached: %', p_row.relation, v_changed using errcode = 'RC011';
         when others or assert_failure or query_canceled then
             get stacked diagnostics v_detail = pg_exception_detail, v_hint = pg_exception_hint, v_context = pg_exception_context;
             if reconcile_internal._is_cancelled(sqlstate, v_context) then
                 raise;
+            end if;
+            v_changed := case when sqlstate = '42703' then reconcile_internal._missing_column(p_row) end;
+            if v_changed is not null then
+                raise exception '% is not as it was attached: it has no column %', p_row.relation_name, quote_ident(v_changed) using errcode = 'RC011',
+                    hint = 'It is tried again by itself. Where the column is gone for good, detach the table and attach it again.';
             end if;
             v_minded := reconcile_internal._blame('write-back', sqlstate, sqlerrm, v_detail, v_hint, v_context);
     end;

@@ -124,7 +124,7 @@ async fn a_missing_column_is_waited_for() -> Result<()> {
         "select concat_ws(' ', failures, waits, sqlstate, problem) from reconcile.failed_effects";
     assert_eq!(
         list(&shop, failed).await?,
-        ["0 3 RC011 store.orders is not as it was attached: column t.payment does not exist"]
+        ["0 3 RC011 store.orders is not as it was attached: it has no column payment"]
     );
     as_owner(&shop, "alter table store.orders add payment text").await?;
     hand.say(&shop, &["A"], "succeeded").await?;

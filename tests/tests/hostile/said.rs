@@ -151,3 +151,42 @@ async fn a_policy_that_cancels_puts_its_own_order_off() -> Result<()> {
     );
     Ok(())
 }
+
+/// Proves that what a statement trigger raises is the write-back's failure, whatever class it is of and whatever mark it wears, that the
+/// trigger is not run a second time to find out, and that a column that is really gone is waited out and named.
+#[tokio::test]
+async fn a_trigger_can_not_say_that_the_table_has_changed() -> Result<()> {
+    let scene = Scene::open("hostile_changed", "", "").await?;
+    ensure!(
+        scene.attach(&scene.owner, false).await.is_none(),
+        "nothing is attached"
+    );
+    run(
+        &scene.owner,
+        "create sequence carrier.runs;
+         create function carrier.says() returns trigger language plpgsql as $$ begin
+            perform nextval('carrier.runs');
+            raise exception 'no such table' using errcode = '42P01', schema = 'hook on_paid', table = 'waits'; end $$;
+         create trigger says before update on carrier.orders for each statement execute function carrier.says();
+         insert into carrier.orders values ('A', 'processing')",
+    )
+    .await?;
+    let resolve = "select reconcile.resolve_order('A', 'succeeded', 'seen')";
+    let refused = failure(&scene.dba, resolve).await.unwrap_or_default();
+    ensure!(refused == "42P01 no such table", "{refused}");
+    let runs = text(&scene.dba, "select last_value from carrier.runs").await?;
+    ensure!(runs.as_deref() == Some("1"), "it was run {runs:?} times");
+    let review = "select reconcile.resolve_order('A', 'review', 'seen')";
+    ensure!(
+        failure(&scene.dba, review).await.is_none(),
+        "review is refused"
+    );
+    run(&scene.owner, "drop trigger says on carrier.orders; alter table carrier.orders rename column note to remark").await?;
+    let refused = failure(&scene.dba, resolve).await.unwrap_or_default();
+    ensure!(
+        refused
+            .starts_with("RC011 carrier.orders is not as it was attached: it has no column note"),
+        "{refused}"
+    );
+    Ok(())
+}
