@@ -19,7 +19,7 @@ begin
     perform reconcile_internal._give_back_settings(v_level);
 exception
     when others then
-        raise exception 'attach %: %', p_row.relation, sqlerrm
+        raise exception 'attach %: %', p_row.relation, left(sqlerrm, 4000)
             using errcode = 'RC009', hint = 'A status, a value or a column does not fit its column''s type.';
 end
 $$;

@@ -82,7 +82,8 @@ comment on function reconcile_internal._wants_room(text, text) is
     'Whether an error means that the server lacks room or memory, which is waited out; what code of an application raises by itself is its own.';
 
 -- An error of the application's code is marked where that code was called, in a field that is written here last: whatever it says of itself
--- is taken for nothing else. RC011, which is waited out without being counted, is not the application's to say.
+-- is taken for nothing else. RC011, which is waited out without being counted, is not the application's to say. However long it is, it
+-- is cut here, before anybody masks, formats or logs it.
 create function reconcile_internal._blame(
     p_effect text, p_sqlstate text, p_message text, p_detail text, p_hint text, p_context text
 ) returns void
@@ -94,8 +95,8 @@ declare
 begin
     raise exception using
         errcode = case when v_is_ours then 'P0001' else p_sqlstate end,
-        message = case when v_is_ours then p_sqlstate || ': ' else '' end || coalesce(nullif(p_message, ''), 'an error without a message'),
-        detail = concat_ws(E'\n', nullif(p_detail, ''), left(p_context, 2000)), hint = coalesce(p_hint, ''), schema = p_effect,
+        message = case when v_is_ours then p_sqlstate || ': ' else '' end || coalesce(nullif(left(p_message, 4000), ''), 'an error without a message'),
+        detail = concat_ws(E'\n', nullif(left(p_detail, 2000), ''), left(p_context, 2000)), hint = coalesce(left(p_hint, 1000), ''), schema = p_effect,
         table = case when v_waits then 'waits' else '' end;
 end
 $$;
@@ -542,7 +543,7 @@ begin
                 end if;
                 continue when v_decided;
                 perform reconcile_internal._put_up_with(p_transition_id,
-                    coalesce(reconcile_internal._effect_of(v_mark, v_context), case when v_step = 1 then 'write-back' end), sqlstate, sqlerrm,
+                    coalesce(reconcile_internal._effect_of(v_mark, v_context), case when v_step = 1 then 'write-back' end), sqlstate, left(sqlerrm, 4000),
                     reconcile_internal._is_waiting(sqlstate, v_context, v_mark, v_waits));
         end;
     end loop;
@@ -578,8 +579,8 @@ begin
             when others then
                 get stacked diagnostics v_mark = schema_name;
                 update reconcile.recorded_failures as f
-                set waits = f.waits + 1, sqlstate = latest.code, problem = left(latest.problem, 1000), failed_at = clock_timestamp()
-                from (select sqlstate as code, sqlerrm as problem) as latest
+                set waits = f.waits + 1, sqlstate = latest.code, problem = latest.problem, failed_at = clock_timestamp()
+                from (select sqlstate as code, left(sqlerrm, 1000) as problem) as latest
                 where f.order_id = v_order_id and f.effect = 'write-back';
                 -- The application has decided since: the search follows that.
                 delete from reconcile.owed_writes as w where w.order_id = v_order_id and sqlstate = 'RC013' and v_mark = '';

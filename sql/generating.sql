@@ -348,11 +348,11 @@ exception
     when others then
         -- From here on nothing of the application's runs.
         begin
-            perform reconcile_doors.note_rows_of_%1$s(v_order_numbers, sqlerrm);
+            perform reconcile_doors.note_rows_of_%1$s(v_order_numbers, pg_catalog.left(sqlerrm, 1000));
         exception
             -- Such as an owner who has not the rights that the one who attached was given.
             when others then
-                raise warning 'reconcile: changed rows of an attached table could not be noted, and are looked for later: %%', sqlerrm;
+                raise warning 'reconcile: changed rows of an attached table could not be noted, and are looked for later: %%', pg_catalog.left(sqlerrm, 1000);
         end;
         return null;
 end

@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 use reconcile_tests::shop::Till;
+use reconcile_tests::shop::refusal;
 
 use crate::scene::{Scene, cluster, failure, run, text};
 
@@ -189,4 +190,35 @@ async fn a_trigger_can_not_say_that_the_table_has_changed() -> Result<()> {
         "{refused}"
     );
     Ok(())
+}
+
+/// Proves that of a hook's message, detail and hint of 20 MB only the beginning is looked at and handed on.
+#[tokio::test]
+async fn a_long_message_is_cut_where_it_is_caught() -> Result<()> {
+    let till = Till::open_in(cluster().await?, "hostile_long").await?;
+    till.hook(
+        "long",
+        "succeeded",
+        "begin raise exception using message = repeat('x 4', 7000000), detail = repeat('d', 20000000), hint = repeat('h', 20000000); end",
+    )
+    .await?;
+    till.sells("paid", &["A"]).await?;
+    let refused = refusal(
+        &till.owner,
+        "select reconcile.resolve_order('A', 'succeeded', 'seen')",
+    )
+    .await?;
+    let lengths = (
+        refused.message().len(),
+        refused.detail().map_or(0, str::len),
+        refused.hint().map_or(0, str::len),
+    );
+    ensure!(
+        lengths.0 <= 4000 && lengths.1 <= 4100 && lengths.2 <= 1000,
+        "{lengths:?}"
+    );
+    till.settles().await?;
+    let failure = till.failure("A").await?.context("no failure is kept")?;
+    ensure!(failure.0 == 1 && failure.3.len() <= 1000, "{failure:?}");
+    till.is_sound().await
 }
