@@ -51,6 +51,9 @@ declare
     v_applied bigint[] := '{}';
     v_stale bigint := 0;
 begin
+    -- A sidecar takes none itself: what is left is of code that was called, and would last as long as the connection. Before, what a
+    -- call that failed has left; after, what this one did.
+    perform pg_advisory_unlock_all();
     perform reconcile_internal._refuse_sidecar(p_sidecar_id);
     v_applied := reconcile_internal._settle(
         p_sidecar_id, p_order_ids, p_tokens, p_faults, p_http_statuses, p_bodies, p_details, p_durations_ms, p_retry_after_s, true
@@ -80,7 +83,6 @@ begin
     update reconcile.registered_sidecars as s
     set reported = s.reported + cardinality(v_applied), stale_reports = s.stale_reports + v_stale
     where s.sidecar_id = p_sidecar_id;
-    -- A sidecar takes none itself: what is left is a hook's, and would last as long as the connection.
     perform pg_advisory_unlock_all();
 end
 $$;

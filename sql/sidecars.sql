@@ -106,12 +106,18 @@ comment on function reconcile.sidecar_backlog(bigint) is
 create function reconcile.sidecar_follow(p_sidecar_id bigint, p_attachment_id integer) returns integer
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_followed integer;
 begin
-    return (
+    -- What code of an application has left: see sidecar_report.
+    perform pg_advisory_unlock_all();
+    v_followed := (
         select reconcile_internal._take_in_one(a, clock_timestamp() + interval '2 seconds', false)
         from reconcile.attachments as a
         where a.attachment_id = p_attachment_id
     );
+    perform pg_advisory_unlock_all();
+    return v_followed;
 end
 $$;
 
@@ -121,8 +127,14 @@ comment on function reconcile.sidecar_follow(bigint, integer) is
 create function reconcile.sidecar_settle_webhooks(p_sidecar_id bigint, p_provider_id integer) returns integer
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_taken integer;
 begin
-    return reconcile_internal._take_kept_evidence(p_provider_id);
+    -- As sidecar_follow.
+    perform pg_advisory_unlock_all();
+    v_taken := reconcile_internal._take_kept_evidence(p_provider_id);
+    perform pg_advisory_unlock_all();
+    return v_taken;
 end
 $$;
 

@@ -8,6 +8,7 @@ mod cursors;
 mod deciding;
 mod django;
 mod fuzzed;
+mod kept_locks;
 mod lending;
 mod locked;
 mod matrix;
