@@ -99,7 +99,10 @@ begin
     case v_declaration.what
         when 'add_provider' then v_done := reconcile_internal._add_provider(v_declaration);
         when 'alter_provider' then v_done := reconcile_internal._alter_provider(v_declaration);
-        when 'attach_table' then return reconcile_internal._attach_table(v_declaration);
+        when 'attach_table' then
+            -- It tries the table out, a dry run too.
+            v_done := reconcile_internal._refuse_open_cursors();
+            return reconcile_internal._attach_table(v_declaration);
         when 'detach_table' then v_done := reconcile_internal._detach_table(v_declaration);
         when 'add_hook' then v_done := reconcile_internal._add_hook(v_declaration);
         when 'remove_hook' then v_done := reconcile_internal._remove_hook(v_declaration);

@@ -65,3 +65,45 @@ async fn nobody_reads_on_in_a_superusers_cursor() -> Result<()> {
     ensure!(read.as_deref() == Some("0"), "{read:?} rows were read on");
     Ok(())
 }
+
+/// Proves that the same holds for calls that try a table out or search it, and for a session that a superuser has begun and given to
+/// somebody else since.
+#[tokio::test]
+async fn nobody_reads_on_by_a_table_that_is_tried_out() -> Result<()> {
+    let policy = "
+        create function carrier.looks() returns boolean language plpgsql as $$ begin perform carrier.reads_on(); return true; end $$;
+        alter table carrier.orders enable row level security;
+        alter table carrier.orders force row level security;
+        create policy looks on carrier.orders using (carrier.looks());
+        insert into carrier.orders values ('A', 'processing')";
+    let scene = Scene::open("hostile_tried_out", READS_ON, "").await?;
+    run(&scene.owner, policy).await?;
+    let attach = |dry_run| {
+        format!(
+            "select * from reconcile.attach_table('carrier.orders', 'vendor', track => '{{processing}}', amount => '', dry_run => {dry_run})"
+        )
+    };
+    run(&scene.owner, &attach(false)).await?;
+    run(
+        &scene.dba,
+        "select reconcile.track_order('R-1', 'by_function', created_at => now() - interval '1 hour')",
+    )
+    .await?;
+    let given_away =
+        "set session authorization carrier_owner; select * from reconcile_stale_orders(10)"
+            .to_owned();
+    for call in [
+        "select * from reconcile.take_in('carrier.orders')".to_owned(),
+        given_away,
+        attach(true).replace("carrier.orders", "carrier.sales"),
+        attach(false).replace("carrier.orders", "carrier.sales"),
+    ] {
+        let refused = failure(&scene.dba, &format!("begin; {SECRET}; {call}")).await;
+        let refused = refused.unwrap_or_default();
+        run(&scene.dba, "rollback").await?;
+        ensure!(refused.starts_with("RC014"), "{call}: {refused:?}");
+    }
+    let read = text(&scene.dba, "select count(*) from carrier.read").await?;
+    ensure!(read.as_deref() == Some("0"), "{read:?} rows were read on");
+    Ok(())
+}
