@@ -62,7 +62,7 @@ exception
         return false;
     when others or assert_failure or query_canceled then
         get stacked diagnostics v_context = pg_exception_context;
-        if reconcile_internal._is_own_trouble(sqlstate, v_context) then
+        if reconcile_internal._is_cancelled(sqlstate, v_context) then
             raise;
         end if;
         -- The table has changed or is locked, so it can't be told.

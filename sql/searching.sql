@@ -79,7 +79,7 @@ begin
                 where cardinality(v_note.order_numbers) > 1;
             when others or assert_failure or query_canceled then
                 get stacked diagnostics v_context = pg_exception_context;
-                if reconcile_internal._is_own_trouble(sqlstate, v_context) then
+                if reconcile_internal._is_cancelled(sqlstate, v_context) then
                     raise;
                 end if;
                 -- The note stays.
@@ -208,7 +208,7 @@ begin
     exception
         when others or assert_failure or query_canceled then
             get stacked diagnostics v_context = pg_exception_context;
-            if reconcile_internal._is_own_trouble(sqlstate, v_context) then
+            if reconcile_internal._is_cancelled(sqlstate, v_context) then
                 raise;
             end if;
             v_problem := format('%s (%s)', left(sqlerrm, 1000), sqlstate);

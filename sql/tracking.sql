@@ -27,7 +27,7 @@ begin
         exception
             when others or assert_failure or query_canceled then
                 get stacked diagnostics v_context = pg_exception_context;
-                if reconcile_internal._is_own_trouble(sqlstate, v_context) then
+                if reconcile_internal._is_cancelled(sqlstate, v_context) then
                     raise;
                 end if;
                 -- Its number can't be one of that table, or the table has changed or is locked.
