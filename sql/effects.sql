@@ -228,13 +228,16 @@ declare
     v_unwritten record;
     v_level integer;
     v_changed text;
-    v_minded text;
+    v_refusal text;
     v_detail text;
     v_hint text;
     v_context text;
 begin
     select array_agg(coalesce(o.own_number, o.order_number) order by o.order_id) as own_numbers,
-        array_agg(reconcile_internal._left_by(p_row, t) order by o.order_id) as from_states,
+        -- Most orders move once, and are spared the call.
+        array_agg(case when t.cause = 'operator' or exists (
+            select from reconcile.transitions as before where before.order_id = t.order_id and before.transition_id < t.transition_id
+        ) then reconcile_internal._left_by(p_row, t) else t.from_state end order by o.order_id) as from_states,
         array_agg(t.to_state order by o.order_id) as to_states,
         array_agg(o.captured || jsonb_strip_nulls(jsonb_build_object(
             'transaction_id', o.transaction_id, 'provider_status', o.provider_status, 'reference', o.reference,
@@ -265,11 +268,11 @@ begin
                 raise exception '% is not as it was attached: it has no column %', p_row.relation_name, quote_ident(v_changed) using errcode = 'RC011',
                     hint = 'It is tried again by itself. Where the column is gone for good, detach the table and attach it again.';
             end if;
-            v_minded := reconcile_internal._blame('write-back', sqlstate, sqlerrm, v_detail, v_hint, v_context);
+            v_refusal := reconcile_internal._blame('write-back', sqlstate, sqlerrm, v_detail, v_hint, v_context);
     end;
     perform reconcile_internal._give_back_settings(v_level);
     if v_unwritten.verdict <> 'written' then
-        v_minded := reconcile_internal._mind_unwritten(p_row, v_unwritten.order_number, v_unwritten.verdict, v_unwritten.status, v_part.is_heard);
+        v_refusal := reconcile_internal._mind_unwritten(p_row, v_unwritten.order_number, v_unwritten.verdict, v_unwritten.status, v_part.is_heard);
     end if;
 end
 $$;
