@@ -16,6 +16,7 @@ mod names;
 mod numbers;
 mod operators;
 mod owed;
+mod own_numbers;
 mod prefixes;
 mod races;
 mod reassigned;
