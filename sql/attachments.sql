@@ -217,7 +217,7 @@ comment on function reconcile_internal._missing_index(reconcile.attachments) is
 
 -- What an attachment may not say: one sentence, or NULL. Looks at the catalog alone.
 create function reconcile_internal._attachment_problem(p_row reconcile.attachments) returns text
-language plpgsql stable set search_path = pg_catalog, pg_temp
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_kind "char" := (select c.relkind from pg_class as c where c.oid = p_row.relation);
@@ -311,7 +311,7 @@ begin
            or (jsonb_typeof(set.value) in ('object', 'array') and format_type(a.atttypid, null) not in ('json', 'jsonb'))
         limit 1
     );
-    return coalesce(v_problem, (
+    return coalesce(v_problem, reconcile_internal._lent_to(p_row), (
         select format('write: %s and %s both set the status %L, and only one of them is paid',
             paid.key, other.key, paid.value ->> p_row.status)
         from jsonb_each(p_row.write) as paid, jsonb_each(p_row.write) as other
@@ -340,36 +340,6 @@ $$;
 
 comment on function reconcile_internal._attachment_problem(reconcile.attachments) is
     'Why a table can''t be attached this way; NULL when it can.';
-
--- Locks the table and looks at what it is under the lock, so that what is called next works on what was attached or not at all. Nobody
--- is waited for: a table that an application has locked is nobody else's trouble.
-create function reconcile_internal._hold_attached(p_row reconcile.attachments, p_writes boolean) returns void
-language plpgsql set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_problem text := reconcile_internal._hold_relation(p_row.relation, p_row.kind, p_row.owner, p_row.relation_name, p_writes);
-begin
-    if v_problem is null and p_row.kind = 'p' and exists (
-        select from pg_partition_tree(p_row.relation) as part where not reconcile_internal._try_lock_relation(part.relid, p_writes)
-    ) then
-        v_problem := 'somebody else has locked one of its partitions';
-    end if;
-    if v_problem is null and (
-        select bool_or(p.proowner <> p_row.owner::oid) from pg_proc as p
-        where p.pronamespace = 'reconcile_generated'::regnamespace
-          and p.proname in ('_rows_' || p_row.attachment_id, '_page_' || p_row.attachment_id, '_write_' || p_row.attachment_id)
-    ) is distinct from false then
-        v_problem := 'the functions that were made for it are gone or belong to another role: detach it, and attach it again';
-    end if;
-    if v_problem is not null then
-        raise exception '%: %', p_row.relation_name, v_problem using errcode = 'RC011',
-            hint = 'It is tried again by itself. Where the table is another one for good, detach it and attach it again.';
-    end if;
-end
-$$;
-
-comment on function reconcile_internal._hold_attached(reconcile.attachments, boolean) is
-    'Locks an attached table for reading or writing, or raises RC011: somebody else has locked it, or it is not what was attached.';
 
 select pg_catalog.pg_extension_config_dump('reconcile.attachment_ids', '');
 select pg_catalog.pg_extension_config_dump('reconcile.attachments', '');

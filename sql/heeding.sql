@@ -3,7 +3,7 @@
 -- What the ledger wrote to a row, and what it has followed there, is told by the order's transitions. Two things are not, so they are
 -- kept: what could not be written yet, and a word that a person, or the provider's money, has overruled.
 -- Locks: none of its own. Who writes here holds the order's row in tracked_orders.
--- Requires: attachments.
+-- Requires: holding.
 
 create table reconcile.owed_writes (
     order_id bigint primary key,

@@ -45,6 +45,14 @@ as 'MODULE_PATHNAME', '_try_lock_relation_wrapper';
 comment on function reconcile_internal._try_lock_relation(oid, boolean) is
     'Locks a partition of an application''s table without waiting; false when somebody else holds it.';
 
+create function reconcile_internal._strange_code(relation oid, owner regrole) returns text
+language c volatile strict
+as 'MODULE_PATHNAME', '_strange_code_wrapper';
+
+comment on function reconcile_internal._strange_code(oid, regrole) is
+    'What of a table, or of a partition of it, would run with its owner''s rights when it is written to, and belongs to a role that has not '
+    'these rights; NULL when nothing does. SQL looks at the catalogs as they were when its transaction began, and the triggers that run are others.';
+
 create function reconcile_internal._can_be_read(cursor text) returns boolean
 language c volatile strict
 as 'MODULE_PATHNAME', '_can_be_read_wrapper';

@@ -58,9 +58,14 @@ extension_sql_file!(
     requires = ["tracking"]
 );
 extension_sql_file!(
+    "../../sql/holding.sql",
+    name = "holding",
+    requires = ["attachments"]
+);
+extension_sql_file!(
     "../../sql/heeding.sql",
     name = "heeding",
-    requires = ["attachments"]
+    requires = ["holding"]
 );
 extension_sql_file!(
     "../../sql/following.sql",

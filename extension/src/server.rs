@@ -18,6 +18,7 @@ pub mod cursors;
 pub mod give;
 pub mod hold;
 pub mod settings;
+pub mod strange;
 pub mod wake;
 
 mod identity;

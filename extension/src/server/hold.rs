@@ -125,14 +125,14 @@ fn try_lock(relation: pg_sys::Oid, writes: bool) -> bool {
 }
 
 /// What the catalog's cache says of a relation.
-struct Table {
+pub(super) struct Table {
     kind: i8,
-    owner: pg_sys::Oid,
-    name: String,
+    pub(super) owner: pg_sys::Oid,
+    pub(super) name: String,
 }
 
 impl Table {
-    fn look(relation: pg_sys::Oid) -> Option<Self> {
+    pub(super) fn look(relation: pg_sys::Oid) -> Option<Self> {
         let _names = PlainNames::begin();
         // SAFETY: a row of the catalog's cache is read while it is held, and released once; its schema can't be dropped
         // while it has this relation.

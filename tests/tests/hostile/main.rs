@@ -10,6 +10,7 @@ mod django;
 mod fuzzed;
 mod kept_locks;
 mod lending;
+mod lent_rights;
 mod locked;
 mod matrix;
 mod moments;
