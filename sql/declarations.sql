@@ -15,7 +15,8 @@ create table reconcile.declarations (
     declared_by name not null default current_user,
     declared_at timestamptz not null default clock_timestamp(),
     declared_in xid8 not null default pg_current_xact_id(),
-    done_at timestamptz
+    done_at timestamptz,
+    session_role name not null default session_user
 );
 
 comment on table reconcile.declarations is 'Calls of add_provider, attach_table, add_hook, call_hook_again, resolve_order and their kin, and the roles that made them.';
@@ -26,6 +27,7 @@ comment on column reconcile.declarations.declared_by is 'The role that called it
 comment on column reconcile.declarations.declared_at is 'When.';
 comment on column reconcile.declarations.declared_in is 'The transaction for which it is good.';
 comment on column reconcile.declarations.done_at is 'When it was done: it is good for once.';
+comment on column reconcile.declarations.session_role is 'Whose session it was: another role''s where a function or a hook called.';
 
 -- Run with the rights of the caller: so the row knows the caller's role, and nobody can write another one into it.
 create function reconcile_doors.declare(p_what text, p_arguments jsonb) returns bigint
@@ -109,7 +111,12 @@ begin
         when 'call_hook_again' then return reconcile_internal._call_hook_again(v_declaration);
         when 'resolve_order' then v_done := reconcile_internal._resolve_order(v_declaration);
         when 'pause_provider' then v_done := reconcile_internal._pause_provider(v_declaration);
+        when 'resume_provider' then v_done := reconcile_internal._resume_provider(v_declaration);
+        when 'remove_provider' then v_done := reconcile_internal._remove_provider(v_declaration);
+        when 'add_endpoint' then v_done := reconcile_internal._add_endpoint(v_declaration);
         when 'pause_endpoint' then v_done := reconcile_internal._pause_endpoint(v_declaration);
+        when 'resume_endpoint' then v_done := reconcile_internal._resume_endpoint(v_declaration);
+        when 'remove_endpoint' then v_done := reconcile_internal._remove_endpoint(v_declaration);
         else
             raise exception 'there is nothing called %', coalesce(quote_literal(left(v_declaration.what, 80)), 'NULL') using errcode = 'RC005';
     end case;
@@ -119,6 +126,21 @@ $$;
 
 comment on function reconcile_doors.do_declared(bigint) is
     'Does what was asked for in this transaction, with the extension''s rights and for the role that asked; answers what came of it.';
+
+create view reconcile.decisions as
+select d.declaration_id, d.what, d.arguments, d.declared_by, d.session_role, d.declared_at, d.done_at
+from reconcile.declarations as d
+where d.done_at is not null;
+
+comment on view reconcile.decisions is
+    'Who did what: attaching, hooks, providers, endpoints, and decisions about orders. Secrets stand in it by their names, as they were given.';
+comment on column reconcile.decisions.declaration_id is 'The call.';
+comment on column reconcile.decisions.what is 'Which function was called.';
+comment on column reconcile.decisions.arguments is 'With what, but for what was left out; tables and functions by their numbers (12345::regclass).';
+comment on column reconcile.decisions.declared_by is 'The role that called it: a hook''s owner, or the owner of a function that called.';
+comment on column reconcile.decisions.session_role is 'Whose session it was.';
+comment on column reconcile.decisions.declared_at is 'When it was called.';
+comment on column reconcile.decisions.done_at is 'When it was done.';
 
 select pg_catalog.pg_extension_config_dump('reconcile.declaration_ids', '');
 select pg_catalog.pg_extension_config_dump('reconcile.declarations', '');

@@ -65,7 +65,7 @@ comment on column reconcile.endpoints.timeout is 'For a whole call.';
 comment on column reconcile.endpoints.max_attempts is 'After so many a delivery is parked.';
 comment on column reconcile.endpoints.concurrency is 'Calls at the same time.';
 comment on column reconcile.endpoints.added_at is 'Since when it is here.';
-comment on column reconcile.endpoints.added_by is 'The role whose session added it.';
+comment on column reconcile.endpoints.added_by is 'The role that added it, and whose session it was if that is another.';
 
 create view reconcile.parked_deliveries as
 select

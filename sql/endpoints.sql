@@ -45,7 +45,7 @@ comment on column reconcile.event_endpoints.concurrency is 'Calls at the same ti
 comment on column reconcile.event_endpoints.read_written_in is 'The cursor: up to where the outbox is read; see transitions.written_in.';
 comment on column reconcile.event_endpoints.read_transition_id is 'The cursor: the last event that was read at that position.';
 comment on column reconcile.event_endpoints.added_at is 'Since when it is here.';
-comment on column reconcile.event_endpoints.added_by is 'The role whose session added it.';
+comment on column reconcile.event_endpoints.added_by is 'The role that added it, and whose session it was if that is another.';
 comment on column reconcile.event_endpoints.paused_at is 'Since when nothing is sent; NULL when not paused.';
 comment on column reconcile.event_endpoints.paused_by is 'The role that paused it.';
 comment on column reconcile.event_endpoints.paused_reason is 'Why it was paused.';
@@ -118,6 +118,80 @@ $$;
 
 comment on function reconcile_internal._endpoint(text) is 'An endpoint''s row, locked; an error when there is none.';
 
+create function reconcile_internal._add_endpoint(p_declaration reconcile.declarations) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    v_given record;
+    v_complaint record;
+    v_states constant text[] := '{pending, processing, succeeded, failed, cancelled, refunded, review}';
+    v_written_in bigint;
+begin
+    select given.* into v_given
+    from jsonb_to_record(p_declaration.arguments) as given (
+        name text, url text, secret text, on_states text[], timeout interval, max_attempts integer, concurrency integer, since_event bigint,
+        provider text
+    );
+    select complaint.* into v_complaint
+    from (values
+        (v_given.name ~ '^[a-z][a-z0-9_]{0,62}$', format('%L is not an endpoint''s name', left(v_given.name, 80)),
+            'Use small letters, digits and _, beginning with a letter, 63 at most.'),
+        (v_given.url !~ '[{}]' and reconcile_internal.url_template_error(v_given.url) is null,
+            'url: ' || coalesce(
+                reconcile_internal.url_template_error(v_given.url),
+                case when v_given.url is null then 'it is missing' else 'it is no template here' end
+            ),
+            'Write an absolute URL such as https://shop.example/hooks/orders.'),
+        -- The text is not repeated: whoever writes a secret here by mistake should not find it in the log as well.
+        (v_given.secret ~ '^[A-Z0-9_]{1,64}$', 'secret: a secret is given by its name, in capitals, digits and _',
+            'Name it as in SHOP_EVENTS, and give the secret to the sidecar as RECONCILE_SECRET_SHOP_EVENTS.'),
+        (v_given.on_states is null or coalesce(cardinality(v_given.on_states) > 0
+            and array_position(v_given.on_states, null) is null and v_given.on_states <@ v_states, false),
+            format('on_states: %s are not all states', left(v_given.on_states::text, 200)),
+            'Use some of ' || array_to_string(v_states, ', ') || ', or NULL for all.'),
+        (v_given.timeout between '100 milliseconds' and '1 minute', format('timeout: %s is out of range', v_given.timeout),
+            'Use a time between 100 milliseconds and 1 minute.'),
+        (v_given.max_attempts between 1 and 1000, format('max_attempts: %s is out of range', v_given.max_attempts),
+            'Use 1 to 1000.'),
+        (v_given.concurrency between 1 and 1000, format('concurrency: %s is out of range', v_given.concurrency),
+            'Use 1 to 1000 calls at a time.')
+    ) as complaint (sound, problem, remedy)
+    where complaint.sound is not true
+    limit 1;
+    if found then
+        raise exception 'endpoint %: %', coalesce(left(v_given.name, 80), 'NULL'), coalesce(v_complaint.problem, 'something is NULL')
+            using errcode = 'RC005', hint = v_complaint.remedy;
+    end if;
+    -- Without a word on it, from here on: what a transaction wrote that is under way belongs to it.
+    v_written_in := case
+        when v_given.since_event is null then reconcile_internal._read_position()
+        when v_given.since_event = 0 then 0
+        else (select t.written_in from reconcile.transitions as t where t.transition_id = v_given.since_event)
+    end;
+    if v_written_in is null then
+        raise exception 'there is no event %', v_given.since_event
+            using errcode = 'RC005', hint = 'Give the last event that is not to be sent, 0 for all, or nothing to begin with the next one.';
+    end if;
+    insert into reconcile.event_endpoints as e
+        (name, url, secret, on_states, provider_id, timeout, max_attempts, concurrency, read_written_in, read_transition_id,
+        added_by)
+    values (
+        v_given.name, v_given.url, v_given.secret, v_given.on_states,
+        case when v_given.provider is not null then (reconcile_internal._provider(v_given.provider)).provider_id end, v_given.timeout,
+        v_given.max_attempts, v_given.concurrency, v_written_in, coalesce(v_given.since_event, 0), reconcile_internal._decided_by(p_declaration)
+    )
+    on conflict (name) do nothing;
+    if not found then
+        raise exception 'there is an endpoint % already', v_given.name
+            using errcode = 'RC004', hint = 'Take another name, or remove that one with reconcile.remove_endpoint.';
+    end if;
+    perform reconcile_internal._tell_listeners();
+end
+$$;
+
+comment on function reconcile_internal._add_endpoint(reconcile.declarations) is 'Does what add_endpoint was called for.';
+
 create function reconcile.add_endpoint(
     name text,
     url text,
@@ -129,67 +203,16 @@ create function reconcile.add_endpoint(
     since_event bigint default null,
     provider text default null
 ) returns void
-language plpgsql security definer set search_path = pg_catalog, pg_temp
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
-#variable_conflict use_column
 declare
-    v_complaint record;
-    v_states constant text[] := '{pending, processing, succeeded, failed, cancelled, refunded, review}';
-    v_written_in bigint;
+    v_id bigint := reconcile_doors.declare('add_endpoint', jsonb_build_object(
+        'name', name, 'url', url, 'secret', secret, 'on_states', to_jsonb(on_states), 'timeout', timeout, 'max_attempts', max_attempts,
+        'concurrency', concurrency, 'since_event', since_event, 'provider', provider
+    ));
+    v_done jsonb;
 begin
-    select complaint.* into v_complaint
-    from (values
-        (add_endpoint.name ~ '^[a-z][a-z0-9_]{0,62}$', format('%L is not an endpoint''s name', left(add_endpoint.name, 80)),
-            'Use small letters, digits and _, beginning with a letter, 63 at most.'),
-        (add_endpoint.url !~ '[{}]' and reconcile_internal.url_template_error(add_endpoint.url) is null,
-            'url: ' || coalesce(
-                reconcile_internal.url_template_error(add_endpoint.url),
-                case when add_endpoint.url is null then 'it is missing' else 'it is no template here' end
-            ),
-            'Write an absolute URL such as https://shop.example/hooks/orders.'),
-        -- The text is not repeated: whoever writes a secret here by mistake should not find it in the log as well.
-        (add_endpoint.secret ~ '^[A-Z0-9_]{1,64}$', 'secret: a secret is given by its name, in capitals, digits and _',
-            'Name it as in SHOP_EVENTS, and give the secret to the sidecar as RECONCILE_SECRET_SHOP_EVENTS.'),
-        (add_endpoint.on_states is null or coalesce(cardinality(add_endpoint.on_states) > 0
-            and array_position(add_endpoint.on_states, null) is null and add_endpoint.on_states <@ v_states, false),
-            format('on_states: %s are not all states', left(add_endpoint.on_states::text, 200)),
-            'Use some of ' || array_to_string(v_states, ', ') || ', or NULL for all.'),
-        (add_endpoint.timeout between '100 milliseconds' and '1 minute', format('timeout: %s is out of range', add_endpoint.timeout),
-            'Use a time between 100 milliseconds and 1 minute.'),
-        (add_endpoint.max_attempts between 1 and 1000, format('max_attempts: %s is out of range', add_endpoint.max_attempts),
-            'Use 1 to 1000.'),
-        (add_endpoint.concurrency between 1 and 1000, format('concurrency: %s is out of range', add_endpoint.concurrency),
-            'Use 1 to 1000 calls at a time.')
-    ) as complaint (sound, problem, remedy)
-    where complaint.sound is not true
-    limit 1;
-    if found then
-        raise exception 'endpoint %: %', coalesce(left(add_endpoint.name, 80), 'NULL'), coalesce(v_complaint.problem, 'something is NULL')
-            using errcode = 'RC005', hint = v_complaint.remedy;
-    end if;
-    -- Without a word on it, from here on: what a transaction wrote that is under way belongs to it.
-    v_written_in := case
-        when since_event is null then reconcile_internal._read_position()
-        when since_event = 0 then 0
-        else (select t.written_in from reconcile.transitions as t where t.transition_id = since_event)
-    end;
-    if v_written_in is null then
-        raise exception 'there is no event %', since_event
-            using errcode = 'RC005', hint = 'Give the last event that is not to be sent, 0 for all, or nothing to begin with the next one.';
-    end if;
-    insert into reconcile.event_endpoints as e
-        (name, url, secret, on_states, provider_id, timeout, max_attempts, concurrency, read_written_in, read_transition_id)
-    values (
-        add_endpoint.name, add_endpoint.url, add_endpoint.secret, add_endpoint.on_states,
-        case when add_endpoint.provider is not null then (reconcile_internal._provider(add_endpoint.provider)).provider_id end, add_endpoint.timeout,
-        add_endpoint.max_attempts, add_endpoint.concurrency, v_written_in, coalesce(since_event, 0)
-    )
-    on conflict (name) do nothing;
-    if not found then
-        raise exception 'there is an endpoint % already', add_endpoint.name
-            using errcode = 'RC004', hint = 'Take another name, or remove that one with reconcile.remove_endpoint.';
-    end if;
-    perform reconcile_internal._tell_listeners();
+    v_done := reconcile_doors.do_declared(v_id);
 end
 $$;
 
@@ -227,11 +250,11 @@ $$;
 
 comment on function reconcile.pause_endpoint(text, text) is 'Sends nothing to an endpoint for a while; its events wait in the outbox.';
 
-create function reconcile.resume_endpoint(name text) returns void
-language plpgsql security definer set search_path = pg_catalog, pg_temp
+create function reconcile_internal._resume_endpoint(p_declaration reconcile.declarations) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_endpoint reconcile.event_endpoints := reconcile_internal._endpoint(resume_endpoint.name);
+    v_endpoint reconcile.event_endpoints := reconcile_internal._endpoint(p_declaration.arguments ->> 'name');
 begin
     update reconcile.event_endpoints as e
     set paused_at = null, paused_by = null, paused_reason = null, disabled_at = null, rests_until = null, faults = 0
@@ -244,16 +267,42 @@ begin
 end
 $$;
 
+comment on function reconcile_internal._resume_endpoint(reconcile.declarations) is 'Does what resume_endpoint was called for.';
+
+create function reconcile.resume_endpoint(name text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_id bigint := reconcile_doors.declare('resume_endpoint', jsonb_build_object('name', name));
+    v_done jsonb;
+begin
+    v_done := reconcile_doors.do_declared(v_id);
+end
+$$;
+
 comment on function reconcile.resume_endpoint(text) is
     'Sends to an endpoint again, and at once: after a pause, after it was disabled by a 410, or when what made attempts fail is mended.';
 
-create function reconcile.remove_endpoint(name text) returns void
-language plpgsql security definer set search_path = pg_catalog, pg_temp
+create function reconcile_internal._remove_endpoint(p_declaration reconcile.declarations) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_endpoint reconcile.event_endpoints := reconcile_internal._endpoint(remove_endpoint.name);
+    v_endpoint reconcile.event_endpoints := reconcile_internal._endpoint(p_declaration.arguments ->> 'name');
 begin
     delete from reconcile.event_endpoints as e where e.endpoint_id = v_endpoint.endpoint_id;
+end
+$$;
+
+comment on function reconcile_internal._remove_endpoint(reconcile.declarations) is 'Does what remove_endpoint was called for.';
+
+create function reconcile.remove_endpoint(name text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_id bigint := reconcile_doors.declare('remove_endpoint', jsonb_build_object('name', name));
+    v_done jsonb;
+begin
+    v_done := reconcile_doors.do_declared(v_id);
 end
 $$;
 

@@ -29,7 +29,7 @@ $$;
 comment on function reconcile_internal._provider(text) is 'A provider by its name, or an error that says so.';
 
 -- Adding, altering and the presets share this: the fields that were given, by name, over what is there or over the defaults.
-create function reconcile_internal._write_provider(p_name text, p_fields jsonb, p_new boolean) returns void
+create function reconcile_internal._write_provider(p_name text, p_fields jsonb, p_new boolean, p_changed_by text default session_user) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -106,8 +106,8 @@ begin
         perform reconcile_internal._ask_anew(v_provider_id);
         perform pg_notify('reconcile_due', '');
     end if;
-    insert into reconcile.provider_versions (provider_id, version, settings)
-    select p.provider_id, p.version, to_jsonb(p) from reconcile.providers as p where p.provider_id = v_provider_id;
+    insert into reconcile.provider_versions (provider_id, version, settings, changed_by)
+    select p.provider_id, p.version, to_jsonb(p), p_changed_by from reconcile.providers as p where p.provider_id = v_provider_id;
 exception
     when unique_violation then
         raise exception 'provider % exists already', p_name
@@ -115,7 +115,7 @@ exception
 end
 $$;
 
-comment on function reconcile_internal._write_provider(text, jsonb, boolean) is 'Writes a provider''s row and its version.';
+comment on function reconcile_internal._write_provider(text, jsonb, boolean, text) is 'Writes a provider''s row and its version.';
 
 -- What every preset is made of: its fields, and over them what the caller wants different.
 create function reconcile_internal._add_preset(p_name text, p_fields jsonb, p_settings jsonb) returns void
@@ -180,7 +180,8 @@ begin
     if v_kind = 'sql' then
         v_fields := v_fields || jsonb_build_object('lookup', reconcile_internal._register_lookup(v_name, p_declaration));
     end if;
-    v_written := reconcile_internal._write_provider(v_name, reconcile_internal._with_cleared(v_name, v_fields, p_declaration.arguments -> 'clear'), true);
+    v_written := reconcile_internal._write_provider(v_name, reconcile_internal._with_cleared(v_name, v_fields, p_declaration.arguments -> 'clear'), true,
+        reconcile_internal._decided_by(p_declaration));
 end
 $$;
 
@@ -278,7 +279,8 @@ begin
         perform reconcile_internal._forget_lookup(v_name);
         v_fields := v_fields || jsonb_build_object('lookup', reconcile_internal._register_lookup(v_name, p_declaration));
     end if;
-    v_written := reconcile_internal._write_provider(v_name, reconcile_internal._with_cleared(v_name, v_fields, p_declaration.arguments -> 'clear'), false);
+    v_written := reconcile_internal._write_provider(v_name, reconcile_internal._with_cleared(v_name, v_fields, p_declaration.arguments -> 'clear'), false,
+        reconcile_internal._decided_by(p_declaration));
 end
 $$;
 
@@ -386,11 +388,11 @@ $$;
 
 comment on function reconcile.pause_provider(text, text) is 'Stops asking a provider; what is in flight is still reported.';
 
-create function reconcile.resume_provider(name text) returns void
-language plpgsql security definer set search_path = pg_catalog, pg_temp
+create function reconcile_internal._resume_provider(p_declaration reconcile.declarations) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_provider reconcile.providers := reconcile_internal._provider(resume_provider.name);
+    v_provider reconcile.providers := reconcile_internal._provider(p_declaration.arguments ->> 'name');
 begin
     update reconcile.providers as p
     set paused_at = null, paused_by = null, paused_reason = null
@@ -398,6 +400,19 @@ begin
     -- Whoever resumes has mended what was wrong, a secret of the sidecar for instance.
     perform reconcile_internal._ask_anew(v_provider.provider_id);
     perform pg_notify('reconcile_due', '');
+end
+$$;
+
+comment on function reconcile_internal._resume_provider(reconcile.declarations) is 'Does what resume_provider was called for.';
+
+create function reconcile.resume_provider(name text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_id bigint := reconcile_doors.declare('resume_provider', jsonb_build_object('name', name));
+    v_done jsonb;
+begin
+    v_done := reconcile_doors.do_declared(v_id);
 end
 $$;
 

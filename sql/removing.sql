@@ -23,11 +23,11 @@ $$;
 
 comment on function reconcile_internal._in_the_way(integer) is 'What depends on a provider, so that it can''t be removed; NULL when nothing does.';
 
-create function reconcile.remove_provider(name text) returns void
-language plpgsql security definer set search_path = pg_catalog, pg_temp
+create function reconcile_internal._remove_provider(p_declaration reconcile.declarations) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_provider reconcile.providers := reconcile_internal._provider(remove_provider.name);
+    v_provider reconcile.providers := reconcile_internal._provider(p_declaration.arguments ->> 'name');
     v_in_the_way text;
 begin
     perform from reconcile.providers as p where p.provider_id = v_provider.provider_id for update;
@@ -46,6 +46,19 @@ begin
     delete from reconcile.provider_traffic as t where t.provider_id = v_provider.provider_id;
     delete from reconcile.provider_versions as v where v.provider_id = v_provider.provider_id;
     delete from reconcile.providers as p where p.provider_id = v_provider.provider_id;
+end
+$$;
+
+comment on function reconcile_internal._remove_provider(reconcile.declarations) is 'Does what remove_provider was called for.';
+
+create function reconcile.remove_provider(name text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_id bigint := reconcile_doors.declare('remove_provider', jsonb_build_object('name', name));
+    v_done jsonb;
+begin
+    v_done := reconcile_doors.do_declared(v_id);
 end
 $$;
 

@@ -176,7 +176,7 @@ comment on column reconcile.provider_versions.provider_id is 'The provider.';
 comment on column reconcile.provider_versions.version is 'Its version.';
 comment on column reconcile.provider_versions.settings is 'The row as it was.';
 comment on column reconcile.provider_versions.changed_at is 'When it was written.';
-comment on column reconcile.provider_versions.changed_by is 'The role whose session wrote it.';
+comment on column reconcile.provider_versions.changed_by is 'The role that wrote it, and whose session it was if that is another; for a preset the role whose session it was.';
 
 -- One row a provider, locked and updated by claims alone: a report would hold the lock while its commit is flushed. What
 -- reports have to say stands in ended_calls, until the next claim folds it in.

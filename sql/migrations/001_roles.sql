@@ -143,7 +143,7 @@ grant select on
     reconcile.orders, reconcile.stale_orders, reconcile.stuck_orders, reconcile.order_history, reconcile.checks,
     reconcile.runs, reconcile.provider_health, reconcile.sidecars, reconcile.alerts, reconcile.webhooks, reconcile.attached_tables,
     reconcile.unwatched_rows, reconcile.hooks, reconcile.hook_calls, reconcile.lookups, reconcile.failed_effects, reconcile.second_payments,
-    reconcile.violations
+    reconcile.violations, reconcile.decisions
 to reconcile_reader, reconcile_operator;
 -- A view reads tables as its owner, and calls functions as its reader.
 grant execute on function
