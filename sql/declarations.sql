@@ -79,6 +79,29 @@ $$;
 comment on function reconcile_internal._decided_by(reconcile.declarations) is
     'Who asked for something, for the audit: the role that called, and the session''s where it is another one.';
 
+-- What makes and drops functions for a role also grants and revokes its way to them, which is one row of the catalog for all of them. By a
+-- table's lock and not an advisory one, which anybody may hold.
+create function reconcile_internal._one_at_a_time(p_declaration reconcile.declarations) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
+as $$
+begin
+    if p_declaration.what in ('attach_table', 'detach_table', 'add_hook', 'remove_hook', 'remove_provider')
+        or p_declaration.arguments ?| '{lookup_call,lookup_table}'
+    then
+        lock table reconcile.attachments in share row exclusive mode;
+    end if;
+exception
+    when lock_not_available then
+        raise exception '%: another call that attaches, detaches, adds or removes is under way, and its transaction has not ended for 5 s',
+            p_declaration.what
+            using errcode = 'RC009', hint = 'Nothing was changed. Try again when that transaction has ended: pg_stat_activity has it.';
+end
+$$;
+
+comment on function reconcile_internal._one_at_a_time(reconcile.declarations) is
+    'Lets one transaction at a time make or drop what is called with the rights of others; reading goes on meanwhile.';
+
 create function reconcile_doors.do_declared(p_declaration_id bigint) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 -- Names are kept as they are compared later.
@@ -98,6 +121,7 @@ begin
         raise exception '% may not call %', v_declaration.declared_by, coalesce(quote_literal(left(v_declaration.what, 80)), 'NULL')
             using errcode = '42501', hint = 'Its privileges are granted by sql/migrations/001_roles.sql.';
     end if;
+    v_done := reconcile_internal._one_at_a_time(v_declaration);
     case v_declaration.what
         when 'add_provider' then v_done := reconcile_internal._add_provider(v_declaration);
         when 'alter_provider' then v_done := reconcile_internal._alter_provider(v_declaration);

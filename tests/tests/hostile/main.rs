@@ -17,6 +17,7 @@ mod moments;
 mod neighbours;
 mod numbers;
 mod on_tables;
+mod one_at_a_time;
 mod overlong;
 mod parts;
 mod pending;
