@@ -235,6 +235,7 @@ async fn nobody_adds_unnoticed_what_runs_with_more_rights() -> Result<()> {
             "_hold_function",
             "_hold_relation",
             "_hold_settings",
+            "_strange_code",
             "_try_lock_relation",
             "_wake",
             "_wake_for_test",

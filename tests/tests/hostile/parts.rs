@@ -99,7 +99,7 @@ async fn a_run_waits_for_no_index() -> Result<()> {
 /// Proves that who asks for an order that nobody knows meets no code of a table that he may not read.
 #[tokio::test]
 async fn an_unknown_number_runs_no_strangers_code() -> Result<()> {
-    let scene = Scene::open("hostile_unknown", SEES, POLICY).await?;
+    let scene = Scene::open("hostile_unknown_number", SEES, POLICY).await?;
     ensure!(
         scene.attach(&scene.owner, false).await.is_none(),
         "nothing is attached"
