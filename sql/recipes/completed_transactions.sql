@@ -9,14 +9,8 @@
 -- The command fired the event and then updated the status; here both happen or neither.
 
 \set ON_ERROR_STOP on
-\if :{?notifications_url}
-\else
-    \set notifications_url https://notifications.academy.example/order-completed
-\endif
-\if :{?third_party_url}
-\else
-    \set third_party_url https://partner.example/hooks/orders
-\endif
+\if :{?notifications_url} \else \set notifications_url https://notifications.academy.example/order-completed \endif
+\if :{?third_party_url} \else \set third_party_url https://partner.example/hooks/orders \endif
 begin;
 set local search_path = pg_catalog, pg_temp;
 do $$ begin if to_regnamespace('academy') is null then create schema academy; end if; end $$;

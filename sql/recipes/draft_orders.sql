@@ -7,18 +7,9 @@
 -- could not be asked; one that was paid after all is confirmed later, if there is stock, and else goes to a person.
 
 \set ON_ERROR_STOP on
-\if :{?base_url}
-\else
-    \set base_url https://api.phonepe.com/apis/hermes
-\endif
-\if :{?merchant_id}
-\else
-    \set merchant_id M123
-\endif
-\if :{?salt_index}
-\else
-    \set salt_index 1
-\endif
+\if :{?base_url} \else \set base_url https://api.phonepe.com/apis/hermes \endif
+\if :{?merchant_id} \else \set merchant_id M123 \endif
+\if :{?salt_index} \else \set salt_index 1 \endif
 
 begin;
 -- Nothing is looked up in a schema that somebody else may write to.

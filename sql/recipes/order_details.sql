@@ -7,10 +7,7 @@
 -- Changed: an order that nobody reads is asked about, too, by the schedule; status_updated is true where the read itself found the news.
 
 \set ON_ERROR_STOP on
-\if :{?base_url}
-\else
-    \set base_url https://payments.shop.example
-\endif
+\if :{?base_url} \else \set base_url https://payments.shop.example \endif
 select pg_catalog.quote_ident(n.nspname) as calls_schema
 from pg_catalog.pg_extension as e join pg_catalog.pg_namespace as n on n.oid operator(pg_catalog.=) e.extnamespace
 where e.extname operator(pg_catalog.=) 'pg_reconcile' \gset

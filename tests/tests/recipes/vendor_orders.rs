@@ -125,22 +125,74 @@ async fn which_orders_are_asked_about_and_when() -> Result<()> {
     Ok(())
 }
 
-/// Proves that a log table of the old job, which is there already, does not stop the recipe: it stays under
-/// another name, with its rows.
+/// Proves that a log table of the old job, which is there already, keeps its name, its rows and whoever writes to it, and is read together
+/// with the checks from now on, its times as the UTC that Rails keeps there.
 #[tokio::test]
-async fn the_old_jobs_log_stays_beside_the_new_one() -> Result<()> {
+async fn the_old_jobs_log_is_kept_and_read_with_the_new_one() -> Result<()> {
     let recipe = Recipe::open("vendor_orders", "recipe_vendor_log").await?;
     recipe
         .run(
-            "create schema vendor; create table vendor.vendor_transaction_logs (id int);
-             insert into vendor.vendor_transaction_logs values (17)",
+            r#"set timezone = 'Asia/Kolkata';
+            create schema vendor;
+            create type vendor.log_status as enum ('succeeded', 'processing', 'error');
+            create table vendor.vendor_transaction_logs (id bigserial primary key, order_id bigint not null, vendor_name varchar not null,
+                request_body jsonb, response_body text, status vendor.log_status, executed_at timestamp(6), created_at timestamp(6) not null,
+                updated_at timestamp(6) not null);
+            insert into vendor.vendor_transaction_logs (order_id, vendor_name, request_body, response_body, status, executed_at, created_at, updated_at)
+            values (1, 'status_check', '{"order_number": "ORD-OLD"}', 'no JSON', 'error', '2025-12-11 10:30', '2025-12-11 10:30', '2025-12-11 10:30')"#,
         )
         .await?;
     recipe.run_file(&[("base_url", "{host}")]).await?;
-    let old = "select id from vendor.vendor_transaction_logs_before";
-    assert_eq!(recipe.ask(old).await?, "17");
-    let new = "select count(*) from vendor.vendor_transaction_logs";
-    assert_eq!(recipe.ask(new).await?, "0");
+    recipe
+        .run(
+            "insert into vendor.vendor_transaction_logs (order_id, vendor_name, status, created_at, updated_at)
+            values (1, 'purchase', 'succeeded', '2025-12-11 10:00', '2025-12-11 10:00')",
+        )
+        .await?;
+    let _sidecar = recipe.sidecar(SECRET).await?;
+    recipe.processing(ORDER, "1 minute").await?;
+    assert!(recipe.check(ORDER).await?);
+    let kept = "select string_agg(concat_ws(' ', id, vendor_name, status), ', ' order by id) from vendor.vendor_transaction_logs";
+    assert_eq!(
+        recipe.ask(kept).await?,
+        "1 status_check error, 2 purchase succeeded"
+    );
+    let read = "select string_agg(concat_ws(' ', order_id, vendor_name, status, request_body::jsonb ->> 'order_number'), ', ' order by created_at)
+        from vendor.transaction_logs";
+    assert_eq!(
+        recipe.ask(read).await?,
+        format!(
+            "1 purchase succeeded, 1 status_check error ORD-OLD, 1 status_check succeeded {ORDER}"
+        )
+    );
+    let at = "select executed_at = '2025-12-11 10:30Z' from vendor.transaction_logs where response_body = 'no JSON'";
+    assert_eq!(recipe.ask(at).await?, "t");
+    Ok(())
+}
+
+/// Proves that the job shows when it runs next and whether it lives, and keeps its last runs.
+#[tokio::test]
+async fn the_jobs_next_run_and_its_last_ones() -> Result<()> {
+    let recipe = recipe("recipe_vendor_job").await?;
+    let job = "select schedule, alive, next_run_at from vendor.job";
+    assert_eq!(recipe.ask(job).await?, "5m, then 3m|f|");
+    recipe.processing(ORDER, "4 minutes").await?;
+    let next = "select schedule, alive, next_run_at - now() between '1 second' and '95 seconds', due from vendor.job";
+    assert_eq!(recipe.ask(next).await?, "5m, then 3m|f|t|0");
+    recipe.processing("ORD-OLD", "6 minutes").await?;
+    let now = "select next_run_at = now(), due from vendor.job";
+    assert_eq!(recipe.ask(now).await?, "t|1");
+    for _ in 0..12 {
+        recipe
+            .run("select vendor.check_processing_orders()")
+            .await?;
+    }
+    recipe.shop.vendor.set_default(Fate::status("processing"));
+    let _sidecar = recipe.sidecar(SECRET).await?;
+    recipe.comes_to("select alive from vendor.job", "t").await?;
+    let printed = recipe.by_hand().await?;
+    assert!(printed.contains("5m, then 3m | 20"), "{printed}");
+    assert!(printed.contains("(10 rows)"), "{printed}");
     Ok(())
 }
 
@@ -163,7 +215,7 @@ async fn errors_leave_the_order_in_processing() -> Result<()> {
         recipe.shop.vendor.set_fate(ORDER, Fate::of([step]));
         assert!(!recipe.check(ORDER).await?, "{outcome}");
         assert_eq!(recipe.status(ORDER).await?, "processing");
-        let logged = "select status || ': ' || error from vendor.vendor_transaction_logs order by created_at desc limit 1";
+        let logged = "select status || ': ' || error from vendor.transaction_logs order by created_at desc limit 1";
         let logged = recipe.ask(logged).await?;
         assert!(
             logged.starts_with("error: ") && logged.contains(detail),
@@ -239,7 +291,7 @@ async fn stuck_orders_and_high_error_rates_raise_alerts() -> Result<()> {
 
     recipe.shop.vendor.set_default(Fate::status("on hold"));
     let sidecar = recipe.sidecar(SECRET).await?;
-    let errors = "select count(*) from vendor.vendor_transaction_logs where status = 'error'";
+    let errors = "select count(*) from vendor.transaction_logs where status = 'error'";
     recipe.comes_to(errors, "11").await?;
     for more in 0..9 {
         recipe
@@ -283,8 +335,9 @@ async fn the_log_and_what_is_done_by_hand() -> Result<()> {
     assert_eq!(recipe.status(ORDER).await?, "succeeded");
     assert_eq!(recipe.status("ORD-XXX").await?, "succeeded");
     let log = format!(
-        "select to_jsonb(l) - '{{executed_at,created_at}}'::text[] from vendor.vendor_transaction_logs as l
-        where request_body ->> 'order_number' = '{ORDER}' and executed_at = created_at"
+        "select to_jsonb(l) - '{{executed_at,created_at}}'::text[]
+            || jsonb_build_object('request_body', request_body::jsonb, 'response_body', response_body::jsonb) from vendor.transaction_logs as l
+        where request_body::jsonb ->> 'order_number' = '{ORDER}' and executed_at = created_at"
     );
     let log: Value = serde_json::from_str(&recipe.ask(&log).await?)?;
     let id = format!("select id from vendor.orders where order_number = '{ORDER}'");
