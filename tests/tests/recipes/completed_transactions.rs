@@ -178,6 +178,46 @@ async fn the_command_and_its_options() -> Result<()> {
     recipe.shop.is_sound().await
 }
 
+/// Proves that the time range is right where Laravel's `timestamp(0)` columns keep UTC and the sessions are in another zone.
+#[tokio::test]
+async fn the_time_range_of_columns_without_a_zone() -> Result<()> {
+    let recipe = Recipe::open("completed_transactions", "recipe_academy_zone").await?;
+    let kolkata =
+        "alter role shop_owner in database recipe_academy_zone set timezone = 'Asia/Kolkata'";
+    recipe.shop.run(kolkata).await?;
+    recipe
+        .run(
+            "set timezone = 'Asia/Kolkata';
+            create schema academy;
+            create table academy.orders (id bigserial primary key, user_id bigint, course_id bigint,
+                status varchar(255) not null default 'pending' check (status in ('pending', 'completed', 'failed')),
+                total_amount decimal(8, 2) not null, currency varchar(3) not null default 'USD',
+                created_at timestamp(0), updated_at timestamp(0));
+            insert into academy.orders (user_id, course_id, total_amount, created_at)
+            select n, 1, 49.90, now() at time zone 'UTC' - n * interval '50 minutes' from generate_series(0, 3) as n",
+        )
+        .await?;
+    recipe.run_file(&[]).await?;
+    for order in 1..=4 {
+        recipe
+            .transaction(&order.to_string(), "completed", "49.90")
+            .await?;
+    }
+    let said = recipe
+        .psql(&[], "call academy.regularize_completed_orders(hours => 1);")
+        .await?;
+    assert!(said.contains("regularized 2 of 2 orders"), "{said}");
+    let done = "select string_agg(id::text, ' ' order by id) from academy.orders where status = 'completed'
+        and updated_at > now() at time zone 'UTC' - interval '5 minutes' and updated_at < now() at time zone 'UTC' + interval '1 minute'";
+    assert_eq!(recipe.ask(done).await?, "1 2");
+    recipe
+        .run("call academy.regularize_completed_orders()")
+        .await?;
+    let rest = "select count(*) from academy.orders where status = 'completed'";
+    assert_eq!(recipe.ask(rest).await?, "4");
+    recipe.shop.is_sound().await
+}
+
 /// Proves that each order is committed before the pause after it: others see it, and who interrupts the command loses nothing.
 #[tokio::test]
 async fn the_command_can_be_interrupted() -> Result<()> {
@@ -334,7 +374,12 @@ async fn an_event_failure_stops_no_other_order() -> Result<()> {
         format!("select count(*) from reconcile.read_events() where order_number = '{full}'");
     assert_eq!(recipe.ask(&events).await?, "0");
     let problem = "select problem from reconcile.checks where problem is not null";
-    assert_eq!(recipe.ask(problem).await?, "P0001: course 13 is full");
+    // With the functions that it came through, as a stack trace has them.
+    assert_eq!(
+        recipe.ask(problem).await?,
+        "P0001: course 13 is full; in academy.course_is_full() line 2, academy.enrol(text,jsonb) line 3, \
+         academy.order_completed(text,jsonb) line 4"
+    );
     let alert = "select message from academy.regularization_alerts where alert = 'effects_failing'";
     assert!(recipe.ask(alert).await?.contains("course 13 is full"));
 
