@@ -24,10 +24,8 @@ create table if not exists store.orders (
     payment_status text not null default 'PENDING' check (payment_status in ('PENDING', 'PAID', 'FAILED', 'EXPIRED')),
     merchant_transaction_id text,
     transaction_id text,
-    amount numeric(12, 2) not null,
-    stock_committed boolean not null default false,
-    created_at timestamptz not null default now(),
-    updated_at timestamptz not null default now()
+    amount numeric(12, 2) not null, stock_committed boolean not null default false,
+    created_at timestamptz not null default now(), updated_at timestamptz not null default now()
 );
 create index if not exists orders_by_status on store.orders (status, order_id);
 create table if not exists store.order_items (
@@ -48,14 +46,11 @@ select reconcile.add_phonepe_v1('phonepe', secret => 'PHONEPE_SALT_KEY', merchan
 -- Products are locked in one order, so no two commits wait for each other; the check on stock prevents overselling.
 create function store.commit_order(order_number text, facts jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-    v_short text;
+declare v_short text;
 begin
     -- Idempotency: an order's stock is committed once, whatever is repeated.
     update store.orders as o set stock_committed = true where o.order_id = commit_order.order_number and not o.stock_committed;
-    if not found then
-        return;
-    end if;
+    if not found then return; end if;
     perform from store.products as p
     where p.id in (select i.product_id from store.order_items as i where i.order_id = commit_order.order_number)
     order by p.id
@@ -66,9 +61,7 @@ begin
         join store.products as p on p.id = i.product_id
         where i.order_id = commit_order.order_number and p.stock < i.quantity
     );
-    if v_short is not null then
-        raise exception 'not enough stock: %', v_short;
-    end if;
+    if v_short is not null then raise exception 'not enough stock: %', v_short; end if;
     update store.products as p
     set stock = p.stock - i.quantity
     from store.order_items as i
@@ -85,6 +78,26 @@ select * from reconcile.attach_table('store.orders', provider => 'phonepe', orde
                "failed": {"status": "CANCELLED", "payment_status": "FAILED"},
                "cancelled": {"status": "CANCELLED", "payment_status": "EXPIRED"}}',
     capture => '{"transaction_id": "transaction_id", "changed_at": "updated_at"}');
+
+-- Drafts that never got a transaction id: PhonePe can't be asked about them, nor have taken money, as long as merchant_transaction_id is
+-- saved before PhonePe is called. Answers how many were cancelled. (Their created_at is read as that of all drafts, whatever its zone.)
+create function store.cancel_abandoned_drafts(older_than interval default '30 minutes', max_orders integer default 20) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
+declare
+    v_order_id store.orders.order_id%type;
+    v_cancelled integer := 0;
+begin
+    for v_order_id in
+        select u.order_number from reconcile.unwatched_rows as u
+        where u.relation = 'store.orders' and u.waits_since < now() - older_than order by u.waits_since limit max_orders
+    loop
+        update store.orders as o set status = 'CANCELLED', payment_status = 'EXPIRED', updated_at = now()
+        where o.order_id = v_order_id and o.status = 'DRAFT' and coalesce(o.merchant_transaction_id, '') = '';
+        v_cancelled := v_cancelled + found::integer;
+    end loop;
+    return v_cancelled;
+end
+$$;
 
 -- Key metrics to monitor, of the last hour.
 create view store.reconciliation_metrics as
@@ -134,5 +147,8 @@ select * from reconcile.take_in('store.orders');
 -- Stop and start the job (pm2 stop); adjust intervals and limits:
 --     select reconcile.pause_provider('phonepe', 'maintenance'), reconcile.resume_provider('phonepe');
 --     select reconcile.alter_provider('phonepe', schedule => '10m, then 2m', rate_limit => 20);
--- Test (test-reconciliation.js): insert a draft, and look at it. Debug mode: LOG_LEVEL=debug on the sidecar. Rotate API keys: replace the
--- sidecar's secret file; it is read anew. Not taken over: MONGODB_URI, NODE_ENV, PM2 and its limit of 500 MB (systemd's MemoryMax is one).
+-- Old drafts without a transaction id, every minute with pg_cron:
+--     select store.cancel_abandoned_drafts();
+-- Test (test-reconciliation.js): psql -v transaction=MT-1 -v amount=499 -f sql/recipes/scripts/test_reconciliation.sql. Debug mode:
+-- LOG_LEVEL=debug on the sidecar. Rotate API keys: replace the sidecar's secret file; it is read anew. Not taken over: MONGODB_URI,
+-- NODE_ENV, PM2 and its limit of 500 MB (systemd's MemoryMax is one).

@@ -6,7 +6,7 @@ use reconcile_tests::simulator::{Fate, Step};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, folder};
 
 const SALT: &str = "099eb0cd-02cf-4e2a-8aca-3e6c6aff0399";
 
@@ -223,6 +223,76 @@ async fn webhooks_and_the_job_commit_once() -> Result<()> {
         recipe.shop.history("YOUNG").await?,
         ["pending -> succeeded by provider"]
     );
+    recipe.shop.is_sound().await
+}
+
+/// Proves that old drafts that never got a transaction id are cancelled, oldest first and so many a run; and that those are spared that are
+/// young, have got one since, or are no drafts any more.
+#[tokio::test]
+async fn drafts_without_a_transaction_id() -> Result<()> {
+    let recipe = recipe("recipe_store_abandoned").await?;
+    recipe
+        .run(
+            "set timezone = 'Asia/Kolkata';
+            insert into store.orders (order_id, amount, created_at)
+            select 'D-' || minutes, 499, now() - minutes * interval '1 minute' from unnest(array[29, 31, 32, 33, 34, 35]) as minutes;
+            insert into store.orders (order_id, amount, created_at, merchant_transaction_id) values ('EMPTY', 499, now() - interval '1 hour', '');
+            update store.orders set merchant_transaction_id = 'MT-33' where order_id = 'D-33';
+            update store.orders set status = 'CONFIRMED' where order_id = 'D-34'",
+        )
+        .await?;
+    let cancelled = "select string_agg(order_id, ' ' order by order_id) from store.orders
+        where status = 'CANCELLED' and payment_status = 'EXPIRED' and updated_at >= now() - interval '1 minute'";
+    let cancel = "select store.cancel_abandoned_drafts(max_orders => 2)";
+    assert_eq!(recipe.ask(cancel).await?, "2");
+    assert_eq!(recipe.ask(cancelled).await?, "D-35 EMPTY");
+    assert_eq!(recipe.ask(cancel).await?, "2");
+    assert_eq!(recipe.ask(cancelled).await?, "D-31 D-32 D-35 EMPTY");
+    assert_eq!(recipe.ask(cancel).await?, "0");
+    let left = "select string_agg(order_id || ' ' || status, ', ' order by order_id) from store.orders where status <> 'CANCELLED'";
+    assert_eq!(
+        recipe.ask(left).await?,
+        "D-29 DRAFT, D-33 DRAFT, D-34 CONFIRMED"
+    );
+    assert_eq!(recipe.shop.vendor.totals().calls, 0);
+    recipe.shop.is_sound().await
+}
+
+/// Proves that the test script creates a draft, has PhonePe asked, shows what came of it and leaves no order behind, also when nobody asks.
+#[tokio::test]
+async fn the_test_script_cleans_up() -> Result<()> {
+    let recipe = recipe("recipe_store_script").await?;
+    let script = folder().join("scripts/test_reconciliation.sql");
+    let script = [
+        "-v",
+        "transaction=MT-1",
+        "-v",
+        "amount=499",
+        "-f",
+        &script.display().to_string(),
+    ]
+    .map(str::to_owned);
+    let none = "select count(*) from store.orders";
+    let said = recipe.psql(&script, "").await?;
+    assert!(said.contains("no sidecar"), "{said}");
+    assert!(said.contains("DRAFT  | PENDING"), "{said}");
+    assert_eq!(recipe.ask(none).await?, "0");
+    let _sidecar = recipe.phonepe_sidecar().await?;
+    for (code, status) in [
+        ("PAYMENT_SUCCESS", "CONFIRMED | PAID"),
+        ("PAYMENT_ERROR", "CANCELLED | FAILED"),
+        ("PAYMENT_PENDING", "DRAFT  | PENDING"),
+    ] {
+        let answer = Fate::of([phonepe(code, "MT-1")]);
+        recipe.shop.vendor.set_fate(&path("MT-1"), answer);
+        let said = recipe.psql(&script, "").await?;
+        assert!(said.contains(status), "{code}: {said}");
+        assert_eq!(recipe.ask(none).await?, "0");
+    }
+    assert_eq!(recipe.stock().await?, "2 10");
+    let open =
+        "select count(*) from reconcile.orders where state in ('pending', 'processing', 'review')";
+    assert_eq!(recipe.ask(open).await?, "0");
     recipe.shop.is_sound().await
 }
 
