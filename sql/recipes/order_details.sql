@@ -39,15 +39,19 @@ select reconcile.add_provider('gateway',
     status_path => '$.state', transaction_id_path => '$.transaction_id',
     status_map => '{"COMPLETED": "succeeded", "FAILED": "failed", "PENDING": "pending"}');
 
--- Cascading updates, all in one transaction: the order's two columns are written back, the payment by a hook.
+-- Cascading updates, all in one transaction: the order's two columns are written back, the payment by a hook. What else is in
+-- additional_info (redirect_url, expire_at, callback_url) stays as it is. The status is of the column's own type, which may be an enum.
 create function shop.update_payment(order_number text, facts jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    v_status constant shop.payments.payment_status%type := case facts ->> 'state' when 'succeeded' then 'COMPLETED' else 'FAILED' end;
 begin
     update shop.payments as p
-    set payment_status = case update_payment.facts ->> 'state' when 'succeeded' then 'COMPLETED' else 'FAILED' end,
-        transaction_id = coalesce(update_payment.facts ->> 'transaction_id', p.transaction_id),
-        additional_info = p.additional_info || jsonb_build_object('gateway_response', format('PaymentData(state=%s, transaction_id=%s)',
-            update_payment.facts ->> 'provider_status', coalesce(update_payment.facts ->> 'transaction_id', 'None')))
+    set payment_status = v_status, transaction_id = coalesce(update_payment.facts ->> 'transaction_id', p.transaction_id),
+        additional_info = coalesce(p.additional_info::jsonb, '{}') || jsonb_build_object(
+            'last_checked', to_char((update_payment.facts ->> 'changed_at')::timestamptz at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+            'gateway_response', format('PaymentData(state=%s, transaction_id=%s)', update_payment.facts ->> 'provider_status',
+                coalesce(update_payment.facts ->> 'transaction_id', 'None')))
     where p.order_id = update_payment.order_number::bigint;
 end
 $$;
@@ -60,21 +64,41 @@ select * from reconcile.attach_table('shop.orders', provider => 'gateway', order
     write => '{"succeeded": {"payment_status": "COMPLETED", "order_status": "CONFIRMED"},
                "failed": {"payment_status": "FAILED", "order_status": "CANCELLED"}}');
 
+-- The time of a check that changed nothing, into the payment of an open order; a payment that somebody has locked is left out.
+create function shop.note_check(order_id bigint, checked_at timestamptz) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    v_info constant jsonb := jsonb_build_object('last_checked', to_char(checked_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'));
+begin
+    update shop.payments as p set additional_info = coalesce(p.additional_info::jsonb, '{}') || v_info
+    where p.order_id in (
+        select free.order_id from shop.payments as free where free.order_id = note_check.order_id for no key update skip locked
+    ) and p.additional_info::jsonb ->> 'last_checked' is distinct from v_info ->> 'last_checked' and checked_at is not null;
+end
+$$;
+
+-- Those of the checks that no reader asked for, within this time; for pg_cron, if the table is to have them too. Answers how many.
+create function shop.note_checks(since interval default '10 minutes') returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    return (
+        select count(shop.note_check(known.order_number::bigint, known.last_checked_at)) from reconcile.orders as known
+        where known.provider = 'gateway' and known.state in ('pending', 'processing') and known.last_checked_at > now() - since
+    );
+end
+$$;
+
 -- The API's answer. Trigger: payment_status PENDING, every time it is read; an order that is COMPLETED or FAILED is not asked about. A
 -- gateway that fails, hangs or answers nonsense does not fail the read: after wait at the latest it answers what the database knows.
--- last_checked is the ledger's, so a check that changes nothing writes nothing here (minimal updates); redirect_url, expire_at and
--- callback_url stay in additional_info as they are. Not to be called in a transaction that has changed the order itself.
+-- Not to be called in a transaction that has changed the order itself.
 create function shop.get_order_details(order_id bigint, wait interval default '2 s') returns jsonb
-language plpgsql set search_path = pg_catalog, :calls_schema, pg_temp
-as $$
+language plpgsql set search_path = pg_catalog, :calls_schema, pg_temp as $$
 declare
     v_known jsonb := '{"status_updated": false}';
-    v_checked jsonb := '{}';
 begin
     begin
         v_known := order_details(get_order_details.order_id::text, get_order_details.wait);
-        v_checked := jsonb_build_object('last_checked', to_char(
-            (v_known #>> '{payment,last_checked_at}')::timestamptz at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'));
+        perform shop.note_check(get_order_details.order_id, (v_known #>> '{payment,last_checked_at}')::timestamptz);
     exception
         -- Settled before it was ever watched.
         when sqlstate 'RC001' then null;
@@ -83,7 +107,7 @@ begin
         select jsonb_build_object(
             'order', jsonb_build_object('id', o.id, 'payment_status', o.payment_status, 'order_status', o.order_status),
             'payment', jsonb_build_object('payment_status', p.payment_status, 'transaction_id', p.transaction_id,
-                'additional_info', p.additional_info || jsonb_strip_nulls(v_checked)),
+                'additional_info', p.additional_info),
             'status_updated', v_known -> 'status_updated')
         from shop.orders as o
         left join shop.payments as p on p.order_id = o.id
@@ -99,9 +123,10 @@ select * from reconcile.take_in('shop.orders');
 
 -- By hand, each line by itself. What /api/common/orders/123/ answers, and the frontends read as before:
 --     select jsonb_pretty(shop.get_order_details(123));
--- Audit trail: when was it last checked, and every check with the gateway's own words:
+-- Audit trail: when was it last checked, and every check with the gateway's own words; the times of checks by the schedule, into the table:
 --     select order_number, last_checked_at, provider_status from reconcile.orders where provider = 'gateway';
 --     select answered_at, outcome, http_status, detail, response from reconcile.checks where order_number = '123' order by check_id;
+--     select shop.note_checks();
 -- Errors that were printed are kept, and raise an alert when the gateway fails on and on:
 --     select * from reconcile.alerts;
 --     select name, health, faults, last_fault_detail from reconcile.provider_health;

@@ -62,7 +62,7 @@ async fn scenario_1_payment_completed() -> Result<()> {
     recipe.shop.vendor.set_fate("123", gateway(&response));
     let details = recipe.details(123, "30 s").await?;
     assert_eq!(
-        without_last_checked(details),
+        without_last_checked(details.clone()),
         json!({
             "order": {"id": 123, "payment_status": "COMPLETED", "order_status": "CONFIRMED"},
             "payment": {
@@ -84,6 +84,10 @@ async fn scenario_1_payment_completed() -> Result<()> {
         recipe.ask(stored).await?,
         "COMPLETED|CONFIRMED|COMPLETED|TXN789456123"
     );
+    // Whoever reads the table itself finds the same.
+    let info = "select additional_info from shop.payments";
+    let info: Value = serde_json::from_str(&recipe.ask(info).await?)?;
+    assert_eq!(info, details["payment"]["additional_info"]);
     recipe.shop.is_sound().await
 }
 
@@ -116,14 +120,13 @@ async fn scenario_2_payment_failed() -> Result<()> {
     recipe.shop.is_sound().await
 }
 
-/// Proves scenario 3, still pending: the time of the check is new and nothing else, in the tables nothing at all.
+/// Proves scenario 3, still pending: the time of the check is new, in the payment itself, and nothing else; the order is not touched.
 #[tokio::test]
 async fn scenario_3_still_pending() -> Result<()> {
     let recipe = recipe("recipe_details_pending").await?;
     let _sidecar = recipe.gateway_sidecar().await?;
     recipe.ordered(125).await?;
-    let written =
-        "select o.xmin, p.xmin from shop.orders as o join shop.payments as p on p.order_id = o.id";
+    let written = "select xmin from shop.orders";
     let before = recipe.ask(written).await?;
     recipe
         .shop
@@ -131,6 +134,9 @@ async fn scenario_3_still_pending() -> Result<()> {
         .set_fate("125", gateway(&json!({"state": "PENDING"})));
     for read in 1..=2 {
         let details = recipe.details(125, "30 s").await?;
+        let info = "select additional_info from shop.payments";
+        let info: Value = serde_json::from_str(&recipe.ask(info).await?)?;
+        assert_eq!(info, details["payment"]["additional_info"]);
         assert_eq!(
             without_last_checked(details),
             json!({
@@ -149,6 +155,43 @@ async fn scenario_3_still_pending() -> Result<()> {
         );
     }
     assert_eq!(recipe.ask(written).await?, before);
+    recipe.shop.is_sound().await
+}
+
+/// Proves that the times of checks that no reader asked for come into the payments, too: with a change of status by themselves, without
+/// one by note_checks; and that a payment that somebody has locked keeps no read waiting.
+#[tokio::test]
+async fn checks_without_a_reader_are_noted() -> Result<()> {
+    let recipe = recipe("recipe_details_noted").await?;
+    recipe.ordered(1).await?;
+    recipe.ordered(2).await?;
+    for (order, state) in [("1", "PENDING"), ("2", "FAILED")] {
+        let response = json!({"state": state});
+        recipe.shop.vendor.set_fate(order, gateway(&response));
+    }
+    let _sidecar = recipe.gateway_sidecar().await?;
+    for order in ["1", "2"] {
+        recipe.shop.next_check(order).await?;
+    }
+    let noted = "select string_agg(concat_ws(' ', order_id, (additional_info ->> 'last_checked')::timestamptz > now() - interval '5 minutes',
+        additional_info ->> 'gateway_response'), ', ' order by order_id) from shop.payments";
+    let failed = "2 t PaymentData(state=FAILED, transaction_id=None)";
+    assert_eq!(recipe.ask(noted).await?, format!("1, {failed}"));
+    assert_eq!(recipe.ask("select shop.note_checks()").await?, "1");
+    assert_eq!(recipe.ask(noted).await?, format!("1 t, {failed}"));
+    let written = "select xmin from shop.payments where order_id = 1";
+    let before = recipe.ask(written).await?;
+    recipe.run("select shop.note_checks()").await?;
+    assert_eq!(recipe.ask(written).await?, before, "written twice");
+
+    let other = recipe.shop.database.connect_as("shop_owner").await?;
+    other
+        .batch_execute("begin; select from shop.payments for update")
+        .await?;
+    recipe.run("set statement_timeout = '30 s'").await?;
+    let details = recipe.details(1, "5 s").await?;
+    assert_eq!(details["order"]["payment_status"], "PENDING");
+    other.batch_execute("rollback").await?;
     recipe.shop.is_sound().await
 }
 
