@@ -86,10 +86,10 @@ select reconcile.add_endpoint('notifications', :'notifications_url', secret => '
 select reconcile.add_endpoint('third_party', :'third_party_url', secret => 'THIRD_PARTY_KEY',
     on_states => '{succeeded}', provider => 'transactions', concurrency => 1);
 
--- Status update, and from here on every pending order is watched.
+-- Status update, and from here on every pending order is watched. The time zone is that of config/app.php.
 select * from reconcile.attach_table('academy.orders', provider => 'transactions', order_number => 'id', reference => '',
     status => 'status', track => '{pending}', amount => 'total_amount', currency => 'currency', created_at => 'created_at',
-    write => '{"succeeded": {"status": "completed"}}', capture => '{"changed_at": "updated_at"}');
+    time_zone => 'UTC', write => '{"succeeded": {"status": "completed"}}', capture => '{"changed_at": "updated_at"}');
 
 -- The command: pending orders that have a completed transaction. --limit is max_orders, --sleep the pause after each order, --hours the
 -- time range, in whatever zone created_at is kept; progress and a summary are notices. Two at a time do no order twice (withoutOverlapping).

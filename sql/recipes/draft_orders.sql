@@ -27,6 +27,7 @@ create table if not exists store.orders (
     amount numeric(12, 2) not null, stock_committed boolean not null default false,
     created_at timestamptz not null default now(), updated_at timestamptz not null default now()
 );
+alter table store.orders add column if not exists stock_committed boolean not null default false;
 create index if not exists orders_by_status on store.orders (status, order_id);
 create table if not exists store.order_items (
     order_id text not null references store.orders, product_id bigint not null references store.products,

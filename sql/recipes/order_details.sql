@@ -60,7 +60,7 @@ select reconcile.add_hook('payment_completed', on_state => 'succeeded', call => 
 select reconcile.add_hook('payment_failed', on_state => 'failed', call => 'shop.update_payment(text, jsonb)', provider => 'gateway');
 
 select * from reconcile.attach_table('shop.orders', provider => 'gateway', order_number => 'id', reference => '',
-    status => 'payment_status', track => '{PENDING}', amount => '', currency => '', created_at => 'created_at',
+    status => 'payment_status', track => '{PENDING}', amount => '', currency => '', created_at => 'created_at', time_zone => 'UTC',
     write => '{"succeeded": {"payment_status": "COMPLETED", "order_status": "CONFIRMED"},
                "failed": {"payment_status": "FAILED", "order_status": "CANCELLED"}}');
 

@@ -43,10 +43,10 @@ from pg_attribute as a where a.attrelid = 'vendor.vendor_transaction_logs'::regc
 select reconcile.add_vendor('vendor', secret => 'VENDOR_TOKEN', host => :'base_url',
     settings => '{"schedule": "5m, then 3m", "rate_limit": 50, "rate_interval": "3 minutes", "deadline": null}');
 
--- The condition of the job: in processing, with an invoice_id. order.success! and order.fail! are what is written.
+-- The condition of the job: in processing, with an invoice_id. order.success! and order.fail! are what is written. Rails keeps UTC.
 select * from reconcile.attach_table('vendor.orders', provider => 'vendor',
     order_number => 'order_number', reference => 'invoice_id', status => 'status', track => '{processing}',
-    amount => 'retail_price', created_at => 'updated_at',
+    amount => 'retail_price', created_at => 'updated_at', time_zone => 'UTC',
     write => '{"succeeded": {"status": "succeeded"}, "failed": {"status": "failed"}}',
     capture => '{"changed_at": "updated_at"}');
 

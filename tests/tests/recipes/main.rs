@@ -6,5 +6,6 @@ mod draft_orders;
 mod order_details;
 mod page;
 mod pin_orders;
+mod realistic;
 mod recipe;
 mod vendor_orders;
