@@ -311,7 +311,7 @@ begin
            or (jsonb_typeof(set.value) in ('object', 'array') and format_type(a.atttypid, null) not in ('json', 'jsonb'))
         limit 1
     );
-    return coalesce(v_problem, reconcile_internal._lent_to(p_row), (
+    return coalesce(v_problem, reconcile_internal._lent_when_attached(p_row), (
         select format('write: %s and %s both set the status %L, and only one of them is paid',
             paid.key, other.key, paid.value ->> p_row.status)
         from jsonb_each(p_row.write) as paid, jsonb_each(p_row.write) as other

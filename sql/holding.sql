@@ -45,6 +45,24 @@ $$;
 comment on function reconcile_internal._lent_to(reconcile.attachments) is
     'Whose code would run with the rights of an attached table''s owner when it is written to, if not his own; NULL when nobody''s.';
 
+-- Trying the table out runs its statement triggers already, so it is held before.
+create function reconcile_internal._lent_when_attached(p_row reconcile.attachments) returns text
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if exists (
+        select from unnest(reconcile_internal._partitions(p_row.relation) || p_row.relation::oid) as part (relid)
+        where not reconcile_internal._try_lock_relation(part.relid, true)
+    ) then
+        return 'somebody else has locked it, or one of its partitions: try again when that transaction has ended';
+    end if;
+    return reconcile_internal._lent_to(p_row);
+end
+$$;
+
+comment on function reconcile_internal._lent_when_attached(reconcile.attachments) is
+    'What _lent_to says of a table that is being attached, under the lock that writing takes.';
+
 -- Locks the table and looks at what it is under the lock, so that what is called next works on what was attached or not at all. Nobody
 -- is waited for: a table that an application has locked is nobody else's trouble.
 create function reconcile_internal._hold_attached(p_row reconcile.attachments, p_writes boolean) returns void

@@ -103,8 +103,9 @@ begin
             reconcile_internal._function_of(p_lookup.call_schema, p_lookup.call_name, 'text', 'text'), p_lookup.owner, p_lookup.call);
     else
         v_problem := reconcile_internal._hold_relation(p_lookup.relation, p_lookup.kind, p_lookup.owner, p_lookup.relation_name, false);
-        if v_problem is null and p_lookup.kind = 'p' and exists (
-            select from pg_partition_tree(p_lookup.relation) as part where not reconcile_internal._try_lock_relation(part.relid, false)
+        if v_problem is null and exists (
+            select from unnest(reconcile_internal._partitions(p_lookup.relation)) as part (relid)
+            where not reconcile_internal._try_lock_relation(part.relid, false)
         ) then
             v_problem := 'somebody else has locked one of its partitions';
         end if;

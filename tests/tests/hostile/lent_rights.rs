@@ -27,6 +27,8 @@ const RISES: &str = "
 const ATTACH: &str = "select * from reconcile.attach_table('big.orders', 'vendor', track => '{processing}', amount => '',
     write => '{\"succeeded\": {\"status\": \"PAID\"}}')";
 
+const LOCK: &str = "begin; lock table big.rest in access exclusive mode";
+
 async fn resolves(scene: &Scene) -> Option<String> {
     failure(
         &scene.dba,
@@ -178,25 +180,39 @@ async fn a_trigger_of_another_role_gets_no_rights() -> Result<()> {
     Ok(())
 }
 
-/// Proves that a partition that somebody has locked is not waited for.
+/// Proves that a partition that somebody has locked is not waited for, where its table is attached or written to and where it answers for a provider.
 #[tokio::test]
 async fn a_locked_partition_is_not_waited_for() -> Result<()> {
     let scene = Scene::open("hostile_locked_partition", "", "").await?;
     run(&scene.dba, PARTITIONED).await?;
+    run(&scene.dba, "set statement_timeout = '20s'").await?;
+    let holder = scene.database.connect().await?;
+    run(&holder, LOCK).await?;
+    let refused = failure(&scene.dba, ATTACH).await.unwrap_or_default();
+    run(&holder, "rollback").await?;
+    ensure!(
+        refused.starts_with("RC009") && refused.contains("has locked it, or one of its partitions"),
+        "{refused}"
+    );
     ensure!(
         failure(&scene.dba, ATTACH).await.is_none(),
         "nothing is attached"
     );
     run(&scene.dba, "select * from reconcile.take_in('big.orders')").await?;
-    let holder = scene.database.connect().await?;
-    run(
-        &holder,
-        "begin; lock table big.rest in access exclusive mode",
-    )
-    .await?;
-    run(&scene.dba, "set statement_timeout = '20s'").await?;
+    let answers = r#"select reconcile.add_provider('parted', kind => 'sql', lookup_table => 'big.orders',
+        lookup_columns => '{"order_number": "number"}', status_map => '{"processing": "pending"}');
+        select reconcile.track_order('P-2', 'parted', created_at => now() - interval '1 hour')"#;
+    run(&scene.dba, answers).await?;
+    run(&holder, LOCK).await?;
     let refused = resolves(&scene).await.unwrap_or_default();
+    run(&scene.dba, "select * from reconcile_stale_orders(10)").await?;
     run(&holder, "rollback").await?;
+    let asked = "select detail from reconcile.checks where order_number = 'P-2'";
+    let asked = text(&scene.dba, asked).await?.unwrap_or_default();
+    ensure!(
+        asked.starts_with("RC011: big.orders: somebody else has locked"),
+        "{asked}"
+    );
     ensure!(
         refused.starts_with("RC011 big.orders: somebody else has locked"),
         "{refused}"
