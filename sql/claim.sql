@@ -242,12 +242,20 @@ begin
     counted as (
         update reconcile.provider_traffic as t
         set in_flight = t.in_flight + counts.calls,
-            claimed_through = greatest(least(t.claimed_through, v_now), counts.through),
+            -- A look from the beginning that has filled its quota is not over: the next claim goes on from there, in the order in which
+            -- they were due. So what was committed late waits for no later look.
+            claimed_through = case
+                when quota.looks_from = '-infinity' and (counts.found >= quota.calls or counts.calls < counts.found)
+                    then coalesce(counts.through, t.claimed_through)
+                else greatest(least(t.claimed_through, v_now), counts.through)
+            end,
             awaited_in_a_row = case when counts.awaited = counts.calls then least(3, t.awaited_in_a_row + counts.awaited) else 0 end,
             swept_at = case when quota.looks_from = '-infinity' then v_now else t.swept_at end
         from quota
         cross join lateral (
             select count(*) as calls, count(*) filter (where taken.urgent) as awaited,
+                (select count(*) from urgent as u where u.provider_id = quota.provider_id)
+                    + (select count(*) from scheduled as s where s.provider_id = quota.provider_id) as found,
                 -- A probe does not go by what was due first.
                 max(taken.due_at) filter (where not taken.urgent and not quota.probes) as through
             from taken
