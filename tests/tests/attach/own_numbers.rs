@@ -121,10 +121,8 @@ async fn a_path_may_name_the_rows_own_number() -> Result<()> {
             "insert into store.orders (id, status) values (1, 'processing'), (2, 'processing')",
         )
         .await?;
-    shop.run(
-        "select reconcile.track_order('T', 'payments'); select reconcile.check_stale_orders()",
-    )
-    .await?;
+    shop.run("select reconcile.track_order('T', 'payments'); select reconcile_stale_orders()")
+        .await?;
     for number in ["A-1", "A-2", "T"] {
         shop.run(&format!("select from reconcile_order('{number}')"))
             .await?;
