@@ -78,7 +78,8 @@ async fn it_shows_the_way_there() -> Result<()> {
         "table reconcile.alerts",
         "orders_in_review",
         "select jobname, schedule from cron.job",
-        "pg_reconcile stale orders in shop | */3 * * * *",
+        "pg_reconcile stale orders in shop ",
+        "| */3 * * * *",
         "\nvendor's answer ",
         "\n  Stopped and removed ",
     ] {
