@@ -87,7 +87,7 @@ fn without(text: &str, finds: &mut Vec<Find<'_>>) -> String {
         let end = start + finds[at].length;
         // One that begins inside another makes the place longer, not two of it.
         if start >= from {
-            clean.push_str(&text[from..start]);
+            clean.push_str(up_to_an_escape(&text[from..start]));
             clean.push_str(REDACTED);
         }
         from = from.max(end);
@@ -98,6 +98,19 @@ fn without(text: &str, finds: &mut Vec<Find<'_>>) -> String {
     }
     clean.push_str(&text[from..]);
     clean
+}
+
+/// Without the backslash that what follows was escaped by: it would escape what is put in its place.
+fn up_to_an_escape(before: &str) -> &str {
+    let backslashes = before
+        .bytes()
+        .rev()
+        .take_while(|byte| *byte == b'\\')
+        .count();
+    match backslashes % 2 {
+        0 => before,
+        _ => &before[..before.len() - 1],
+    }
 }
 
 /// The secret as it is, and as other writers of JSON, URLs and base64 would write it.

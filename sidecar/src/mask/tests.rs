@@ -60,6 +60,19 @@ fn a_body_made_of_secrets_takes_no_more_than_it_says() {
     assert!(clean.len() < 2_000_000);
 }
 
+#[test]
+fn what_stands_before_a_secret_escapes_nothing_of_its_place() {
+    for (secret, body) in [
+        ("/secret", r#"{"m":"\\/secret"}"#),
+        ("nsecret", r#"{"m":"\nsecret"}"#),
+        ("secret", r#"{"m":"\\\\secret"}"#),
+    ] {
+        let clean = masked(&[secret], body);
+        let read: serde_json::Value = serde_json::from_str(&clean).unwrap();
+        assert!(!read["m"].as_str().unwrap().contains(secret), "{clean}");
+    }
+}
+
 proptest::proptest! {
     /// Whatever stands around it, an escaped secret is not readable any more.
     #[test]
