@@ -155,7 +155,7 @@ async fn an_order_is_found_by_its_rows_own_number() -> Result<()> {
          insert into store.orders values (1, 'i', 'processing'), (2, 'i', 'processing'), (5, 'i', 'processing');
          insert into store.others values (1, 'i', 'processing'), (5, 'i', 'CONFIRMED'), (6, '', 'processing');
          reset session_replication_role;
-         grant select on store.orders, store.others to shop_app",
+         grant select on store.orders, store.others to shop_app, shop_operator",
     )
     .await?;
     shop.vendor.set_fate("A-2", Fate::status("succeeded"));

@@ -29,7 +29,7 @@ fn calls(owner: &str) -> [String; 4] {
             "select * from reconcile.attach_table('of_{owner}.orders', 'vendor', track => '{{processing}}')"
         ),
         format!(
-            "select reconcile.add_hook('hook_{owner}', 'succeeded', 'of_{owner}.told(text, jsonb)')"
+            "select reconcile.add_hook('hook_{owner}', 'succeeded', 'of_{owner}.told(text, jsonb)', every_provider => true)"
         ),
         format!("select reconcile.detach_table('of_{owner}.orders')"),
         format!("select reconcile.remove_hook('hook_{owner}')"),
