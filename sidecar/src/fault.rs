@@ -74,6 +74,21 @@ impl Fault {
         }
     }
 
+    /// What became of the call, for people: whether anybody was asked, and whether there was an answer.
+    pub(crate) const fn in_words(self) -> &'static str {
+        match self {
+            Self::Dns | Self::Connect | Self::Tls => "a provider could not be reached",
+            Self::Timeout => "a provider did not answer in time",
+            Self::Broken => "a provider gave no whole answer",
+            Self::TooLarge | Self::NotText => "a provider answered what can't be read",
+            Self::Blocked | Self::SecretMissing | Self::BadRequest => "a provider was not asked",
+            Self::TokenRefused | Self::TokenUnreadable => {
+                "a provider was not asked: its token endpoint gave no token"
+            }
+            Self::Exhausted => "a provider was not asked: this machine has no room left",
+        }
+    }
+
     /// Whether the operator of the sidecar has to do something about it.
     pub(crate) const fn is_configuration(self) -> bool {
         matches!(

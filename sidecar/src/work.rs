@@ -171,6 +171,7 @@ fn note(lease: Lease, url: Option<&str>, profile: &Profile, answer: &Answer) {
         detail = answer.detail,
         order_id = lease.order_id,
         for_the_operator = fault.is_configuration(),
-        "a provider could not be asked; this fault of this provider is logged at most once a minute"
+        "{}; this fault of this provider is logged at most once a minute",
+        fault.in_words()
     );
 }
