@@ -226,8 +226,7 @@ begin
     taken as (
         -- By key: a row that was updated since the statement began is locked in its new place.
         delete from reconcile.due_checks as d
-        using chosen
-        where d.order_id = chosen.order_id
+        where d.order_id = any (array(select chosen.order_id from chosen))
         returning d.order_id, d.provider_id, d.due_at, d.urgent
     ),
     leased as (
@@ -267,7 +266,12 @@ begin
         leased.order_id, leased.token, p.name, p.version, request.url, request.headers, request.body, request.problem, leased.awaited
     from leased
     join reconcile.providers as p on p.provider_id = leased.provider_id
-    join reconcile.tracked_orders as o on o.order_id = leased.order_id
+    cross join lateral (
+        select tracked.order_number, tracked.own_number, tracked.reference, tracked.details
+        from reconcile.tracked_orders as tracked
+        where tracked.order_id = leased.order_id
+        offset 0
+    ) as o
     cross join lateral reconcile_internal._request(
         p.url, p.headers, p.body, p.variables, o.order_number, o.own_number, o.reference, o.details) as request;
 end
@@ -305,17 +309,22 @@ begin
     -- The order first, as everywhere: one that a person decides about right now is left to its lease.
     with held as materialized (
         select l.order_id, l.token
-        from unnest(p_order_ids, p_tokens) as given (order_id, token)
-        join reconcile.tracked_orders as o on o.order_id = given.order_id
-        join reconcile.leases as l on l.order_id = given.order_id and l.token = given.token
-        where p_sidecar_id is null or l.sidecar_id = p_sidecar_id
-        order by l.order_id
-        for update of o, l skip locked
+        from (
+            select distinct every.order_id, every.token from unnest(p_order_ids, p_tokens) as every (order_id, token) order by every.order_id
+        ) as given
+        cross join lateral (
+            select from reconcile.tracked_orders as tracked where tracked.order_id = given.order_id for update skip locked
+        ) as o
+        cross join lateral (
+            select lease.order_id, lease.token
+            from reconcile.leases as lease
+            where lease.order_id = given.order_id and lease.token = given.token and (p_sidecar_id is null or lease.sidecar_id = p_sidecar_id)
+            for update skip locked
+        ) as l
     ),
     freed as (
         delete from reconcile.leases as l
-        using held
-        where l.order_id = held.order_id
+        where l.order_id = any (array(select held.order_id from held))
         returning l.order_id, l.provider_id, l.awaited
     ),
     queued as (
@@ -339,8 +348,10 @@ create function reconcile.sidecar_release(p_sidecar_id bigint, p_order_ids bigin
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_released integer := reconcile_internal._put_back(p_order_ids, p_tokens, p_sidecar_id);
+    v_released integer;
 begin
+    perform reconcile_internal._refuse_sidecar(p_sidecar_id);
+    v_released := reconcile_internal._put_back(p_order_ids, p_tokens, p_sidecar_id);
     -- Nobody else can ask a test's question again in time: its caller hears that there was no answer.
     delete from reconcile.provider_tests as test
     using unnest(p_order_ids, p_tokens) as given (order_id, token)

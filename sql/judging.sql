@@ -124,7 +124,7 @@ begin
     return query
     with held as materialized (
         select
-            o as standing, l.token, l.claimed_at, l.provider_version, l.rung, o.provider_id,
+            o.standing, l.token, l.claimed_at, l.provider_version, l.rung, (o.standing).provider_id,
             given.fault, given.http_status, given.body, given.detail, given.duration_ms, given.retry_after_s * 1000::bigint as retry_after_ms
         from (
             -- A lease ends once, however often a batch names it.
@@ -132,11 +132,15 @@ begin
             from unnest(p_order_ids, p_tokens, p_faults, p_http_statuses, p_bodies, p_details, p_durations_ms, p_retry_after_s)
                 as every (order_id, token, fault, http_status, body, detail, duration_ms, retry_after_s)
         ) as given
-        join reconcile.leases as l
-            on l.order_id = given.order_id and l.token = given.token and l.sidecar_id = p_sidecar_id
-        join reconcile.tracked_orders as o on o.order_id = l.order_id
-        order by l.order_id
-        for update of l, o skip locked
+        -- One by one by key, whatever the statistics say: what an old snapshot keeps in an index is not read.
+        cross join lateral (
+            select lease.* from reconcile.leases as lease
+            where lease.order_id = given.order_id and lease.token = given.token and lease.sidecar_id = p_sidecar_id
+            for update skip locked
+        ) as l
+        cross join lateral (
+            select tracked as standing from reconcile.tracked_orders as tracked where tracked.order_id = l.order_id for update skip locked
+        ) as o
     ),
     policy as materialized (
         select asked.*, reconcile_internal._never_kept(asked.provider) as never_kept, reconcile_internal._must_say(asked.provider) as must_say

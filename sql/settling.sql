@@ -33,7 +33,9 @@ begin
             provider_status = case when j.writes then coalesce((j.answer).word, o.provider_status) else o.provider_status end, last_outcome = (j.answer).outcome, last_checked_at = j.answered_at,
             state_changed_at = case when j.to_state <> j.state then j.answered_at else o.state_changed_at end
         from judged as j
-        where o.order_id = j.order_id
+        -- Where it was locked: found by key, as there.
+        cross join lateral (select held.ctid from reconcile.tracked_orders as held where held.order_id = j.order_id offset 0) as held
+        where o.ctid = held.ctid
     ),
     kept as (
         insert into reconcile.recorded_checks (
@@ -59,7 +61,7 @@ begin
         returning transition_id
     ),
     freed as (
-        delete from reconcile.leases as l using judged as j where l.order_id = j.order_id
+        delete from reconcile.leases as l where l.order_id = any (array(select j.order_id from judged as j))
     ),
     queued as (
         insert into reconcile.due_checks (order_id, provider_id, due_at)

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use anyhow::Result;
 
 /// One row or more of each part, by its beginning.
-const ROWS: [&str; 26] = [
+const ROWS: [&str; 27] = [
     "settled, bare loop",
     "settled, pg_reconcile ",
     "pg_reconcile of the bare loop",
@@ -21,8 +21,9 @@ const ROWS: [&str; 26] = [
     "claim of 50, 2000 waiting",
     "claim of 50, 4000 waiting",
     "claim of 50, 4000 waiting, far apart",
-    "claim of 50, old snapshot held",
-    "claim of 5, old snapshot held",
+    "claim of 50, old snapshot, fresh statistics",
+    "claim of 5, old snapshot, fresh statistics",
+    "claim of 5, old snapshot, young statistics",
     "sidecar's peak memory, 100 slots",
     "idle load",
     "reconcile_order adds, 1 caller ",
