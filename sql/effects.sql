@@ -28,12 +28,16 @@ comment on column reconcile.recorded_failures.first_failed_at is 'Since when.';
 comment on column reconcile.recorded_failures.failed_at is 'When it failed last.';
 
 -- By the innermost frame of its context, which is the first; a name in it may hold anything, a line break too, and is quoted then. Only the
--- statement's own name is the same in every language of the server.
+-- statement's own name is the same in every language of the server. A frame whose end can't be seen is the application's: the server's own
+-- are short.
 create function reconcile_internal._is_raised(p_context text) returns boolean
 language plpgsql immutable set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_frame constant text := substring(left(p_context, 4000) from E'^(?:[^"\n]|"[^"]*")*');
 begin
-    return regexp_replace(substring(left(p_context, 4000) from E'^(?:[^"\n]|"[^"]*")*'), '"[^"]*"', '', 'g') ~ '(^|[^A-Za-z0-9_])(RAISE|ASSERT)([^A-Za-z0-9_]|$)';
+    return substr(p_context, length(v_frame) + 1, 1) not in ('', E'\n')
+        or regexp_replace(v_frame, '"[^"]*"', '', 'g') ~ '(^|[^A-Za-z0-9_])(RAISE|ASSERT)([^A-Za-z0-9_]|$)';
 end
 $$;
 

@@ -2,37 +2,41 @@
 -- and is safe when it runs twice or at the same time as itself.
 -- Requires: violations.
 
--- Open orders whose last check could not be made: long past the deadline, and no answer since.
-create function reconcile_internal._give_up_unasked(p_limit integer) returns integer
+-- Only what waits in the queue: an order under lease is being asked about right now.
+create view reconcile_internal._unasked_orders as
+select o.order_id, o.provider_id, o.attachment_id, o.created_at
+from reconcile.settings as s
+cross join reconcile.providers as p
+join reconcile.tracked_orders as o on o.provider_id = p.provider_id
+join reconcile.due_checks as d on d.order_id = o.order_id
+where p.deadline is not null and o.state in ('pending', 'processing')
+  and o.created_at < (select clock_timestamp()) - p.deadline - s.last_check_within
+  and o.tracked_at < (select clock_timestamp()) - p.deadline - s.last_check_within
+  -- It was due for all that time, and either nobody may ask or every attempt failed.
+  and greatest(o.tracked_at, o.state_changed_at) < (select clock_timestamp()) - s.last_check_within
+  and (o.faults > 0 or p.paused_at < (select clock_timestamp()) - s.last_check_within);
+
+comment on view reconcile_internal._unasked_orders is
+    'Open orders whose last check could not be made: long past the deadline, and no answer since.';
+comment on column reconcile_internal._unasked_orders.order_id is 'The order.';
+comment on column reconcile_internal._unasked_orders.provider_id is 'Its provider.';
+comment on column reconcile_internal._unasked_orders.attachment_id is 'The attached table that it came from; NULL when it was handed over.';
+comment on column reconcile_internal._unasked_orders.created_at is 'Since when it exists: the oldest are given up first.';
+
+create function reconcile_internal._give_up(p_order_ids bigint[]) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_within interval := (select s.last_check_within from reconcile.settings as s);
-    v_since timestamptz := clock_timestamp() - v_within;
     v_transition_ids bigint[];
 begin
-    -- Only what waits in the queue: an order under lease is being asked about right now.
-    with cut as materialized (
-        select p.provider_id, p.late_watch, p.paused_at, clock_timestamp() - p.deadline - v_within as known_before
-        from reconcile.providers as p
-        where p.deadline is not null
-    ),
-    overdue as materialized (
-        select late.order_id, late.provider_id, late.state, late.order_number, cut.late_watch
-        from cut
-        cross join lateral (
-            select o.order_id, o.provider_id, o.state, o.order_number
-            from reconcile.tracked_orders as o
-            join reconcile.due_checks as d on d.order_id = o.order_id
-            where o.provider_id = cut.provider_id and o.state in ('pending', 'processing')
-              and o.created_at < cut.known_before and o.tracked_at < cut.known_before
-              -- It was due for all that time, and either nobody may ask or every attempt failed.
-              and greatest(o.tracked_at, o.state_changed_at) < v_since
-              and (o.faults > 0 or cut.paused_at < v_since)
-            order by o.created_at
-            limit p_limit
-            for update of o, d skip locked
-        ) as late
+    with overdue as materialized (
+        select o.order_id, o.state, o.order_number, p.late_watch
+        from reconcile.tracked_orders as o
+        join reconcile.due_checks as d on d.order_id = o.order_id
+        join reconcile.providers as p on p.provider_id = o.provider_id
+        where o.order_id = any (p_order_ids) and o.state in ('pending', 'processing') and (o.faults > 0 or p.paused_at is not null)
+        order by o.order_id
+        for update of o, d skip locked
     ),
     moved as (
         update reconcile.tracked_orders as o
@@ -67,8 +71,8 @@ begin
 end
 $$;
 
-comment on function reconcile_internal._give_up_unasked(integer) is
-    'Sends orders to review that are past their deadline and could not be asked about; answers how many.';
+comment on function reconcile_internal._give_up(bigint[]) is
+    'Sends orders to review that are past their deadline and could not be asked about, with what follows from that; answers how many.';
 
 -- Without a sidecar that claims, nobody else would count what has ended.
 create function reconcile_internal._fold_here() returns void
@@ -156,7 +160,8 @@ begin
     perform reconcile_internal._take_in_all('5 seconds');
     perform reconcile_internal._match_webhooks();
     perform reconcile_internal._take_kept_evidence(p.provider_id) from reconcile.providers as p;
-    v_given_up := reconcile_internal._give_up_unasked(reconcile_stale_orders.max_orders);
+    v_given_up := reconcile_internal._give_up(array(
+        select u.order_id from reconcile_internal._unasked_orders as u order by u.created_at limit reconcile_stale_orders.max_orders));
 
     if reconcile_stale_orders.older_than is null and reconcile_stale_orders.created_after is null
         and reconcile_stale_orders.created_before is null

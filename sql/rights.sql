@@ -34,6 +34,30 @@ begin
 end
 $$;
 
+-- A call that is cancelled says where it was, which is a whole statement of these functions, each time: what is an error is in its first
+-- line, and a full disk is not the moment for the rest.
+do $$
+declare
+    v_alter text;
+begin
+    for v_alter in
+        select pg_catalog.format('alter function %s set log_error_verbosity = terse', p.oid::pg_catalog.regprocedure)
+        from pg_catalog.pg_proc as p
+        join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
+        where p.prosecdef and p.prokind = 'f' and (
+            n.nspname = 'reconcile' and (p.proname like 'sidecar\_%' or p.proname in ('housekeep', 'read_events'))
+            or n.nspname = 'reconcile_doors' and p.proname in ('begin_run', 'search_attached', 'settle_due', 'end_run')
+        )
+    loop
+        execute v_alter;
+    end loop;
+end
+$$;
+
+alter function @extschema@.reconcile_order(text, interval, boolean) set log_error_verbosity = terse;
+alter function @extschema@.reconcile_stale_orders(integer, interval, text, timestamptz, timestamptz) set log_error_verbosity = terse;
+alter function @extschema@.order_details(text, interval) set log_error_verbosity = terse;
+
 revoke all on all routines in schema reconcile, reconcile_internal, reconcile_doors from public;
 revoke all on function @extschema@.reconcile_order(text, interval, boolean) from public;
 revoke all on function @extschema@.reconcile_stale_orders(integer, interval, text, timestamptz, timestamptz) from public;
@@ -44,3 +68,4 @@ revoke all on type reconcile_internal.said from public;
 revoke all on type reconcile_internal.answer_read from public;
 revoke all on type reconcile_internal.judged_answer from public;
 revoke all on type reconcile.application_row from public;
+revoke all on type reconcile_doors.part from public;

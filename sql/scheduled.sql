@@ -1,65 +1,72 @@
 -- What the schedule calls: the same as reconcile_stale_orders(1000), each application's part in a transaction of its own.
 --
 -- Code of an application that raises, loops or waits costs its own table or provider this run, and nobody else anything: what the others
--- have done is committed. Who comes first changes from run to run, since what has used up the time limit of a run leaves none to those
--- that come after it. The schedule says a name and not who made it, so this lives in the extension's own schema.
+-- have done is committed. Each part comes first once in as many runs as there are parts, since what has used up the time limit of a run
+-- leaves none to those that come after it. What belongs to no part, the beginning and the end, calls nobody's code.
+-- The schedule says a name and not who made it, so this lives in the extension's own schema.
 -- Requires: housekeeping.
 
 create sequence reconcile.scheduled_turns;
 
-create function reconcile_internal._from_turn(p_ids integer[]) returns integer[]
-language plpgsql set search_path = pg_catalog, pg_temp
+create type reconcile_doors.part as (
+    attachment_id integer,
+    provider_id integer
+);
+
+comment on type reconcile_doors.part is 'A part of a run: an attached table, or a provider.';
+comment on column reconcile_doors.part.attachment_id is 'The attached table; NULL for a provider''s part.';
+comment on column reconcile_doors.part.provider_id is 'The provider; NULL for an attached table''s part.';
+
+create function reconcile_doors.parts_of_run() returns reconcile_doors.part[]
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_first integer := 1 + nextval('reconcile.scheduled_turns') % greatest(cardinality(p_ids), 1);
+    v_parts constant reconcile_doors.part[] := array(
+        select row(a.attachment_id, null)::reconcile_doors.part from reconcile.attachments as a order by a.attachment_id
+    ) || array(
+        select row(null, p.provider_id)::reconcile_doors.part from reconcile.providers as p order by p.provider_id
+    );
+    v_first constant integer := 1 + nextval('reconcile.scheduled_turns') % greatest(cardinality(v_parts), 1);
 begin
-    return p_ids[v_first:] || p_ids[:v_first - 1];
+    return v_parts[v_first:] || v_parts[:v_first - 1];
 end
 $$;
 
-comment on function reconcile_internal._from_turn(integer[]) is 'The same, beginning with another one each time.';
+comment on function reconcile_doors.parts_of_run() is
+    'The attached tables and the providers, for check_stale_orders: each run begins with the next one.';
 
-create function reconcile_doors.attachments_to_search() returns integer[]
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
-begin
-    return reconcile_internal._from_turn(array(select a.attachment_id from reconcile.attachments as a order by a.attachment_id));
-end
-$$;
-
-comment on function reconcile_doors.attachments_to_search() is 'The attached tables, for check_stale_orders: each run begins with the next one.';
-
-create function reconcile_doors.providers_to_settle() returns integer[]
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
-begin
-    return reconcile_internal._from_turn(array(select p.provider_id from reconcile.providers as p order by p.provider_id));
-end
-$$;
-
-comment on function reconcile_doors.providers_to_settle() is 'The providers, for check_stale_orders: each run begins with the next one.';
-
-create function reconcile_doors.search_attached(p_attachment_id integer) returns integer
+create function reconcile_doors.search_attached(p_attachment_id integer, out given_up integer)
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_row reconcile.attachments;
 begin
     select a.* into v_row from reconcile.attachments as a where a.attachment_id = p_attachment_id;
-    return case when found then reconcile_internal._take_in_one(v_row, clock_timestamp() + interval '2 seconds', true) else 0 end;
+    if found then
+        perform reconcile_internal._take_in_one(v_row, clock_timestamp() + interval '2 seconds', true);
+    end if;
+    given_up := reconcile_internal._give_up(array(
+        select u.order_id from reconcile_internal._unasked_orders as u where u.attachment_id = p_attachment_id order by u.created_at limit 1000));
 end
 $$;
 
 comment on function reconcile_doors.search_attached(integer) is
-    'Follows what was noted of one attached table and searches it, for two seconds; answers how many orders changed.';
+    'Follows what was noted of one attached table and searches it, for two seconds, and gives up what of it could not be asked about; answers '
+    'how many those are.';
 
-create function reconcile_doors.settle_due(p_provider_id integer) returns integer
+create function reconcile_doors.settle_due(p_provider_id integer, out closed integer, out given_up integer)
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_due bigint[];
-    v_closed integer := 0;
 begin
+    closed := 0;
+    given_up := reconcile_internal._give_up(array(
+        select u.order_id from reconcile_internal._unasked_orders as u
+        where u.provider_id = p_provider_id and u.attachment_id is null
+        order by u.created_at
+        limit 1000
+    ));
     perform reconcile_internal._take_kept_evidence(p_provider_id);
     v_due := array(
         select d.order_id
@@ -70,28 +77,26 @@ begin
         limit 1000
     );
     if v_due <> '{}' then
-        v_closed := reconcile_internal._settle_here(v_due, true);
+        closed := reconcile_internal._settle_here(v_due, true);
         perform reconcile_internal._fold_here();
     end if;
-    return v_closed;
 end
 $$;
 
 comment on function reconcile_doors.settle_due(integer) is
-    'Settles a provider''s orders by webhooks that were kept and, where this database knows, those that are due; answers how many are closed now.';
+    'Gives up what of a provider could not be asked about, settles orders by webhooks that were kept and, where this database knows, those '
+    'that are due; answers how many are given up and how many are closed now.';
 
 create function reconcile_doors.begin_run() returns bigint
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_given_up integer;
     v_run_id bigint;
 begin
     perform reconcile_internal._put_back_expired();
     perform reconcile_internal._match_webhooks();
-    v_given_up := reconcile_internal._give_up_unasked(1000);
     insert into reconcile.recorded_runs as r (arguments, selected, closed, given_up)
-    select '{"max_orders": 1000}', count(*), 0, v_given_up
+    select '{"max_orders": 1000}', count(*), 0, 0
     from (
         select from reconcile.providers as p
         join reconcile.due_checks as d on d.provider_id = p.provider_id and d.due_at <= clock_timestamp()
@@ -104,26 +109,31 @@ end
 $$;
 
 comment on function reconcile_doors.begin_run() is
-    'Puts back lost leases, gives up what could not be asked about, signals the sidecars, and records the run; touches no application''s table.';
+    'Puts back lost leases, signals the sidecars, and records the run; calls nobody''s code and touches no application''s table.';
 
-create function reconcile_doors.end_run(p_run_id bigint, p_closed integer) returns void
+create function reconcile_doors.end_run(p_run_id bigint, p_closed integer, p_given_up integer) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-    update reconcile.recorded_runs as r set closed = p_closed where r.run_id = p_run_id and r.closed = 0;
+    -- Once, by the role that began it.
+    update reconcile.recorded_runs as r
+    set closed = p_closed, given_up = p_given_up
+    where r.run_id = p_run_id and r.closed = 0 and r.given_up = 0 and r.started_by = session_user;
 end
 $$;
 
-comment on function reconcile_doors.end_run(bigint, integer) is 'Notes how many orders a run has closed.';
+comment on function reconcile_doors.end_run(bigint, integer, integer) is 'Notes how many orders a run has closed and given up.';
 
 -- No SET and not the extension's rights: either would forbid it to commit. So every name and operator here says its schema.
 create procedure reconcile.check_stale_orders()
 language plpgsql
 as $$
 declare
-    v_id integer;
     v_run_id bigint;
+    v_part reconcile_doors.part;
+    v_done record;
     v_closed integer := 0;
+    v_given_up integer := 0;
 begin
     if pg_catalog.pg_is_in_recovery() then
         raise exception 'this server is a standby, which can''t ask providers'
@@ -131,25 +141,23 @@ begin
     end if;
     v_run_id := reconcile_doors.begin_run();
     commit;
-    foreach v_id in array reconcile_doors.attachments_to_search() loop
+    foreach v_part in array reconcile_doors.parts_of_run() loop
         begin
-            perform reconcile_doors.search_attached(v_id);
+            if v_part.attachment_id is not null then
+                v_given_up := v_given_up operator(pg_catalog.+) reconcile_doors.search_attached(v_part.attachment_id);
+            else
+                v_done := reconcile_doors.settle_due(v_part.provider_id);
+                v_closed := v_closed operator(pg_catalog.+) v_done.closed;
+                v_given_up := v_given_up operator(pg_catalog.+) v_done.given_up;
+            end if;
         exception
             when others or assert_failure or query_canceled then
-                perform reconcile_doors.note_trouble(sqlstate, sqlerrm, 'an attached table');
+                perform reconcile_doors.note_trouble(
+                    sqlstate, sqlerrm, case when v_part.attachment_id is not null then 'an attached table' else 'a provider' end);
         end;
         commit;
     end loop;
-    foreach v_id in array reconcile_doors.providers_to_settle() loop
-        begin
-            v_closed := v_closed operator(pg_catalog.+) reconcile_doors.settle_due(v_id);
-        exception
-            when others or assert_failure or query_canceled then
-                perform reconcile_doors.note_trouble(sqlstate, sqlerrm, 'a provider');
-        end;
-        commit;
-    end loop;
-    perform reconcile_doors.end_run(v_run_id, v_closed);
+    perform reconcile_doors.end_run(v_run_id, v_closed, v_given_up);
 end
 $$;
 

@@ -42,8 +42,10 @@ begin
             using errcode = 'invalid_role_specification',
                 hint = 'Nobody but pg_reconcile may use this role. Take that from it, or drop it: CREATE EXTENSION makes it anew.';
     end if;
-    -- To name the sessions that hold back vacuum. Nothing else is granted to it, here or later.
+    -- To name the sessions that hold back vacuum, and to keep whole statements out of the server's log (rights.sql). Nothing else is
+    -- granted to it, here or later.
     grant pg_read_all_stats to reconcile_owner;
+    grant set on parameter log_error_verbosity to reconcile_owner;
 end
 $$;
 

@@ -9,10 +9,10 @@
 
 create table reconcile.settings (
     only_row boolean primary key default true check (only_row),
-    checks_kept interval not null default '400 days' check (checks_kept >= '1 day'),
-    runs_kept interval not null default '30 days' check (runs_kept >= '1 hour'),
-    stuck_after interval not null default '1 hour' check (stuck_after >= '1 second'),
-    last_check_within interval not null default '1 hour' check (last_check_within >= '1 second'),
+    checks_kept interval not null default '400 days' check (checks_kept between '1 day' and '100 years'),
+    runs_kept interval not null default '30 days' check (runs_kept between '1 hour' and '100 years'),
+    stuck_after interval not null default '1 hour' check (stuck_after between '1 second' and '10 years'),
+    last_check_within interval not null default '1 hour' check (last_check_within between '1 second' and '10 years'),
     effect_tries integer not null default 10 check (effect_tries between 1 and 1000),
     longest_run interval not null default '3 minutes' check (longest_run between '1 second' and '1 day'),
     era integer not null default 0 check (era between 0 and 32767)

@@ -108,8 +108,8 @@ to reconcile_operator;
 grant execute on procedure reconcile.check_stale_orders() to reconcile_operator;
 -- Its parts, which it calls with its caller's rights, so that it may commit between them.
 grant execute on function
-    reconcile_doors.begin_run(), reconcile_doors.attachments_to_search(), reconcile_doors.search_attached(integer),
-    reconcile_doors.providers_to_settle(), reconcile_doors.settle_due(integer), reconcile_doors.end_run(bigint, integer),
+    reconcile_doors.begin_run(), reconcile_doors.parts_of_run(), reconcile_doors.search_attached(integer),
+    reconcile_doors.settle_due(integer), reconcile_doors.end_run(bigint, integer, integer),
     reconcile_doors.note_trouble(text, text, text)
 to reconcile_operator;
 -- Who ends his own sessions looks for them with his own rights; they are an alert for readers, too.

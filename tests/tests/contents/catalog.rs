@@ -252,16 +252,56 @@ async fn nobody_adds_unnoticed_what_runs_with_more_rights() -> Result<()> {
     assert_eq!(
         definers,
         [
-            "reconcile_doors.attachments_to_search",
             "reconcile_doors.begin_run",
             "reconcile_doors.do_declared",
             "reconcile_doors.end_run",
-            "reconcile_doors.providers_to_settle",
+            "reconcile_doors.parts_of_run",
             "reconcile_doors.search_attached",
             "reconcile_doors.settle_due",
             "reconcile_internal._check_as_session",
             "reconcile_internal._vacuum_holders",
         ]
     );
+    Ok(())
+}
+
+/// Functions that belong to everybody: what waits in them, waits for all.
+const SHARED: [&str; 8] = [
+    "begin_run",
+    "parts_of_run",
+    "end_run",
+    "sidecar_start",
+    "sidecar_heartbeat",
+    "sidecar_claim",
+    "sidecar_backlog",
+    "housekeep",
+];
+
+#[tokio::test]
+async fn what_belongs_to_everybody_calls_nobodys_code() -> Result<()> {
+    // Proves that no code of an application can be reached from what all applications share: by the names
+    // of functions that stand in the text of functions, from the shared ones on.
+    cluster()
+        .await?
+        .database("call_graph", Contents::Extension)
+        .await?;
+    let found = found(
+        "call_graph",
+        &format!(
+            "select reached from (with recursive call as (
+                 select p.proname as shared, p.proname, p.prosrc from pg_proc as p
+                 where p.pronamespace::regnamespace::text ~ '^reconcile' and p.proname = any ('{{{}}}')
+                 union
+                 select call.shared, p.proname, p.prosrc
+                 from call join pg_proc as p on call.prosrc ~ ('reconcile[a-z_]*\\.' || p.proname || '\\(')
+                 where p.pronamespace::regnamespace::text ~ '^reconcile'
+             )
+             select distinct call.shared || ' calls ' || call.proname as reached from call
+             where call.prosrc ~ 'execute |reconcile_generated' and call.proname !~ '^_(make|ensure|drop_old)_?') as every order by 1",
+            SHARED.join(",")
+        ),
+    )
+    .await?;
+    assert_eq!(found, Vec::<String>::new());
     Ok(())
 }

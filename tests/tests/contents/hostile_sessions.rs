@@ -220,9 +220,8 @@ fn may_declare(attempt: &str) -> bool {
         "select reconcile_doors.make_triggers(",
         // The parts of a run, which he may have whole.
         "select reconcile_doors.begin_run(",
-        "select reconcile_doors.attachments_to_search(",
+        "select reconcile_doors.parts_of_run(",
         "select reconcile_doors.search_attached(",
-        "select reconcile_doors.providers_to_settle(",
         "select reconcile_doors.settle_due(",
         "select reconcile_doors.end_run(",
         "select reconcile_doors.note_trouble(",

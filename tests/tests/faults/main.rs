@@ -6,6 +6,7 @@ mod during_claims;
 mod effects;
 mod late_reports;
 mod limits;
+mod log;
 mod providers;
 mod rows;
 mod servers;

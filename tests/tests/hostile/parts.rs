@@ -73,6 +73,80 @@ async fn trouble_in_one_part_of_a_run_is_nobody_elses() -> Result<()> {
     Ok(())
 }
 
+/// Proves that a hook that sleeps when an order is given up ends its own table's part of a run, and not everybody's.
+#[tokio::test]
+async fn giving_up_is_nobody_elses_trouble() -> Result<()> {
+    let scene = Scene::open("hostile_given_up", "", "").await?;
+    run(&scene.dba, NEIGHBOUR).await?;
+    run(
+        &scene.dba,
+        "select reconcile.add_provider('lost', 'http://127.0.0.1:9/{order_number}', status_path => '$.status',
+             status_map => '{\"paid\": \"succeeded\"}', deadline => '1 minute');
+         select reconcile.track_order('LATE', 'lost', created_at => now() - interval '1 day');
+         select reconcile.pause_provider('lost', 'it is gone');
+         update reconcile.settings set last_check_within = '1 second';
+         update reconcile.tracked_orders set tracked_at = now() - interval '1 day', state_changed_at = now() - interval '1 day'
+             where order_number = 'LATE';
+         update reconcile.providers set paused_at = now() - interval '1 day' where name = 'lost';
+         create schema slow;
+         create function slow.hook(text, jsonb) returns void language plpgsql as 'begin perform pg_sleep(600); end';
+         select reconcile.add_hook('slow', 'review', 'slow.hook(text, jsonb)', every_provider => true)",
+    )
+    .await?;
+    let cron = scene.database.connect_as("reconcile_cron").await?;
+    run(&cron, "set statement_timeout = '2s'").await?;
+    run(&cron, "call reconcile.check_stale_orders()").await?;
+    let state = "select state from reconcile.orders where order_number = 'LAST'";
+    let state = text(&scene.dba, state).await?;
+    ensure!(state.as_deref() == Some("succeeded"), "{state:?}");
+    let runs = text(&scene.dba, "select count(*)::text from reconcile.runs").await?;
+    ensure!(runs.as_deref() == Some("1"), "{runs:?}");
+    Ok(())
+}
+
+/// Proves that each part of a run comes first once in as many runs as there are parts, whatever their number.
+#[tokio::test]
+async fn each_part_of_a_run_comes_first_in_turn() -> Result<()> {
+    let scene = Scene::open("hostile_turns", "", "").await?;
+    let parts = "select cardinality(reconcile_doors.parts_of_run())::text";
+    let parts = text(&scene.dba, parts).await?.unwrap_or_default();
+    let firsts = format!(
+        "select count(distinct (p[1]).provider_id)::text
+         from (select reconcile_doors.parts_of_run() as p from generate_series(1, {parts})) as run"
+    );
+    let firsts = text(&scene.dba, &firsts).await?.unwrap_or_default();
+    ensure!(firsts == parts, "{firsts} of {parts} come first");
+    Ok(())
+}
+
+/// Proves that an application that raises what a cancellation is called, from a function whose signature is as long as a page, ends its
+/// own part of a run.
+#[tokio::test]
+async fn no_long_name_passes_an_error_off_as_a_cancellation() -> Result<()> {
+    let scene = Scene::open("hostile_long_name", "", "").await?;
+    run(&scene.dba, NEIGHBOUR).await?;
+    let domain = format!("carrier.\"{}\"", "d".repeat(61));
+    let arguments = vec![domain.as_str(); 90].join(", ");
+    let nulls = vec!["null"; 90].join(", ");
+    run(
+        &scene.owner,
+        &format!(
+            "create domain {domain} as integer;
+             create function carrier.boom({arguments}) returns void language plpgsql as
+                 $$ begin raise 'cancelled, really' using errcode = '57014'; end $$;
+             create or replace function carrier.payment_of(order_number text, reference text) returns jsonb language plpgsql as
+                 $$ begin perform carrier.boom({nulls}); return null; end $$"
+        ),
+    )
+    .await?;
+    let cron = scene.database.connect_as("reconcile_cron").await?;
+    run(&cron, "call reconcile.check_stale_orders()").await?;
+    let state = "select state from reconcile.orders where order_number = 'LAST'";
+    let state = text(&scene.dba, state).await?;
+    ensure!(state.as_deref() == Some("succeeded"), "{state:?}");
+    Ok(())
+}
+
 /// Proves that a run doesn't wait for an index that somebody rebuilds.
 #[tokio::test]
 async fn a_run_waits_for_no_index() -> Result<()> {
