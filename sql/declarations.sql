@@ -127,7 +127,7 @@ begin
         when 'alter_provider' then v_done := reconcile_internal._alter_provider(v_declaration);
         when 'attach_table' then
             -- It tries the table out, a dry run too.
-            v_done := reconcile_internal._refuse_open_cursors();
+            v_done := reconcile_internal._check_session();
             return reconcile_internal._attach_table(v_declaration);
         when 'detach_table' then v_done := reconcile_internal._detach_table(v_declaration);
         when 'add_hook' then v_done := reconcile_internal._add_hook(v_declaration);

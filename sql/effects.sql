@@ -450,12 +450,61 @@ $$;
 comment on function reconcile_internal._refuse_open_cursors() is
     'Refuses to go on where code of an application that is called next could read in a cursor of a superuser.';
 
+-- A temporary table or type comes before all others wherever a search_path does not name pg_temp last, so that who made it would have his
+-- triggers run by code of others, with their rights. A superuser has all rights already.
+create function reconcile_internal._strange_object() returns text
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if pg_my_temp_schema() = 0 then
+        return null;
+    end if;
+    return (
+        select made.name
+        from (
+            select c.relname::text, c.relowner from pg_class as c where c.relnamespace = pg_my_temp_schema()
+            union all
+            select t.typname::text, t.typowner from pg_type as t where t.typnamespace = pg_my_temp_schema()
+        ) as made (name, owner)
+        join pg_roles as r on r.oid = made.owner and not r.rolsuper
+        where exists (
+            select from reconcile.attachments as a where a.owner::oid <> made.owner
+            union all
+            select from reconcile.registered_hooks as h where h.call_owner::oid <> made.owner
+            union all
+            select from reconcile.registered_lookups as l where l.owner::oid <> made.owner
+        )
+        limit 1
+    );
+end
+$$;
+
+comment on function reconcile_internal._strange_object() is
+    'A temporary table or type of this session that code of another role could take for its own; NULL when there is none.';
+
+create function reconcile_internal._check_session() returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_object text := reconcile_internal._strange_object();
+begin
+    perform reconcile_internal._refuse_open_cursors();
+    if v_object is not null then
+        raise exception 'this session has a temporary %, which hooks or tables of others could take for their own', quote_ident(v_object)
+            using errcode = 'RC018', hint = 'Call from a session without temporary tables and types: DISCARD TEMP drops them.';
+    end if;
+end
+$$;
+
+comment on function reconcile_internal._check_session() is
+    'Refuses to go on where code of an application that is called next would meet what somebody else has left in this session.';
+
 create function reconcile_internal._check_pending() returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
     if reconcile_internal._lends() then
-        perform reconcile_internal._refuse_open_cursors();
+        perform reconcile_internal._check_session();
         perform reconcile_internal._check_constraints_now();
     end if;
 end

@@ -268,7 +268,7 @@ begin
         raise exception 'take_in %: it is not attached', take_in.relation
             using errcode = 'RC009', hint = 'The attached tables are in reconcile.attached_tables.';
     end if;
-    perform reconcile_internal._refuse_open_cursors();
+    perform reconcile_internal._check_session();
     perform reconcile_internal._hold_attached(v_row, false);
     if reconcile_internal._missing_index(v_row) is not null then
         raise exception 'take_in %: its rows can''t be looked for without an index', take_in.relation

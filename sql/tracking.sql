@@ -14,7 +14,7 @@ begin
         return null;
     end if;
     if exists (select from reconcile.attachments) then
-        perform reconcile_internal._refuse_open_cursors();
+        perform reconcile_internal._check_session();
     end if;
     -- In tables that the caller may read himself: code of another application is not what he has asked for.
     foreach v_attachment_id in array array(

@@ -30,4 +30,5 @@ mod scene;
 mod schedules;
 mod shadows;
 mod taken_over;
+mod temporary;
 mod worker;

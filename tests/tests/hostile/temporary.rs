@@ -1,0 +1,57 @@
+//! Temporary tables of a caller, which come before all others in code that does not name pg_temp last.
+
+use anyhow::{Result, ensure};
+
+use crate::scene::{Scene, failure, run, text};
+
+/// A hook as most are written: its path is fixed, and pg_temp comes first in it all the same.
+const HOOK: &str = "
+    create table carrier.log (order_number text);
+    create or replace function carrier.on_paid(order_number text, facts jsonb) returns void language plpgsql set search_path = carrier as
+        $$ begin insert into log values (order_number); end $$;
+    create or replace function carrier.payment_of(order_number text, reference text) returns jsonb language plpgsql set search_path = carrier as
+        $$ begin insert into log values (order_number); return '{\"status\": \"paid\"}'; end $$";
+
+/// A table of the same name, whose trigger says whose rights it runs with.
+const SHADOW: &str = "
+    create temporary table log (order_number text);
+    create function pg_temp.mine() returns trigger language plpgsql as $$ begin raise warning 'mine, as %', current_user; return new; end $$;
+    create trigger mine before insert on pg_temp.log for each row execute function pg_temp.mine();
+    grant all on pg_temp.log to public";
+
+/// Proves that no call has code of others meet a temporary table of its caller, who would have its triggers run with their rights: it is
+/// refused with RC018; a superuser's, who has all rights, is not, and without one each call goes through.
+#[tokio::test]
+async fn nobodys_code_meets_a_callers_temporary_table() -> Result<()> {
+    let scene = Scene::open("hostile_temporary", HOOK, "").await?;
+    run(
+        &scene.dba,
+        "select reconcile.track_order('T-' || nr, 'by_function', created_at => now() - interval '1 hour') from generate_series(1, 9) as nr",
+    )
+    .await?;
+    let operator = scene.database.connect_as("shop_operator").await?;
+    let calls = [
+        "select reconcile.resolve_order('T-1', 'succeeded', 'seen')",
+        "select * from reconcile_order('T-2')",
+        "select * from reconcile_stale_orders(10)",
+    ];
+    run(&operator, SHADOW).await?;
+    for call in calls {
+        let refused = failure(&operator, call).await.unwrap_or_default();
+        ensure!(refused.starts_with("RC018"), "{call}: {refused:?}");
+    }
+    let moved =
+        "select string_agg(order_number, ' ') from reconcile.orders where state <> 'pending'";
+    let moved = text(&scene.dba, moved).await?;
+    ensure!(moved.is_none(), "{moved:?}");
+    run(&operator, "discard temp").await?;
+    for call in calls {
+        run(&operator, call).await?;
+    }
+    run(&scene.dba, "create temporary table log (order_number text)").await?;
+    run(
+        &scene.dba,
+        "select reconcile.resolve_order('T-1', 'pending', 'once more')",
+    )
+    .await
+}
