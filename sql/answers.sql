@@ -34,7 +34,8 @@ create type reconcile_internal.answer_read as (
     shown jsonb,
     transaction_id text,
     captured jsonb,
-    refunded_amount numeric
+    refunded_amount numeric,
+    reference text
 );
 
 comment on type reconcile_internal.answer_read is 'What an answer means for its order.';
@@ -45,6 +46,7 @@ comment on column reconcile_internal.answer_read.shown is 'What may be kept of t
 comment on column reconcile_internal.answer_read.transaction_id is 'The transaction id, of an answer about this order.';
 comment on column reconcile_internal.answer_read.captured is 'What the captures find, in an answer about this order.';
 comment on column reconcile_internal.answer_read.refunded_amount is 'What was paid back, by an answer about this order.';
+comment on column reconcile_internal.answer_read.reference is 'The reference that it has, of an answer about an order that has none.';
 
 create function reconcile_internal._path_variables(p_order_number text, p_reference text, p_own_number text default null) returns jsonb
 language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp
@@ -215,6 +217,22 @@ $$;
 comment on function reconcile_internal._is_about(text, text[], reconcile_internal.said, text) is
     'Whether an answer that was read is about its order, as far as it says whose it is.';
 
+-- One that agrees with the order as far as it is known, and names one reference.
+create function reconcile_internal._reference_found(p_reference text, p_said reconcile_internal.said, p_outcome text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return case
+        when p_reference is null and p_outcome not in ('mismatch', 'provider_error', 'not_found') and length(p_said.reference) between 1 and 500
+            and coalesce(p_said.several -> 'reference_path' <@ jsonb_build_array(p_said.reference), true)
+        then p_said.reference
+    end;
+end
+$$;
+
+comment on function reconcile_internal._reference_found(text, reconcile_internal.said, text) is
+    'The reference that an answer gives to an order without one; NULL where it gives none, or several.';
+
 create function reconcile_internal._read_answer(
     p_provider reconcile.providers, p_never_kept text[], p_must_say text[], p_order reconcile.tracked_orders, p_order_number text,
     p_wire text, p_fault text, p_http_status integer, p_body text, p_detail text
@@ -268,6 +286,7 @@ begin
         v_read.captured := case when p_provider.captures <> '{}'
             then reconcile_internal._captured(p_provider.captures, v_read_from, v_shown_from, v_variables) end;
         v_read.refunded_amount := v_refunded;
+        v_read.reference := reconcile_internal._reference_found(p_order.reference, v_said, v_read.outcome);
     end if;
     return v_read;
 end

@@ -333,7 +333,8 @@ begin
     ), reconcile_internal._could_be_another_tables(p_row), (
         select format('provider %s asks by reference, and the table has no column with a usual name for it: name it', p.name)
         from reconcile.providers as p
-        where p.provider_id = p_row.provider_id and p_row.reference is null and reconcile_internal.needs_reference(p.url, p.headers, p.body)
+        where p.provider_id = p_row.provider_id and p_row.reference is null and p.without_reference = '{}'
+          and reconcile_internal.needs_reference(p.url, p.headers, p.body)
     ));
 end
 $$;

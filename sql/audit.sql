@@ -31,7 +31,8 @@ create table reconcile.recorded_checks (
     to_state text not null,
     reason text not null,
     problem text,
-    next_check_at timestamptz
+    next_check_at timestamptz,
+    by_order_number boolean not null default false
 ) partition by range (answered_at);
 
 -- Each partition has its own key, and the whole has none: a dump restores the key of a partition by itself, and would
@@ -66,6 +67,7 @@ comment on column reconcile.recorded_checks.reason is 'The decision: why.';
 comment on column reconcile.recorded_checks.problem is
     'What kept the decision from being carried out: a hook, a write-back or a locked row. Nothing changed then.';
 comment on column reconcile.recorded_checks.next_check_at is 'The decision: when it is asked about again.';
+comment on column reconcile.recorded_checks.by_order_number is 'Whether it was asked without a reference, by the order''s number.';
 
 -- Transitions are the outbox: who reads them in order of their numbers would skip the row of a slow transaction, which has a low
 -- number and appears late. So each row says which transaction wrote it, and readers stay behind the oldest one that is under way.

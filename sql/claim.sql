@@ -47,7 +47,7 @@ comment on function reconcile_internal._request(text, jsonb, jsonb, jsonb, text,
 create function reconcile_internal._claim_tests(p_sidecar_id bigint, p_most integer)
 returns table (
     order_id bigint, token bigint, provider text, provider_version integer,
-    url text, headers jsonb, body text, problem text, awaited boolean
+    url text, headers jsonb, body text, problem text, awaited boolean, by_order_number boolean
 )
 language sql rows 1 set search_path = pg_catalog, pg_temp
 as $$
@@ -72,11 +72,18 @@ as $$
         select taken.provider_id, -count(*), 0, false from taken group by taken.provider_id
     )
     select
-        -taken.test_id, taken.token, p.name, taken.provider_version, request.url, request.headers, request.body, request.problem, true
+        -taken.test_id, taken.token, p.name, taken.provider_version, request.url, request.headers, request.body, request.problem, true,
+        reconcile_internal._asked_without(taken.reference, p.without_reference)
     from taken
     join reconcile.providers as p on p.provider_id = taken.provider_id
+    cross join lateral (
+        select p.url, p.headers, p.body, p.variables where not reconcile_internal._asked_without(taken.reference, p.without_reference)
+        union all
+        select t.url, t.headers, t.body, t.variables from reconcile_internal._second_way(p) as t
+        where reconcile_internal._asked_without(taken.reference, p.without_reference)
+    ) as way
     cross join lateral reconcile_internal._request(
-        p.url, p.headers, p.body, p.variables, taken.order_number, null, taken.reference, '{}') as request
+        way.url, way.headers, way.body, way.variables, taken.order_number, null, taken.reference, '{}') as request
 $$;
 
 comment on function reconcile_internal._claim_tests(bigint, integer) is 'Takes questions of test_provider; their order_id is the test''s id, negative.';
@@ -98,7 +105,7 @@ comment on function reconcile_internal._refuse_sidecar(bigint) is 'Raises an err
 create function reconcile.sidecar_claim(p_sidecar_id bigint, p_free_slots integer)
 returns table (
     order_id bigint, token bigint, provider text, provider_version integer,
-    url text, headers jsonb, body text, problem text, awaited boolean
+    url text, headers jsonb, body text, problem text, awaited boolean, by_order_number boolean
 )
 language plpgsql security definer rows 100
 set search_path = pg_catalog, pg_temp
@@ -230,13 +237,17 @@ begin
         returning d.order_id, d.provider_id, d.due_at, d.urgent
     ),
     leased as (
-        insert into reconcile.leases as l (order_id, provider_id, provider_version, sidecar_id, claimed_at, expires_at, awaited)
-        select taken.order_id, taken.provider_id, p.version, p_sidecar_id, v_now, v_now + p.timeout + v_reporting_time, taken.urgent
+        insert into reconcile.leases as l (
+            order_id, provider_id, provider_version, sidecar_id, claimed_at, expires_at, awaited, by_order_number
+        )
+        select taken.order_id, taken.provider_id, p.version, p_sidecar_id, v_now, v_now + p.timeout + v_reporting_time, taken.urgent,
+            p.without_reference <> '{}' and exists (
+                select from reconcile.tracked_orders as o where o.order_id = taken.order_id and o.reference is null)
         from taken
         join reconcile.providers as p on p.provider_id = taken.provider_id
         -- There should be none that is leased already; if there is, it must not stop the others.
         on conflict (order_id) do nothing
-        returning l.order_id, l.token, l.provider_id, l.awaited
+        returning l.order_id, l.token, l.provider_id, l.awaited, l.by_order_number
     ),
     counted as (
         update reconcile.provider_traffic as t
@@ -263,7 +274,8 @@ begin
         where t.provider_id = quota.provider_id
     )
     select
-        leased.order_id, leased.token, p.name, p.version, request.url, request.headers, request.body, request.problem, leased.awaited
+        leased.order_id, leased.token, p.name, p.version, request.url, request.headers, request.body, request.problem, leased.awaited,
+        leased.by_order_number
     from leased
     join reconcile.providers as p on p.provider_id = leased.provider_id
     cross join lateral (
@@ -272,32 +284,45 @@ begin
         where tracked.order_id = leased.order_id
         offset 0
     ) as o
+    cross join lateral (
+        select p.url, p.headers, p.body, p.variables where not leased.by_order_number
+        union all
+        select t.url, t.headers, t.body, t.variables from reconcile_internal._second_way(p) as t where leased.by_order_number
+    ) as way
     cross join lateral reconcile_internal._request(
-        p.url, p.headers, p.body, p.variables, o.order_number, o.own_number, o.reference, o.details) as request;
+        way.url, way.headers, way.body, way.variables, o.order_number, o.own_number, o.reference, o.details) as request;
 end
 $$;
 
 comment on function reconcile.sidecar_claim(bigint, integer) is
     'Protocol: takes up to so many leases on checks that are due, a fair share for each provider, urgent ones first.';
 
-create function reconcile.sidecar_provider(p_provider text, p_provider_version integer)
+create function reconcile.sidecar_provider(p_provider text, p_provider_version integer, p_by_order_number boolean default false)
 returns table (method text, headers jsonb, auth jsonb, timeout_ms integer, own_headers boolean, own_body boolean)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
+declare
+    v_asked reconcile.providers;
 begin
-    return query
-    select v.settings ->> 'method', v.settings -> 'headers', v.settings -> 'auth',
-        (extract(epoch from (v.settings ->> 'timeout')::interval) * 1000)::integer,
-        reconcile_internal._has_own_headers(v.settings -> 'headers'), v.settings -> 'body' <> 'null'
+    select (jsonb_populate_record(null::reconcile.providers, v.settings)).* into v_asked
     from reconcile.provider_versions as v
     join reconcile.providers as p on p.provider_id = v.provider_id
     where p.name = p_provider and v.version = p_provider_version;
+    if not found then
+        return;
+    elsif p_by_order_number then
+        v_asked := reconcile_internal._second_way(v_asked);
+    end if;
+    return query
+    select v_asked.method, v_asked.headers, v_asked.auth, (extract(epoch from v_asked.timeout) * 1000)::integer,
+        reconcile_internal._has_own_headers(v_asked.headers), v_asked.body is not null;
 end
 $$;
 
-comment on function reconcile.sidecar_provider(text, integer) is
-    'Protocol: what is the same for all requests of one version of a provider, and whether each order has headers or a body of its own.';
+comment on function reconcile.sidecar_provider(text, integer, boolean) is
+    'Protocol: what is the same for all requests of one version of a provider, by its first way or by the order''s number, and whether each '
+    'order has headers or a body of its own.';
 
 -- Leases that end without a report: their orders go back to the queue.
 create function reconcile_internal._put_back(p_order_ids bigint[], p_tokens bigint[], p_sidecar_id bigint default null) returns integer

@@ -102,8 +102,13 @@ begin
                 when 'application' then ', by the application''s decision'
                 else ', and open'
             end),
-        format('It was created at %s, asks %s%s, and costs %s.',
-            date_trunc('second', v_order.created_at), v_provider.name, coalesce(' by reference ' || v_order.reference, ''),
+        format('It was created at %s, asks %s%s and costs %s.',
+            date_trunc('second', v_order.created_at), v_provider.name, case
+                when v_order.reference_found then format(' by reference %s, which was found by its order number,', v_order.reference)
+                when v_order.reference is not null then ' by reference ' || v_order.reference || ','
+                when v_provider.without_reference <> '{}' then ' by its order number, having no reference,'
+                else ','
+            end,
             coalesce(v_order.amount || ' ' || coalesce(v_order.currency, 'of an unknown currency'), 'an unknown amount')),
         ''
     ];
@@ -112,7 +117,8 @@ begin
         from (
             select c.answered_at as at, 1 as place,
                 format('%s  %s %s: %s%s%s -> %s; %s%s', to_char(c.answered_at, 'YYYY-MM-DD HH24:MI:SS'),
-                    case when c.sidecar_id = 0 and v_provider.kind = 'http' then 'a webhook of' else 'asked' end, v_provider.name,
+                    case when c.sidecar_id = 0 and v_provider.kind = 'http' then 'a webhook of' else 'asked' end,
+                    v_provider.name || case when c.by_order_number then ' by its order number' else '' end,
                     coalesce(case when starts_with(c.detail, 'HTTP ' || c.http_status) then c.detail end, 'HTTP ' || c.http_status, c.fault, case when c.sidecar_id = 0 then 'read' else 'no answer' end),
                     coalesce(', status ' || quote_literal(c.provider_status), ''),
                     coalesce(', ' || case when not coalesce(starts_with(c.detail, 'HTTP ' || c.http_status), false) then c.detail end, ''), c.outcome, c.reason, coalesce(': ' || nullif(c.problem, c.detail), '')) as line

@@ -80,14 +80,14 @@ language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 begin
     return (
-        select reconcile_internal.needs_reference(p.url, p.headers, p.body)
+        select p.without_reference = '{}' and reconcile_internal.needs_reference(p.url, p.headers, p.body)
         from reconcile.providers as p where p.provider_id = p_row.provider_id
     );
 end
 $$;
 
 comment on function reconcile_internal._waits_for_references(reconcile.attachments) is
-    'Whether a row without a reference can''t be asked about: by the order number alone it can.';
+    'Whether a row without a reference can''t be asked about: by the order number, the first way or the second, it can.';
 
 create function reconcile_internal._rows_of(p_row reconcile.attachments, p_order_numbers text[]) returns reconcile.application_row[]
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -230,7 +230,7 @@ begin
 
     with changed as (
         update reconcile.tracked_orders as o
-        set reference = coalesce(r.reference, o.reference), amount = coalesce(a.amount, o.amount), currency = coalesce(upper(r.currency), o.currency)
+        set reference = coalesce(r.reference, o.reference), reference_found = o.reference_found and r.reference is null, amount = coalesce(a.amount, o.amount), currency = coalesce(upper(r.currency), o.currency)
         from unnest(p_rows) as r
         cross join lateral (
             select reconcile_internal.said_amount(r.amount, p_row.amount_unit, upper(r.currency), null)::numeric as amount
@@ -262,7 +262,7 @@ begin
     moved as (
         update reconcile.tracked_orders as o
         set state = 'pending', settled_by = null, state_changed_at = clock_timestamp(), attempt = 0, tries = 0, faults = 0,
-            reference = coalesce(back.reference, o.reference)
+            reference = coalesce(back.reference, o.reference), reference_found = o.reference_found and back.reference is null
         from back
         where o.order_id = back.order_id
     ),

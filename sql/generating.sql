@@ -189,6 +189,11 @@ begin
                         then format('when h.found operator(pg_catalog.?) %1$L '
                             'then ((h.found operator(pg_catalog.->>) %1$L)::timestamptz at time zone %3$L)::%2$s', captured.key,
                             reconcile_internal._column_type(p_row.relation, captured.value #>> '{}'), p_row.time_zone)
+                    -- The reference that was found is not put in the place of one that the row has.
+                    when captured.key = 'reference' and captured.value #>> '{}' = p_row.reference
+                        then format('when h.found operator(pg_catalog.?) %1$L and (t.%3$I is null or t.%3$I::text operator(pg_catalog.=) '''') '
+                            'then (h.found operator(pg_catalog.->>) %1$L)::%2$s', captured.key,
+                            reconcile_internal._column_type(p_row.relation, captured.value #>> '{}'), p_row.reference)
                     else format('when h.found operator(pg_catalog.?) %1$L then (h.found operator(pg_catalog.->>) %1$L)::%2$s', captured.key,
                         reconcile_internal._column_type(p_row.relation, captured.value #>> '{}'))
                 end

@@ -7,6 +7,7 @@ create type reconcile_internal.judged_answer as (
     standing reconcile.tracked_orders,
     token bigint,
     provider_version integer,
+    by_order_number boolean,
     claimed_at timestamptz,
     duration_ms integer,
     fault text,
@@ -32,6 +33,7 @@ comment on type reconcile_internal.judged_answer is 'An answer about an order th
 comment on column reconcile_internal.judged_answer.standing is 'The order before it.';
 comment on column reconcile_internal.judged_answer.token is 'The lease under which it was asked.';
 comment on column reconcile_internal.judged_answer.provider_version is 'By which version of the provider''s row.';
+comment on column reconcile_internal.judged_answer.by_order_number is 'Whether by the order''s number, for want of a reference.';
 comment on column reconcile_internal.judged_answer.claimed_at is 'When it was asked.';
 comment on column reconcile_internal.judged_answer.duration_ms is 'How long the call took.';
 comment on column reconcile_internal.judged_answer.fault is 'What went wrong on the wire.';
@@ -52,7 +54,9 @@ comment on column reconcile_internal.judged_answer.next_tries is 'The tries that
 comment on column reconcile_internal.judged_answer.next_faults is 'Its checks without an answer, in a row, from now on.';
 comment on column reconcile_internal.judged_answer.next_check_at is 'When it is asked about again; NULL for never.';
 
-create function reconcile_internal._description(p_provider_id integer, p_version integer, p_of_webhooks boolean) returns reconcile.providers
+create function reconcile_internal._description(
+    p_provider_id integer, p_version integer, p_of_webhooks boolean, p_by_order_number boolean
+) returns reconcile.providers
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -61,19 +65,17 @@ begin
     select p.* into v_provider from reconcile.providers as p where p.provider_id = p_provider_id;
     if p_of_webhooks and v_provider.kind = 'http' then
         return jsonb_populate_record(v_provider, v_provider.webhook - '{evidence,order_number_path}'::text[]);
-    elsif v_provider.version = p_version then
-        return v_provider;
-    end if;
-    return (
-        select jsonb_populate_record(v_provider, v.settings)
+    elsif v_provider.version <> p_version then
+        select (jsonb_populate_record(v_provider, v.settings)).* into v_provider
         from reconcile.provider_versions as v
-        where v.provider_id = p_provider_id and v.version = p_version
-    );
+        where v.provider_id = p_provider_id and v.version = p_version;
+    end if;
+    return case when p_by_order_number then reconcile_internal._second_way(v_provider) else v_provider end;
 end
 $$;
 
-comment on function reconcile_internal._description(integer, integer, boolean) is
-    'By what an answer is read: the version of the provider''s row that the question was asked by, or how its webhooks are read.';
+comment on function reconcile_internal._description(integer, integer, boolean, boolean) is
+    'By what an answer is read: the version of the provider''s row that the question was asked by, and the way, or how its webhooks are read.';
 
 create function reconcile_internal._decided(
     p_order reconcile.tracked_orders, p_provider reconcile.providers, p_outcome text, p_claimed_at timestamptz, p_retry_after_ms bigint,
@@ -124,7 +126,7 @@ begin
     return query
     with held as materialized (
         select
-            o.standing, l.token, l.claimed_at, l.provider_version, l.rung, (o.standing).provider_id,
+            o.standing, l.token, l.claimed_at, l.provider_version, l.by_order_number, l.rung, (o.standing).provider_id,
             given.fault, given.http_status, given.body, given.detail, given.duration_ms, given.retry_after_s * 1000::bigint as retry_after_ms
         from (
             -- A lease ends once, however often a batch names it.
@@ -145,8 +147,9 @@ begin
     policy as materialized (
         select asked.*, reconcile_internal._never_kept(asked.provider) as never_kept, reconcile_internal._must_say(asked.provider) as must_say
         from (
-            select every.*, reconcile_internal._description(every.provider_id, every.provider_version, p_sidecar_id = 0) as provider
-            from (select distinct held.provider_id, held.provider_version from held) as every
+            select every.*, reconcile_internal._description(
+                every.provider_id, every.provider_version, p_sidecar_id = 0, every.by_order_number) as provider
+            from (select distinct held.provider_id, held.provider_version, held.by_order_number from held) as every
             offset 0
         ) as asked
     ),
@@ -164,9 +167,10 @@ begin
             held.fault, held.http_status, held.body, held.detail) as answer
         from held
         join policy on policy.provider_id = held.provider_id and policy.provider_version = held.provider_version
+            and policy.by_order_number = held.by_order_number
     )
     select
-        a.standing, a.token, a.provider_version, a.claimed_at, a.duration_ms, a.fault, a.http_status, octet_length(a.body), a.retry_after_ms,
+        a.standing, a.token, a.provider_version, a.by_order_number, a.claimed_at, a.duration_ms, a.fault, a.http_status, octet_length(a.body), a.retry_after_ms,
         p_sidecar_id <> 0 or (a.provider).kind = 'sql', coalesce(reconcile_internal.redact_text(p_problem, a.never_kept), p_problem), a.answer,
         coalesce(reconcile_internal.redact_text((a.answer).remark, a.never_kept), (a.answer).remark),
         nextval('reconcile.check_ids'), clock_timestamp(), d.to_state, d.settled_as, d.reason, d.next_attempt, d.next_tries, d.next_faults,

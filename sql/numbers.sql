@@ -133,6 +133,7 @@ begin
         left join reconcile.registered_lookups as l on l.provider = p.name
         where p.provider_id = p_row.provider_id and a.attachment_id <> p_row.attachment_id and a.order_number_prefix <> p_row.order_number_prefix
           and case
+              when p.without_reference::text ~ 'own_number' and p.without_reference::text !~ 'order_number' then true
               when p.kind = 'http' then concat(p.url, p.headers, p.body, p.status_path, p.rules) ~ 'own_number'
                   and concat(p.url, p.headers, p.body, p.status_path, p.rules) !~ 'order_number'
                   and not reconcile_internal.needs_reference(p.url, p.headers, p.body)

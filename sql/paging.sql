@@ -43,7 +43,7 @@ begin
                     where u.attachment_id = p_row.attachment_id and u.order_number = r.order_number and u.waits_since is not null))
            or o.attachment_id is distinct from p_row.attachment_id and o.order_id is not null
            or o.state in ('pending', 'processing') and (
-               o.reference is distinct from r.reference
+               o.reference is distinct from r.reference and r.reference is not null
                or o.amount is distinct from reconcile_internal.said_amount(r.amount, p_row.amount_unit, upper(r.currency), null)::numeric
                or o.currency is distinct from upper(r.currency))
            or o.state not in ('pending', 'processing') and (o.settled_by = 'application' or p_row.write -> o.state ? p_row.status)

@@ -1,5 +1,5 @@
 -- What a provider's row may say, field by field. A bad one is refused when it is written, with the field's name.
--- Requires: provider_times.
+-- Requires: without_reference.
 
 -- The fields that a webhook's payload is read by are fields of the provider's row, and have to be as sound as those.
 create function reconcile_internal._webhook_problem(p_row reconcile.providers) returns text
@@ -39,7 +39,7 @@ begin
         if v_problem is not null then
             return v_problem;
         end if;
-        v_row := jsonb_populate_record(p_row, p_row.webhook - '{evidence,order_number_path}'::text[] || '{"webhook": {}}');
+        v_row := jsonb_populate_record(p_row, p_row.webhook - '{evidence,order_number_path}'::text[] || '{"webhook": {}, "without_reference": {}}');
         perform reconcile_internal._refuse_unsound(v_row);
         return null;
     exception
@@ -132,6 +132,9 @@ begin
     from (values
         ('webhook', reconcile_internal._webhook_problem(p_row) is not null, reconcile_internal._webhook_problem(p_row),
             'Write {} for a doorbell, or {"evidence": true, "status_path": "$.data.status", "reference_path": "$.data.id"}.'),
+        ('without_reference', v_path_error is null and v_masked is null and reconcile_internal._second_way_problem(p_row) is not null,
+            reconcile_internal._second_way_problem(p_row),
+            'Write the fields that differ, as in {"url": "https://api.vendor.example/orders?number={order_number}", "status_path": "$.orders[*].status"}.'),
         -- Of the whole row alone: a part of it does not say what the rest is.
         ('url', p_row.provider_id is not null and v_path_error is null and reconcile_internal._asks_nobody_in_particular(p_row),
             'neither it nor headers and body depend on the order, so every order would be closed by the same answer',
@@ -201,7 +204,7 @@ declare
     v_large text := (
         select min(large.field) from (values ('variables', p_row.variables), ('headers', p_row.headers), ('body', p_row.body), ('auth', p_row.auth),
             ('status_map', p_row.status_map), ('rules', p_row.rules), ('captures', p_row.captures), ('http_outcomes', p_row.http_outcomes),
-            ('webhook', p_row.webhook)) as large (field, value)
+            ('webhook', p_row.webhook), ('without_reference', p_row.without_reference)) as large (field, value)
         where reconcile_internal._json_problem(large.value) is not null
     );
 begin

@@ -21,6 +21,8 @@ begin
     moved as (
         update reconcile.tracked_orders as o
         set state = j.to_state, settled_by = j.settled_as, attempt = j.next_attempt, tries = j.next_tries, faults = j.next_faults,
+            reference = case when j.by_order_number then coalesce(o.reference, (j.answer).reference) else o.reference end,
+            reference_found = o.reference_found or j.by_order_number and o.reference is null and (j.answer).reference is not null,
             -- Only what an answer about this order says: not an error's body, and not another order's.
             transaction_id = case when j.writes then coalesce((j.answer).transaction_id, o.transaction_id) else o.transaction_id end,
             captured = case when j.writes and (j.answer).captured <> '{}' then o.captured || (j.answer).captured else o.captured end,
@@ -41,7 +43,7 @@ begin
         insert into reconcile.recorded_checks (
             order_id, check_id, answered_at, claimed_at, duration_ms, provider_id, provider_version, sidecar_id, token,
             fault, http_status, detail, response, provider_status, outcome, retry_after_ms,
-            from_state, from_settled_by, from_attempt, from_tries, from_faults, to_state, reason, problem, next_check_at
+            from_state, from_settled_by, from_attempt, from_tries, from_faults, to_state, reason, problem, next_check_at, by_order_number
         )
         select
             j.order_id, j.check_id, j.answered_at, j.claimed_at, j.duration_ms, j.provider_id, j.provider_version, p_sidecar_id, j.token,
@@ -50,7 +52,7 @@ begin
                 else (j.answer).shown end,
             (j.answer).word, (j.answer).outcome, j.retry_after_ms,
             j.state, (j.standing).settled_by, (j.standing).attempt, (j.standing).tries, (j.standing).faults, j.to_state, j.reason,
-            left(j.problem, 1000), j.next_check_at
+            left(j.problem, 1000), j.next_check_at, j.by_order_number
         from judged as j
     ),
     told as (
@@ -160,12 +162,12 @@ begin
         reconcile.schedule_delay_ms('then 30s growing by 2 up to 10m', v_order.attempt, v_order.order_number) / 1000.0);
     insert into reconcile.recorded_checks (
         order_id, check_id, claimed_at, provider_id, provider_version, sidecar_id, token, detail, outcome,
-        from_state, from_settled_by, from_attempt, from_tries, from_faults, to_state, reason, problem, next_check_at
+        from_state, from_settled_by, from_attempt, from_tries, from_faults, to_state, reason, problem, next_check_at, by_order_number
     )
     values (
         v_order.order_id, nextval('reconcile.check_ids'), v_lease.claimed_at, v_lease.provider_id, v_lease.provider_version,
         p_sidecar_id, p_token, left(p_problem, 1000), 'provider_error', v_order.state, v_order.settled_by, v_order.attempt,
-        v_order.tries, v_order.faults, v_order.state, 'the answer could not be applied, so nothing changed', left(p_problem, 1000), v_next_check_at
+        v_order.tries, v_order.faults, v_order.state, 'the answer could not be applied, so nothing changed', left(p_problem, 1000), v_next_check_at, v_lease.by_order_number
     );
     delete from reconcile.leases as l where l.order_id = p_order_id;
     insert into reconcile.due_checks (order_id, provider_id, due_at) values (p_order_id, v_order.provider_id, v_next_check_at)

@@ -98,6 +98,7 @@ create table reconcile.providers (
     breaker_after integer not null default 10,
     timeout interval not null default '10 seconds',
     webhook jsonb not null default '{}',
+    without_reference jsonb not null default '{}',
     paused_at timestamptz,
     paused_by text,
     paused_reason text,
@@ -114,6 +115,8 @@ comment on column reconcile.providers.url is 'URL template (RFC 6570) with {orde
 comment on column reconcile.providers.lookup is 'Kind sql: the function or the table that answers; see reconcile.lookups.';
 comment on column reconcile.providers.webhook is
     'How webhooks count: {} as a doorbell; {"evidence": true, "status_path": …} as evidence, read by these fields over the row''s.';
+comment on column reconcile.providers.without_reference is
+    'How an order is asked about, and the answer read, that has no reference: by its number, by these fields over the row''s; {} when there is no such way.';
 comment on column reconcile.providers.method is 'GET, POST or PUT.';
 comment on column reconcile.providers.body is 'What a POST carries: {"json": …} or {"form": {…}}, with the URL''s variables in its texts.';
 comment on column reconcile.providers.variables is 'Constants for the templates, such as {"merchant_id": "M-1"}.';
@@ -304,6 +307,7 @@ create table reconcile.tracked_orders (
     state_changed_at timestamptz not null default clock_timestamp(),
     attachment_id integer,
     own_number text,
+    reference_found boolean not null default false,
     check ((settled_by is null) = (state in ('pending', 'processing')))
 ) with (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02);
 
@@ -339,6 +343,9 @@ comment on column reconcile.tracked_orders.attachment_id is 'The attached table 
 comment on column reconcile.tracked_orders.own_number is
     'The number that its row has, where the ledger puts a prefix before it; NULL when it is the order''s number.';
 
+comment on column reconcile.tracked_orders.reference_found is
+    'Whether its reference was found by its number, and is not the application''s word.';
+
 create table reconcile.due_checks (
     order_id bigint primary key,
     provider_id integer not null,
@@ -366,7 +373,8 @@ create table reconcile.leases (
     claimed_at timestamptz not null,
     expires_at timestamptz not null,
     awaited boolean not null,
-    rung boolean not null default false
+    rung boolean not null default false,
+    by_order_number boolean not null default false
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 
 create index leases_expiry on reconcile.leases (expires_at);
@@ -381,6 +389,8 @@ comment on column reconcile.leases.claimed_at is 'Since when.';
 comment on column reconcile.leases.expires_at is 'From when on the order goes back to the queue.';
 comment on column reconcile.leases.awaited is 'Whether a person waits for the answer.';
 comment on column reconcile.leases.rung is 'Whether a webhook came meanwhile: the answer may be older, so it is asked again at once.';
+
+comment on column reconcile.leases.by_order_number is 'Whether it is asked without a reference, by the order''s number: the answer is read so.';
 
 create sequence reconcile.sidecar_ids;
 

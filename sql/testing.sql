@@ -48,12 +48,13 @@ comment on function reconcile_internal._shown_request(reconcile.providers, text,
 
 create function reconcile_internal._preview(
     p_provider reconcile.providers, p_order_number text, p_reference text, p_amount numeric, p_currency text,
-    p_fault text, p_http_status integer, p_body text, p_detail text, p_request text
+    p_fault text, p_http_status integer, p_body text, p_detail text, p_request text, p_by_order_number boolean
 ) returns reconcile.previewed_answer
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_order_id bigint;
+    v_read_by reconcile.providers := case when p_by_order_number then reconcile_internal._second_way(p_provider) else p_provider end;
     v_answer reconcile.previewed_answer;
 begin
     begin
@@ -64,15 +65,17 @@ begin
             upper(p_currency), clock_timestamp()
         )
         returning o.order_id into v_order_id;
-        insert into reconcile.leases (order_id, token, provider_id, provider_version, sidecar_id, claimed_at, expires_at, awaited)
-        values (v_order_id, 0, p_provider.provider_id, p_provider.version, -1, clock_timestamp(), clock_timestamp(), true);
+        insert into reconcile.leases (
+            order_id, token, provider_id, provider_version, sidecar_id, claimed_at, expires_at, awaited, by_order_number
+        )
+        values (v_order_id, 0, p_provider.provider_id, p_provider.version, -1, clock_timestamp(), clock_timestamp(), true, p_by_order_number);
         perform reconcile_internal._apply_report(
             -1, array[v_order_id], array[0::bigint], array[p_fault], array[p_http_status], array[p_body], array[p_detail],
             array[0], array[null::integer], false
         );
         select p_request, c.http_status, c.response, c.provider_status,
             (reconcile_internal._matching_rule(
-                p_provider.rules, c.response, reconcile_internal._path_variables(p_order_number, p_reference)))::text,
+                v_read_by.rules, c.response, reconcile_internal._path_variables(p_order_number, p_reference)))::text,
             c.outcome, c.from_state || ' -> ' || c.to_state, c.reason || coalesce(': ' || c.detail, '')
         into v_answer
         from reconcile.recorded_checks as c
@@ -87,7 +90,7 @@ end
 $$;
 
 comment on function reconcile_internal._preview(
-    reconcile.providers, text, text, numeric, text, text, integer, text, text, text
+    reconcile.providers, text, text, numeric, text, text, integer, text, text, text, boolean
 ) is
     'What an answer would mean for an order that does not exist.';
 
@@ -98,20 +101,29 @@ create function reconcile.preview_response(
     reference text default null,
     amount numeric default null,
     currency text default null,
-    order_number text default 'TEST'
+    order_number text default 'TEST',
+    by_order_number boolean default false
 ) returns reconcile.previewed_answer
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_provider reconcile.providers := reconcile_internal._provider(preview_response.provider);
+    v_by_order_number boolean := coalesce(preview_response.by_order_number, false);
 begin
+    if v_by_order_number and v_provider.without_reference = '{}' then
+        raise exception 'provider % has no second way to ask', v_provider.name
+            using errcode = 'RC005', hint = 'Its field without_reference says how it is asked by the order number.';
+    end if;
     return reconcile_internal._preview(
-        reconcile_internal._provider(preview_response.provider), preview_response.order_number, preview_response.reference, preview_response.amount,
-        preview_response.currency, null, preview_response.http_status, preview_response.body::text, null, null
+        v_provider, preview_response.order_number, preview_response.reference, preview_response.amount,
+        preview_response.currency, null, preview_response.http_status, preview_response.body::text, null, null, v_by_order_number
     );
 end
 $$;
 
-comment on function reconcile.preview_response(text, jsonb, integer, text, numeric, text, text) is
-    'What an answer would mean, without asking anybody: select * from reconcile.preview_response(''vendor'', ''{…}'').';
+comment on function reconcile.preview_response(text, jsonb, integer, text, numeric, text, text, boolean) is
+    'What an answer would mean, without asking anybody: select * from reconcile.preview_response(''vendor'', ''{…}''). by_order_number reads it '
+    'by the provider''s second way, as that of an order without a reference.';
 
 -- Runs in the background worker, which gets what it needs in a text of its own: the caller's transaction is not visible to it.
 create function reconcile_internal._request_test(p_test_id bigint, p_provider_id integer, p_order_number text, p_reference text) returns void
@@ -144,7 +156,7 @@ begin
     return reconcile_internal._preview(
         p_provider, p_order_number, p_reference, p_amount, p_currency, v_answers.faults[1], null,
         reconcile_internal._best_first(p_provider, v_answers.bodies[1], reconcile_internal._path_variables(p_order_number, p_reference)),
-        v_answers.details[1], p_provider.lookup
+        v_answers.details[1], p_provider.lookup, false
     );
 end
 $$;
@@ -164,8 +176,10 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_provider reconcile.providers := reconcile_internal._provider(test_provider.provider);
-    v_request text := case when v_provider.kind = 'http'
-        then reconcile_internal._shown_request(v_provider, test_provider.order_number, test_provider.reference) end;
+    v_by_order_number boolean := reconcile_internal._asked_without(test_provider.reference, v_provider.without_reference);
+    v_request text := case when v_provider.kind = 'http' then reconcile_internal._shown_request(
+        case when v_by_order_number then reconcile_internal._second_way(v_provider) else v_provider end,
+        test_provider.order_number, test_provider.reference) end;
     v_test_id bigint := nextval('reconcile.test_ids');
     v_until timestamptz := clock_timestamp() + least(test_provider.wait, interval '60 s');
     -- Of no provider: a test is counted, but never held back, and works while its provider is paused.
@@ -201,10 +215,11 @@ begin
     end if;
     return reconcile_internal._preview(
         v_provider, test_provider.order_number, test_provider.reference, test_provider.amount, test_provider.currency,
-        v_test.fault, v_test.http_status, v_test.body, v_test.detail, v_request
+        v_test.fault, v_test.http_status, v_test.body, v_test.detail, v_request, v_by_order_number
     );
 end
 $$;
 
 comment on function reconcile.test_provider(text, text, text, numeric, text, interval) is
-    'Asks a provider once through a sidecar, changes no order, and shows what was sent, what came back and what it would mean.';
+    'Asks a provider once through a sidecar, changes no order, and shows what was sent, what came back and what it would mean. Without a '
+    'reference it goes the provider''s second way, if there is one.';

@@ -175,12 +175,19 @@ declare
     -- Last, and only if the rest is sound: a template is filled in for each order.
     v_request text;
 begin
-    select p.name, reconcile_internal.needs_reference(p.url, p.headers, p.body),
-        case when p.url is not null and length(p_order_number) <= 500 and coalesce(length(p_reference), 0) <= 500
-            then reconcile_internal.request_problem(p.url, p.headers, p.body, p_order_number, p_reference,
-                reconcile_internal._template_values(p.url, p.headers, p.body, p.variables, p_own_number, p_details)) end
+    select p.name, reconcile_internal.needs_reference(way.url, way.headers, way.body),
+        case when way.url is not null and length(p_order_number) <= 500 and coalesce(length(p_reference), 0) <= 500
+            then reconcile_internal.request_problem(way.url, way.headers, way.body, p_order_number, p_reference,
+                reconcile_internal._template_values(way.url, way.headers, way.body, way.variables, p_own_number, p_details)) end
     into v_name, v_needs_reference, v_request
-    from reconcile.providers as p where p.provider_id = p_provider_id;
+    from reconcile.providers as p
+    cross join lateral (
+        select p.url, p.headers, p.body, p.variables where not reconcile_internal._asked_without(p_reference, p.without_reference)
+        union all
+        select t.url, t.headers, t.body, t.variables from reconcile_internal._second_way(p) as t
+        where reconcile_internal._asked_without(p_reference, p.without_reference)
+    ) as way
+    where p.provider_id = p_provider_id;
     return case
         when p_order_number is null or length(p_order_number) not between 1 and 500
             then format('an order number has 1 to 500 characters, and this one %s', coalesce(length(p_order_number)::text, 'is NULL'))
@@ -197,6 +204,30 @@ $$;
 
 comment on function reconcile_internal._order_problem(integer, text, text, numeric, text, timestamptz, jsonb, text) is
     'Why an order can''t be watched; NULL when it can.';
+
+-- The same call again, by an application that has the reference now, or never had it where it was found.
+create function reconcile_internal._give_reference(p_order reconcile.tracked_orders, p_reference text) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_order reconcile.tracked_orders;
+begin
+    select o.* into v_order from reconcile.tracked_orders as o where o.order_id = p_order.order_id for no key update;
+    if p_reference is null then
+        return v_order.reference_found;
+    elsif v_order.attachment_id is not null or v_order.state not in ('pending', 'processing')
+        or v_order.reference is not null and not v_order.reference_found
+    then
+        return false;
+    end if;
+    update reconcile.tracked_orders as o set reference = p_reference, reference_found = false where o.order_id = v_order.order_id;
+    perform reconcile_internal._ask_anew(array[v_order.order_id]);
+    return true;
+end
+$$;
+
+comment on function reconcile_internal._give_reference(reconcile.tracked_orders, text) is
+    'Takes an application''s word for an order''s reference where it had given none before; false where the order has another.';
 
 create function reconcile.track_order(
     order_number text,
@@ -249,8 +280,9 @@ begin
         return true;
     end if;
     v_order := reconcile_internal._order(track_order.order_number);
-    if (v_order.provider_id, v_order.reference, v_order.amount, v_order.currency)
-        is distinct from (v_provider.provider_id, track_order.reference, track_order.amount, upper(track_order.currency))
+    if (v_order.provider_id, v_order.amount, v_order.currency)
+            is distinct from (v_provider.provider_id, track_order.amount, upper(track_order.currency))
+        or v_order.reference is distinct from track_order.reference and not reconcile_internal._give_reference(v_order, track_order.reference)
     then
         raise exception 'order % is tracked already, with another provider, reference, amount or currency', quote_literal(track_order.order_number)
             using errcode = 'RC004', hint = 'See it in reconcile.orders. An order number belongs to one order.';
@@ -260,7 +292,8 @@ end
 $$;
 
 comment on function reconcile.track_order(text, text, text, numeric, text, jsonb, timestamptz, text) is
-    'Starts watching an order. True when it is new; the same call again changes nothing and answers false. amount is numeric: write 19.99, '
+    'Starts watching an order. True when it is new; the same call again changes nothing and answers false, but gives a reference to an open '
+    'order that had none. amount is numeric: write 19.99, '
     'or cast a float where it is rounded for the last time, as in amount => price::numeric(12, 2); a float is not taken for money.';
 
 create function reconcile_internal._resolve_order(p_declaration reconcile.declarations) returns void

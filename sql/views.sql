@@ -127,7 +127,8 @@ comment on column reconcile.order_history.check_id is 'The check.';
 create view reconcile.checks as
 select
     o.order_number, c.check_id, c.answered_at, p.name as provider, c.provider_version, c.outcome, c.http_status, c.fault,
-    c.provider_status, c.detail, c.response, c.duration_ms, c.from_state, c.to_state, c.reason, c.problem, c.next_check_at, s.name as sidecar
+    c.provider_status, c.detail, c.response, c.duration_ms, c.from_state, c.to_state, c.reason, c.problem, c.next_check_at, s.name as sidecar,
+    c.by_order_number
 from reconcile.recorded_checks as c
 join reconcile.tracked_orders as o on o.order_id = c.order_id
 join reconcile.providers as p on p.provider_id = c.provider_id
@@ -152,6 +153,7 @@ comment on column reconcile.checks.reason is 'Why.';
 comment on column reconcile.checks.problem is 'What kept the decision from being carried out; nothing changed then.';
 comment on column reconcile.checks.next_check_at is 'When it is asked about next; NULL when it is not.';
 comment on column reconcile.checks.sidecar is 'Who asked.';
+comment on column reconcile.checks.by_order_number is 'Whether it was asked the second way, by the order''s number, for want of a reference.';
 
 create view reconcile.runs as
 select r.run_id, r.started_at, r.started_by, r.arguments, r.selected, r.closed, r.given_up from reconcile.recorded_runs as r;

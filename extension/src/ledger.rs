@@ -33,9 +33,14 @@ extension_sql_file!(
     requires = ["paths"]
 );
 extension_sql_file!(
+    "../../sql/without_reference.sql",
+    name = "without_reference",
+    requires = ["provider_times"]
+);
+extension_sql_file!(
     "../../sql/provider_checks.sql",
     name = "provider_checks",
-    requires = ["provider_times"]
+    requires = ["without_reference"]
 );
 extension_sql_file!(
     "../../sql/providers.sql",

@@ -23,7 +23,7 @@ use crate::{
     line::Line,
     log_limit::LogLimit,
     pace::Pace,
-    profile::{Profile, Profiles},
+    profile::{Asked, Profile, Profiles},
     protocol::{self, Claimed, Lease},
     slots::{Slot, Slots},
     work::Worker,
@@ -242,12 +242,16 @@ impl Claimer {
     }
 
     async fn profile(&mut self, claimed: &Claimed) -> Result<Arc<Profile>, Failure> {
-        let (name, version) = (&claimed.provider, claimed.provider_version);
-        if let Some(profile) = self.profiles.get(name, version) {
+        let name = &claimed.provider;
+        let asked = Asked {
+            version: claimed.provider_version,
+            by_order_number: claimed.by_order_number,
+        };
+        if let Some(profile) = self.profiles.get(name, asked) {
             return Ok(profile);
         }
-        let row = protocol::provider(&mut self.parts.line, name, version).await?;
-        Ok(self.profiles.put(name, version, row))
+        let row = protocol::provider(&mut self.parts.line, name, asked).await?;
+        Ok(self.profiles.put(name, asked, row))
     }
 
     /// Puts back what was not asked. Said once: if it fails, the leases run out.

@@ -162,20 +162,29 @@ pub(crate) fn header_map(headers: Option<&Value>) -> Result<HeaderMap, CallError
     Ok(map)
 }
 
+/// By what a provider is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// The version of its row.
+    pub(crate) version: i32,
+    /// Whether the second way, for an order without a reference.
+    pub(crate) by_order_number: bool,
+}
+
 /// The profiles in use.
 #[derive(Default)]
 pub(crate) struct Profiles(HashMap<String, Known>);
 
 struct Known {
     instruments: Arc<ProviderInstruments>,
-    versions: Vec<(i32, Instant, Arc<Profile>)>,
+    versions: Vec<(Asked, Instant, Arc<Profile>)>,
 }
 
 impl Profiles {
     /// The profile, unless it was never fetched or has to be fetched again.
-    pub(crate) fn get(&self, provider: &str, version: i32) -> Option<Arc<Profile>> {
+    pub(crate) fn get(&self, provider: &str, asked: Asked) -> Option<Arc<Profile>> {
         let versions = &self.0.get(provider)?.versions;
-        let fresh = |known: &&(i32, Instant, _)| known.0 == version && known.1.elapsed() < REMEMBER;
+        let fresh = |known: &&(Asked, Instant, _)| known.0 == asked && known.1.elapsed() < REMEMBER;
         versions
             .iter()
             .find(fresh)
@@ -186,7 +195,7 @@ impl Profiles {
     pub(crate) fn put(
         &mut self,
         provider: &str,
-        version: i32,
+        asked: Asked,
         row: Option<ProviderRow>,
     ) -> Arc<Profile> {
         let known = self.0.entry(provider.to_owned()).or_insert_with(|| Known {
@@ -196,10 +205,10 @@ impl Profiles {
         let profile = Arc::new(Profile::new(provider, row, Arc::clone(&known.instruments)));
         known
             .versions
-            .retain(|old| old.0 != version && old.1.elapsed() < REMEMBER);
+            .retain(|old| old.0 != asked && old.1.elapsed() < REMEMBER);
         known
             .versions
-            .push((version, Instant::now(), Arc::clone(&profile)));
+            .push((asked, Instant::now(), Arc::clone(&profile)));
         profile
     }
 }
@@ -229,13 +238,18 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_profile_is_fetched_again_after_a_minute() {
         let mut profiles = Profiles::default();
-        assert!(profiles.get("p", 1).is_none());
-        assert!(profiles.put("p", 1, None).shape.is_err());
-        assert!(profiles.get("p", 1).is_some());
-        assert!(profiles.get("p", 2).is_none());
+        let asked = |version, by_order_number| Asked {
+            version,
+            by_order_number,
+        };
+        assert!(profiles.get("p", asked(1, false)).is_none());
+        assert!(profiles.put("p", asked(1, false), None).shape.is_err());
+        assert!(profiles.get("p", asked(1, false)).is_some());
+        assert!(profiles.get("p", asked(1, true)).is_none());
+        assert!(profiles.get("p", asked(2, false)).is_none());
         tokio::time::advance(REMEMBER).await;
-        assert!(profiles.get("p", 1).is_none());
-        profiles.put("p", 2, None);
+        assert!(profiles.get("p", asked(1, false)).is_none());
+        profiles.put("p", asked(2, false), None);
         assert_eq!(profiles.0["p"].versions.len(), 1);
     }
 }

@@ -8,7 +8,7 @@ pub(crate) mod deliveries;
 use serde_json::Value;
 use tokio_postgres::{Row, types::Type};
 
-use crate::{failure::Failure, line::Line, profile::ProviderRow, work::Finding};
+use crate::{failure::Failure, line::Line, profile::Asked, profile::ProviderRow, work::Finding};
 
 /// One order that is ours for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub(crate) struct Claimed {
     pub(crate) problem: Option<String>,
     /// Whether a person waits for the answer.
     pub(crate) awaited: bool,
+    /// Whether it is asked the second way, which has a profile of its own.
+    pub(crate) by_order_number: bool,
 }
 
 /// What a heartbeat says back.
@@ -113,7 +115,7 @@ pub(crate) async fn claim(
     free_slots: i32,
 ) -> Result<Vec<Claimed>, Failure> {
     let sql = "select order_id, token, provider, provider_version, url, headers, body, problem, \
-               awaited from reconcile.sidecar_claim($1, $2)";
+               awaited, by_order_number from reconcile.sidecar_claim($1, $2)";
     let rows = line
         .query(sql, &[(&sidecar, Type::INT8), (&free_slots, Type::INT4)])
         .await?;
@@ -133,6 +135,7 @@ fn claimed(row: &Row) -> Result<Claimed, Failure> {
         body: row.try_get(6)?,
         problem: row.try_get(7)?,
         awaited: row.try_get::<_, Option<bool>>(8)?.unwrap_or(false),
+        by_order_number: row.try_get::<_, Option<bool>>(9)?.unwrap_or(false),
     })
 }
 
@@ -140,12 +143,19 @@ fn claimed(row: &Row) -> Result<Claimed, Failure> {
 pub(crate) async fn provider(
     line: &mut Line,
     name: &str,
-    version: i32,
+    asked: Asked,
 ) -> Result<Option<ProviderRow>, Failure> {
     let sql = "select method, headers, auth, timeout_ms, own_headers, own_body \
-               from reconcile.sidecar_provider($1, $2)";
+               from reconcile.sidecar_provider($1, $2, $3)";
     let rows = line
-        .query(sql, &[(&name, Type::TEXT), (&version, Type::INT4)])
+        .query(
+            sql,
+            &[
+                (&name, Type::TEXT),
+                (&asked.version, Type::INT4),
+                (&asked.by_order_number, Type::BOOL),
+            ],
+        )
         .await?;
     let Some(row) = rows.first() else {
         return Ok(None);

@@ -68,7 +68,7 @@ grant execute on function
     reconcile.sidecar_start(text, text, integer),
     reconcile.sidecar_heartbeat(bigint, integer),
     reconcile.sidecar_claim(bigint, integer),
-    reconcile.sidecar_provider(text, integer),
+    reconcile.sidecar_provider(text, integer, boolean),
     reconcile.sidecar_report(bigint, bigint[], bigint[], text[], integer[], text[], text[], integer[], integer[]),
     reconcile.sidecar_release(bigint, bigint[], bigint[]),
     reconcile.sidecar_stop(bigint),

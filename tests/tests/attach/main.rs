@@ -24,6 +24,7 @@ mod refusing;
 mod restoring;
 mod rights;
 mod searching;
+mod second_way;
 mod store;
 mod truncated;
 mod unreferenced;

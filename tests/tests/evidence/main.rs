@@ -2,6 +2,7 @@
 //! an answer can be bad, and what is kept of it.
 
 mod bad_answers;
+mod by_order_number;
 mod closing;
 mod giving_up;
 mod jitter;

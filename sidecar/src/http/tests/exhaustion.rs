@@ -80,6 +80,7 @@ async fn put_back(caller: Caller, url: &str) {
         body: None,
         problem: None,
         awaited: false,
+        by_order_number: false,
     };
     let all: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
     let profile = Arc::new(profile(json!({"kind": "none"})));

@@ -1,0 +1,320 @@
+//! Orders without the reference that their provider asks by: a second way asks by the order number, reads an answer of another shape,
+//! and keeps the reference that it finds, by which the order is asked about from then on.
+
+use anyhow::Result;
+use reconcile_tests::shop::{Shop, refusal};
+use reconcile_tests::simulator::{Fate, Step};
+use tokio_postgres::Client;
+
+/// How the vendor is asked by the order number: a search that answers a list.
+fn search(shop: &Shop<'_>) -> String {
+    let own = r"$.found[*] ? (@.number == $order_number)";
+    let url = shop.vendor.url("/orders/{order_number}?search=1");
+    format!(
+        r#"{{"method": "POST", "url": "{url}", "headers": {{"X-Search": "{{order_number}}"}}, "body": {{"json": {{"number": "{{order_number}}"}}}},
+            "status_path": "{own}.status", "amount_path": "{own}.amount", "currency_path": "{own}.currency", "reference_path": "{own}.invoice",
+            "transaction_id_path": null, "rules": [{{"when": "!exists({own})", "means": "not_found"}}]}}"#
+    )
+}
+
+/// A shop whose vendor has a second way.
+async fn searching(name: &'static str) -> Result<Shop<'static>> {
+    let shop = Shop::open(name).await?;
+    let fields = format!("without_reference => '{}'", search(&shop));
+    shop.alter_provider("vendor", &fields).await?;
+    Ok(shop)
+}
+
+/// What the search finds: payments, each as number, status, amount and invoice.
+fn found(payments: &[(&str, &str, &str, &str)]) -> String {
+    let payments: Vec<String> = payments
+        .iter()
+        .map(|(number, status, amount, invoice)| {
+            format!(r#"{{"number": "{number}", "status": "{status}", "amount": "{amount}", "currency": "USD", "invoice": "{invoice}"}}"#)
+        })
+        .collect();
+    format!(r#"{{"found": [{}]}}"#, payments.join(", "))
+}
+
+/// Tracks an order over 0.73 USD without a reference, due at once.
+async fn track(shop: &Shop<'_>, order_number: &str) -> Result<bool> {
+    let track = "select reconcile.track_order($1, 'vendor', amount => 0.73, currency => 'USD', created_at => now() - interval '2 minutes')";
+    shop.one(track, &[&order_number]).await
+}
+
+async fn reference(shop: &Shop<'_>, order_number: &str) -> Result<Option<String>> {
+    let reference = "select reference from reconcile.tracked_orders where order_number = $1";
+    shop.one(reference, &[&order_number]).await
+}
+
+/// Proves that an order without a reference is asked about by its number, with the method, headers and body of that way, that its answer is
+/// read by that way, that the reference which it finds is kept, and that the order is asked about by it from then on; and that the audit
+/// and the order's story say which way was gone.
+#[tokio::test]
+async fn an_order_without_a_reference_is_asked_about_by_its_number() -> Result<()> {
+    let shop = searching("by_order_number").await?;
+    let searched = found(&[
+        ("OTHER", "succeeded", "9.99", "INV-OTHER"),
+        ("A", "pending", "0.73", "INV-9"),
+    ]);
+    let paid = Step::status("succeeded").paid("0.73", "USD");
+    shop.vendor
+        .set_fate("A", Fate::of([Step::http(200, &searched), paid]));
+    let _sidecar = shop.sidecar().await?;
+    assert!(track(&shop, "A").await?);
+    let first = shop.next_check("A").await?;
+    assert_eq!(
+        (first.outcome.as_str(), first.to_state.as_str()),
+        ("pending", "pending"),
+        "{first:?}"
+    );
+    assert_eq!(reference(&shop, "A").await?.as_deref(), Some("INV-9"));
+    shop.make_due("A").await?;
+    shop.becomes("A", "succeeded").await?;
+    let calls = shop.vendor.calls("A");
+    assert_eq!(calls.len(), 2);
+    assert_eq!(
+        (calls[0].method.as_str(), calls[0].query.as_str()),
+        ("POST", "search=1")
+    );
+    assert_eq!(calls[0].header("x-search"), Some("A"));
+    assert_eq!(&calls[0].body[..], br#"{"number":"A"}"#);
+    assert_eq!(
+        (calls[1].method.as_str(), calls[1].query.as_str()),
+        ("GET", "invoice=INV-9")
+    );
+    assert_eq!(calls[1].header("x-search"), None);
+    let ways = "select string_agg(by_order_number::text, ' ' order by check_id) from reconcile.checks where order_number = 'A'";
+    assert_eq!(shop.one::<String>(ways, &[]).await?, "true false");
+    let story: String = shop.one("select reconcile.explain_order('A')", &[]).await?;
+    for says in [
+        "asks vendor by reference INV-9, which was found by its order number, and",
+        "  asked vendor by its order number: HTTP 200",
+        "  asked vendor: HTTP 200",
+    ] {
+        assert!(story.contains(says), "{says}\n{story}");
+    }
+    assert!(!track(&shop, "A").await?, "the same call is no other order");
+    shop.is_sound().await
+}
+
+/// Proves that a success found by the order number needs the order's amount and currency, that what does not agree leaves the order
+/// without a reference, and that an order which is closed so has the reference.
+#[tokio::test]
+async fn a_success_by_the_order_number_has_to_agree() -> Result<()> {
+    let shop = searching("by_order_number_agrees").await?;
+    let _sidecar = shop.sidecar().await?;
+    let cases = [
+        (
+            found(&[("P-0", "succeeded", "0.73", "INV-0")]),
+            "succeeded",
+            Some("INV-0"),
+        ),
+        (
+            found(&[("P-1", "succeeded", "7.30", "INV-1")]),
+            "mismatch",
+            None,
+        ),
+        (
+            r#"{"found": [{"number": "P-2", "status": "succeeded", "amount": "0.73", "invoice": "INV-2"}]}"#.to_owned(),
+            "mismatch",
+            None,
+        ),
+        (
+            found(&[
+                ("P-3", "succeeded", "0.73", "INV-a"),
+                ("P-3", "succeeded", "0.73", "INV-b"),
+            ]),
+            "mismatch",
+            None,
+        ),
+        (
+            found(&[
+                ("P-4", "pending", "0.73", "INV-a"),
+                ("P-4", "processing", "0.73", "INV-b"),
+            ]),
+            "pending",
+            None,
+        ),
+        (
+            found(&[("OTHER", "succeeded", "0.73", "INV-0")]),
+            "not_found",
+            None,
+        ),
+    ];
+    for (place, (body, outcome, wanted)) in cases.iter().enumerate() {
+        let number = format!("P-{place}");
+        shop.vendor
+            .set_fate(&number, Fate::of([Step::http(200, body)]));
+        track(&shop, &number).await?;
+        let check = shop.next_check(&number).await?;
+        assert_eq!(check.outcome, *outcome, "{number}: {check:?}");
+        assert_eq!(
+            reference(&shop, &number).await?.as_deref(),
+            *wanted,
+            "{number}"
+        );
+    }
+    let story: String = shop
+        .one("select reconcile.explain_order('P-5')", &[])
+        .await?;
+    assert!(
+        story.contains("asks vendor by its order number, having no reference, and"),
+        "{story}"
+    );
+    shop.is_sound().await
+}
+
+/// Proves that the application gives a reference to an order that has none, or one that was found, by the same call, and that its word
+/// wins; and that no other reference takes the place of what the application has said.
+#[tokio::test]
+async fn what_the_application_says_wins_over_what_was_found() -> Result<()> {
+    let shop = searching("by_order_number_given").await?;
+    let pending = |invoice: &str| found(&[("A", "pending", "0.73", invoice)]);
+    let steps = Fate::of([
+        Step::http(200, &pending("INV-FOUND")),
+        Step::status("succeeded").paid("0.73", "USD"),
+    ]);
+    shop.vendor.set_fate("A", steps);
+    let sidecar = shop.sidecar().await?;
+    track(&shop, "A").await?;
+    shop.next_check("A").await?;
+    assert_eq!(reference(&shop, "A").await?.as_deref(), Some("INV-FOUND"));
+    let app: Client = shop.app().await?;
+    let give = |reference: &str| {
+        format!("select reconcile.track_order('A', 'vendor', '{reference}', 0.73, 'USD')")
+    };
+    app.batch_execute(&give("INV-MINE")).await?;
+    shop.becomes("A", "succeeded").await?;
+    assert_eq!(shop.vendor.calls("A")[1].query, "invoice=INV-MINE");
+    assert_eq!(
+        refusal(&app, &give("INV-THIRD")).await?.code().code(),
+        "RC004"
+    );
+    drop(sidecar);
+    track(&shop, "B").await?;
+    let give_b = "select reconcile.track_order('B', 'vendor', 'INV-B', 0.73, 'USD')";
+    app.batch_execute(give_b).await?;
+    assert_eq!(reference(&shop, "B").await?.as_deref(), Some("INV-B"));
+    let other = "select reconcile.track_order('B', 'vendor', 'INV-C', 0.73, 'USD')";
+    assert_eq!(refusal(&app, other).await?.code().code(), "RC004");
+    shop.is_sound().await
+}
+
+/// Proves that a second way which can't work is refused when it is written, with the field and the member of it; and that a provider is
+/// sound with one, changed with one, and without one again, when orders without a reference are refused as before.
+#[tokio::test]
+async fn a_second_way_is_checked_when_it_is_written() -> Result<()> {
+    let shop = Shop::open("by_order_number_checked").await?;
+    let url = r#""url": "https://v.example/?q={order_number}""#;
+    let cases = [
+        (
+            r#"{"url": "https://v.example/{reference}"}"#.to_owned(),
+            "its request names {reference}, which such an order does not have",
+        ),
+        (
+            r#"{"url": "https://v.example/all"}"#.to_owned(),
+            "url: neither it nor headers and body depend on the order",
+        ),
+        (
+            format!(r#"{{{url}, "status_path": "$.x ? (@.id == $reference).s"}}"#),
+            "status_path names $reference, which such an order does not have",
+        ),
+        (
+            format!(r#"{{{url}, "rules": [{{"when": "$.id == $reference", "means": "failed"}}]}}"#),
+            "rules names $reference",
+        ),
+        (format!(r#"{{{url}, "status_path": "$["}}"#), "syntax error"),
+        (
+            format!(r#"{{{url}, "amount_path": "$unknown"}}"#),
+            "amount_path: ",
+        ),
+        (
+            format!(r#"{{{url}, "status_map": {{"paid": "gone"}}}}"#),
+            "status_map: ",
+        ),
+        (
+            format!(r#"{{{url}, "deadline": "1 day"}}"#),
+            "'deadline' is not one of its members",
+        ),
+        (
+            format!(r#"{{{url}, "status_path": null}}"#),
+            "'status_path' can't be null",
+        ),
+        (
+            format!(r#"{{{url}, "body": {{"json": {{}}}}}}"#),
+            "body: a GET carries none",
+        ),
+        (
+            r#"{"status_path": "$.data.status"}"#.to_owned(),
+            "its request names {reference}",
+        ),
+        (r#"["url"]"#.to_owned(), "it is not an object"),
+    ];
+    for (way, why) in cases {
+        let refused = refusal(
+            &shop.client,
+            &format!("select reconcile.alter_provider('vendor', without_reference => '{way}')"),
+        )
+        .await?;
+        assert_eq!(refused.code().code(), "RC003");
+        assert_eq!(refused.column(), Some("without_reference"), "{way}");
+        assert!(
+            refused
+                .message()
+                .starts_with("provider vendor: without_reference: ")
+                && refused.message().contains(why),
+            "{way}: {}",
+            refused.message()
+        );
+    }
+    let fields = format!("without_reference => '{}'", search(&shop));
+    shop.alter_provider("vendor", &fields).await?;
+    track(&shop, "A").await?;
+    let now_bad = "select reconcile.alter_provider('vendor', method => 'PUT', status_map => '{}')";
+    refusal(&shop.client, now_bad).await?;
+    let preview = "select outcome from reconcile.preview_response('vendor', $1::text::jsonb, amount => 0.73, currency => 'USD', order_number => 'A', by_order_number => true)";
+    let answer = found(&[("A", "succeeded", "0.73", "INV-A")]);
+    assert_eq!(shop.one::<String>(preview, &[&answer]).await?, "succeeded");
+    shop.alter_provider("vendor", "without_reference => '{}'")
+        .await?;
+    let refused = refusal(
+        &shop.client,
+        "select reconcile.track_order('B', 'vendor', amount => 0.73)",
+    )
+    .await?;
+    assert_eq!(refused.code().code(), "RC005");
+    let sql = "select reconcile.add_provider('lookup', kind => 'sql', lookup_table => 'pg_class', status_map => '{\"a\": \"failed\"}',
+        lookup_columns => '{\"order_number\": \"relname\"}', without_reference => '{\"status_path\": \"$.x\"}')";
+    assert!(
+        refusal(&shop.client, sql)
+            .await?
+            .message()
+            .contains("without_reference: of kind sql")
+    );
+    shop.is_sound().await
+}
+
+/// Proves that `test_provider` without a reference goes the second way, and shows the request that it sent.
+#[tokio::test]
+async fn a_test_without_a_reference_goes_the_second_way() -> Result<()> {
+    let shop = searching("by_order_number_tested").await?;
+    shop.vendor.set_fate(
+        "A",
+        Fate::of([Step::http(
+            200,
+            &found(&[("A", "pending", "0.73", "INV-9")]),
+        )]),
+    );
+    let _sidecar = shop.sidecar().await?;
+    let test = "select request, outcome, message from reconcile.test_provider('vendor', order_number => 'A')";
+    let row = shop.client.query_one(test, &[]).await?;
+    let (request, outcome): (String, Option<String>) = (row.get(0), row.get(1));
+    assert!(
+        request.starts_with("POST ") && request.contains("/orders/A?search=1"),
+        "{request}"
+    );
+    assert_eq!(outcome.as_deref(), Some("pending"), "{row:?}");
+    assert_eq!(shop.vendor.calls("A")[0].method, "POST");
+    shop.is_sound().await
+}
