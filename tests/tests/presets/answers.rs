@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio_postgres::Client;
 
 use crate::manifest::{Case, Fixtures};
-use crate::server::Server;
+use crate::server::{Server, order_number};
 use crate::signed::{is_as_wanted, is_bought_as_wanted};
 
 /// Takes every fixture of a preset through the whole way, in the order of its manifest.
@@ -23,7 +23,7 @@ pub(crate) async fn every_answer_of(preset: &'static str) -> Result<()> {
     let sidecar = Sidecar::start_ready(&settings).await?;
     let app = shop.app().await?;
     for (place, case) in manifest.cases.iter().enumerate() {
-        let order_number = format!("ORD-{place}");
+        let order_number = order_number(place);
         let means = async {
             means_what_it_says(&shop, &app, case, &order_number).await?;
             let asked = server.asked();
@@ -58,7 +58,7 @@ async fn means_what_it_says(
         track,
         &[
             &order_number,
-            &order.reference,
+            &(!case.by_order_number).then_some(&order.reference),
             &order.amount,
             &order.currency,
             &order.details,
@@ -91,6 +91,13 @@ async fn means_what_it_says(
         let word: Option<String> = row.get(3);
         ensure!(word.as_ref() == Some(wanted), "the word is {word:?}");
     }
+    let reference = "select reference from reconcile.tracked_orders where order_number = $1";
+    let reference: Option<String> = shop.one(reference, &[&order_number]).await?;
+    let wanted = (!case.by_order_number || case.reference_found).then_some(&order.reference);
+    ensure!(
+        reference.as_ref() == wanted,
+        "the reference is {reference:?}"
+    );
     let kept = "select trim_scale(refunded_amount) = $2::text::numeric, captured from reconcile.tracked_orders where order_number = $1";
     let kept = shop
         .client

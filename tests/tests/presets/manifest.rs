@@ -18,6 +18,8 @@ pub(crate) struct Manifest {
     pub(crate) secrets: BTreeMap<String, String>,
     /// What has to arrive for each order.
     pub(crate) asks: Asks,
+    /// What has to arrive for an order without a reference.
+    pub(crate) asks_by_order_number: Option<Asks>,
     /// Where a token is bought first.
     pub(crate) token: Option<Token>,
     /// The answers.
@@ -74,6 +76,11 @@ pub(crate) struct Case {
     pub(crate) file: String,
     pub(crate) http_status: u16,
     pub(crate) order: Order,
+    /// Whether the order has no reference: what it is asked by is its number, and the one in `order` is found, if `reference_found`.
+    #[serde(default)]
+    pub(crate) by_order_number: bool,
+    #[serde(default)]
+    pub(crate) reference_found: bool,
     pub(crate) outcome: String,
     pub(crate) state: String,
     pub(crate) transaction_id: Option<String>,
@@ -103,6 +110,19 @@ pub(crate) struct Order {
 pub(crate) struct Fixtures {
     pub(crate) manifest: Manifest,
     folder: PathBuf,
+}
+
+impl Manifest {
+    /// What has to arrive for this order.
+    pub(crate) fn asks_for(&self, case: &Case) -> Result<&Asks> {
+        match case.by_order_number {
+            true => self
+                .asks_by_order_number
+                .as_ref()
+                .context("the manifest does not say what is asked by the order number"),
+            false => Ok(&self.asks),
+        }
+    }
 }
 
 impl Fixtures {

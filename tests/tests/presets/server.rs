@@ -31,6 +31,11 @@ pub(crate) struct Asked {
     pub(crate) body: String,
 }
 
+/// The number of the order that a case of this place is about.
+pub(crate) fn order_number(place: usize) -> String {
+    format!("ORD-{place}")
+}
+
 /// A running server; it ends when it is dropped.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
@@ -48,12 +53,16 @@ struct Shelf {
 impl Server {
     pub(crate) async fn start(fixtures: &Fixtures) -> Result<Self> {
         let mut answers = HashMap::new();
-        for case in &fixtures.manifest.cases {
+        for (place, case) in fixtures.manifest.cases.iter().enumerate() {
             let answer = (
                 StatusCode::from_u16(case.http_status)?,
                 Bytes::from(fixtures.body(case)?),
             );
-            answers.insert(case.order.reference.clone(), answer);
+            let asked_by = match case.by_order_number {
+                true => order_number(place),
+                false => case.order.reference.clone(),
+            };
+            answers.insert(asked_by, answer);
         }
         let token = fixtures.manifest.token.as_ref();
         let shelf = Arc::new(Shelf {

@@ -29,7 +29,7 @@ pub(crate) fn is_as_wanted(
         let text = template.replace("{reference}", &case.order.reference);
         text.replace("{order_number}", order_number)
     };
-    let asks = &manifest.asks;
+    let asks = manifest.asks_for(case)?;
     ensure!(
         asked.method == asks.method,
         "{} {}",
