@@ -13,7 +13,8 @@ create type reconcile_internal.said as (
     currency text,
     refunds text[],
     reference text,
-    several jsonb
+    several jsonb,
+    parts text[]
 );
 
 comment on type reconcile_internal.said is 'What a provider''s paths find in an answer.';
@@ -25,6 +26,7 @@ comment on column reconcile_internal.said.amount is 'The first value of amount_p
 comment on column reconcile_internal.said.currency is 'The first value of currency_path, or the provider''s only currency.';
 comment on column reconcile_internal.said.refunds is 'All that refunded_path finds.';
 comment on column reconcile_internal.said.reference is 'The first value of reference_path.';
+comment on column reconcile_internal.said.parts is 'Several amounts that add up to one.';
 comment on column reconcile_internal.said.several is 'By its name, what each path found that found more than one value: the judge says what they are.';
 
 create type reconcile_internal.answer_read as (
@@ -104,6 +106,9 @@ begin
         -- Words count as payments only where they decide.
         v_said.several := reconcile_internal._several(
             p_provider, case when v_said.rule is null then v_said.statuses end, v_transaction_ids, v_amounts, v_currencies, v_mentions);
+        if p_provider.amounts_add_up and v_said.several ? 'amount_path' then
+            v_said.parts := reconcile_internal._texts(v_said.several -> 'amount_path');
+        end if;
     end if;
     return v_said;
 end
@@ -113,7 +118,19 @@ comment on function reconcile_internal._what_is_said(reconcile.providers, jsonb,
     'What the paths of a provider find in an answer.';
 
 -- Paid back in part is still paid; paid back as a whole is refunded, whatever the word is. Of two payments, one that was paid back
--- leaves the other.
+-- leaves the other; of parts that add up, what was paid back has to be all of them.
+create function reconcile_internal._parts_together(p_provider reconcile.providers, p_said reconcile_internal.said) returns numeric
+language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return case when p_said.parts is not null then reconcile_internal.said_sum(
+        p_said.parts, p_provider.amount_unit, p_said.currency, nullif(p_provider.currency_exponents, '{}'))::numeric end;
+end
+$$;
+
+comment on function reconcile_internal._parts_together(reconcile.providers, reconcile_internal.said) is
+    'What parts come to that are meant to add up; NULL where there are none, or one can''t be read.';
+
 create function reconcile_internal._what_is_meant(
     p_provider reconcile.providers, p_said reconcile_internal.said, p_amount numeric, p_refunded numeric
 ) returns text
@@ -129,7 +146,8 @@ declare
 begin
     return case
         when v_meaning = 'refunded' and p_refunded < p_amount then 'succeeded'
-        when v_meaning = 'succeeded' and p_refunded > 0 and p_refunded >= p_amount and p_said.several is null then 'refunded'
+        when v_meaning = 'succeeded' and p_refunded > 0 and p_refunded >= p_amount
+            and (p_said.several is null or p_refunded >= reconcile_internal._parts_together(p_provider, p_said)) then 'refunded'
         else v_meaning
     end;
 end
@@ -175,7 +193,8 @@ begin
         else reconcile_internal.disagreement(
             v_meaning, trim_scale(p_order.amount)::text, p_order.currency, p_order.reference, p_said.amount, p_said.currency, p_said.reference,
             p_provider.amount_unit, nullif(p_provider.currency_exponents, '{}'),
-            case when num_nulls(p_said.amount, p_said.currency, p_said.reference) > 0 then p_must_say end, p_said.several)
+            case when num_nulls(p_said.amount, p_said.currency, p_said.reference) > 0 then p_must_say end, p_said.several,
+            p_said.parts is not null)
     end;
     if v_meaning is null then
         outcome := case when jsonb_typeof(p_said.statuses -> 0) in ('string', 'number', 'boolean') then 'unknown_status' else 'provider_error' end;
@@ -186,6 +205,7 @@ begin
                 when p_refunded > 0 then format('%s was paid back', trim_scale(p_refunded))
                 when p_said.rule is not null then format('by rule %s', p_said.rule ->> 'number')
             end,
+            case when v_meaning = 'succeeded' and p_said.parts is not null then format('%s parts add up', cardinality(p_said.parts)) end,
             case when v_meaning = 'succeeded' then reconcile_internal._not_compared(
                 p_provider, p_order.amount, p_order.currency, p_order.reference, p_said.amount, p_said.currency, p_said.reference) end), '');
     end if;

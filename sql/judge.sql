@@ -68,14 +68,16 @@ create function reconcile_internal.disagreement(
     amount_unit text,
     exceptions jsonb default null,
     must_say text[] default null,
-    several jsonb default null
+    several jsonb default null,
+    adds_up boolean default null
 ) returns text
 language c immutable parallel safe
 as 'MODULE_PATHNAME', 'disagreement_wrapper';
 
-comment on function reconcile_internal.disagreement(text, text, text, text, text, text, text, text, jsonb, text[], jsonb) is
+comment on function reconcile_internal.disagreement(text, text, text, text, text, text, text, text, jsonb, text[], jsonb, boolean) is
     'What a final answer says that the order does not: another reference, amount or currency, or two payments; or what it must say and '
-    'leaves out. several holds what paths found that found more than one value. NULL when nothing disagrees.';
+    'leaves out. several holds what paths found that found more than one value; adds_up, that amounts among them are parts of one sum. NULL when '
+    'nothing disagrees.';
 
 create function reconcile_internal.several_mean(words text[], status_map jsonb) returns text
 language c immutable parallel safe strict

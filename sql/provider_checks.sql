@@ -6,7 +6,7 @@ create function reconcile_internal._webhook_problem(p_row reconcile.providers) r
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_readable constant text[] := '{evidence,order_number_path,reference_path,status_path,status_map,rules,amount_path,amount_unit,'
+    v_readable constant text[] := '{evidence,order_number_path,reference_path,status_path,status_map,rules,amount_path,amount_unit,amounts_add_up,'
         'currency_path,currency,refunded_path,transaction_id_path,captures,may_be_silent_on}';
     v_row reconcile.providers;
     v_problem text;
@@ -183,6 +183,10 @@ begin
             reconcile_internal.currency_exponents_error(p_row.currency_exponents), 'Write an object such as {"IDR": 0}.'),
         ('refunded_path', reconcile_internal._finds_twice(p_row.refunded_path), 'a ** finds what stands in a list twice, and refunds are added up',
             'Name the members on the way, as in $.refunds[*].amount, or begin the path with strict.'),
+        ('amount_path', p_row.amounts_add_up and reconcile_internal._finds_twice(p_row.amount_path),
+            'a ** finds what stands in a list twice, and amounts are added up', 'Name the members on the way, as in $.captures[*].amount, or begin the path with strict.'),
+        ('amounts_add_up', p_row.provider_id is not null and p_row.amounts_add_up and p_row.amount_path is null, 'there is no amount_path',
+            'Say where the amounts stand.'),
         ('may_be_silent_on', not coalesce(p_row.may_be_silent_on <@ '{amount,currency,reference}', true),
             format('%s is not of what is compared', left(p_row.may_be_silent_on::text, 80)), 'Name of amount, currency and reference those that a success may leave out.'),
         ('sensitive', array_position(p_row.sensitive, null) is not null, 'it holds a NULL',

@@ -88,14 +88,14 @@ begin
         update reconcile.providers as p
         set (
             version, url, lookup, webhook, without_reference, status_map, status_path, method, auth, headers, body, variables, rules, http_outcomes,
-            captures, transaction_id_path, amount_path, amount_unit, currency_path, currency, currency_exponents,
+            captures, transaction_id_path, amount_path, amount_unit, amounts_add_up, currency_path, currency, currency_exponents,
             refunded_path, reference_path, may_be_silent_on, sensitive, schedule, max_tries, deadline, not_found_grace, not_found_as,
             gives_up_as, late_success, late_watch, refund_watch, rate_limit, rate_interval, burst, gap, concurrency,
             breaker_after, timeout
         ) = row (
             v_new.version, v_new.url, v_new.lookup, v_new.webhook, v_new.without_reference, v_new.status_map, v_new.status_path, v_new.method, v_new.auth, v_new.headers,
             v_new.body, v_new.variables, v_new.rules, v_new.http_outcomes, v_new.captures, v_new.transaction_id_path,
-            v_new.amount_path, v_new.amount_unit, v_new.currency_path, v_new.currency, v_new.currency_exponents,
+            v_new.amount_path, v_new.amount_unit, v_new.amounts_add_up, v_new.currency_path, v_new.currency, v_new.currency_exponents,
             v_new.refunded_path, v_new.reference_path, v_new.may_be_silent_on, v_new.sensitive, v_new.schedule, v_new.max_tries,
             v_new.deadline, v_new.not_found_grace, v_new.not_found_as, v_new.gives_up_as, v_new.late_success,
             v_new.late_watch, v_new.refund_watch, v_new.rate_limit, v_new.rate_interval, v_new.burst, v_new.gap,
@@ -228,6 +228,7 @@ create function reconcile.add_provider(
     timeout interval default null,
     webhook jsonb default null,
     without_reference jsonb default null,
+    amounts_add_up boolean default null,
     kind text default null,
     lookup regprocedure default null,
     lookup_table regclass default null,
@@ -247,7 +248,7 @@ declare
         not_found_grace, 'not_found_as', not_found_as, 'gives_up_as', gives_up_as, 'late_success', late_success,
         'late_watch', late_watch, 'refund_watch', refund_watch, 'rate_limit', rate_limit, 'rate_interval',
         rate_interval, 'burst', burst, 'gap', gap, 'concurrency', concurrency, 'breaker_after', breaker_after,
-        'timeout', timeout, 'webhook', webhook, 'without_reference', without_reference, 'kind', kind, 'lookup_call', lookup::oid, 'lookup_table', lookup_table::oid,
+        'timeout', timeout, 'webhook', webhook, 'without_reference', without_reference, 'amounts_add_up', amounts_add_up, 'kind', kind, 'lookup_call', lookup::oid, 'lookup_table', lookup_table::oid,
         'lookup_columns', lookup_columns, 'clear', to_jsonb(clear)
     ));
     v_done jsonb;
@@ -328,6 +329,7 @@ create function reconcile.alter_provider(
     timeout interval default null,
     webhook jsonb default null,
     without_reference jsonb default null,
+    amounts_add_up boolean default null,
     lookup regprocedure default null,
     lookup_table regclass default null,
     lookup_columns jsonb default null,
@@ -346,7 +348,7 @@ declare
         not_found_grace, 'not_found_as', not_found_as, 'gives_up_as', gives_up_as, 'late_success', late_success,
         'late_watch', late_watch, 'refund_watch', refund_watch, 'rate_limit', rate_limit, 'rate_interval',
         rate_interval, 'burst', burst, 'gap', gap, 'concurrency', concurrency, 'breaker_after', breaker_after,
-        'timeout', timeout, 'webhook', webhook, 'without_reference', without_reference, 'lookup_call', lookup::oid, 'lookup_table', lookup_table::oid,
+        'timeout', timeout, 'webhook', webhook, 'without_reference', without_reference, 'amounts_add_up', amounts_add_up, 'lookup_call', lookup::oid, 'lookup_table', lookup_table::oid,
         'lookup_columns', lookup_columns, 'clear', to_jsonb(clear)
     ));
     v_done jsonb;

@@ -74,6 +74,7 @@ create table reconcile.providers (
     transaction_id_path jsonpath,
     amount_path jsonpath,
     amount_unit text not null default 'major',
+    amounts_add_up boolean not null default false,
     currency_path jsonpath,
     currency text,
     currency_exponents jsonb not null default '{}',
@@ -133,6 +134,8 @@ comment on column reconcile.providers.captures is
 comment on column reconcile.providers.transaction_id_path is 'Where the answer says its transaction id, which is kept on the order.';
 comment on column reconcile.providers.amount_path is 'Where the answer says the amount; a success must agree with the order.';
 comment on column reconcile.providers.amount_unit is 'major (12.34) or minor (1234, by the currency''s exponent in ISO 4217).';
+comment on column reconcile.providers.amounts_add_up is
+    'Whether several amounts of a success are parts of one sum, as captures are, and only the whole of the order''s amount is a success.';
 comment on column reconcile.providers.currency_path is 'Where the answer says the currency; a success must agree with the order.';
 comment on column reconcile.providers.currency is 'The currency of amounts, where the answer does not say it.';
 comment on column reconcile.providers.currency_exponents is 'Decimals of currencies where the provider departs from ISO 4217: {"IDR": 0}.';

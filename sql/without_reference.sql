@@ -33,7 +33,7 @@ language plpgsql immutable set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_members constant text[] := '{url,method,headers,body,variables,status_path,status_map,rules,http_outcomes,captures,transaction_id_path,'
-        'amount_path,amount_unit,currency_path,currency,currency_exponents,refunded_path,reference_path,may_be_silent_on}';
+        'amount_path,amount_unit,amounts_add_up,currency_path,currency,currency_exponents,refunded_path,reference_path,may_be_silent_on}';
     v_may_be_null constant text[] :=
         '{body,transaction_id_path,amount_path,currency_path,currency,refunded_path,reference_path}';
     v_member text;

@@ -48,13 +48,18 @@ pub fn disagreement_of(
     }
     let money = outcome == Outcome::Succeeded;
     let currency = said.currency.or(order.currency);
-    several
-        .references()
+    let payments = || money.then(|| several.payments(order.amount, currency, units))?;
+    // Of an order that has no reference, several are several payments.
+    let unknown = order.reference.is_none();
+    unknown
+        .then(payments)
+        .flatten()
+        .or_else(|| several.references())
         .or_else(|| other_reference(order, said))
-        .or_else(|| money.then(|| several.payments(order.amount, currency, units))?)
+        .or_else(payments)
         .or_else(|| takes_money.then(|| silence(order, said, must_say, money))?)
         .or_else(|| money.then(|| several.currencies())?)
-        .or_else(|| money.then(|| other_money(order, said, units))?)
+        .or_else(|| money.then(|| other_money(order, said, units, several.are_parts()))?)
 }
 
 fn other_reference(order: Money<'_>, said: Money<'_>) -> Option<String> {
@@ -89,7 +94,13 @@ fn silence(order: Money<'_>, said: Money<'_>, must_say: &[String], money: bool) 
     })
 }
 
-fn other_money(order: Money<'_>, said: Money<'_>, units: Units<'_>) -> Option<String> {
+/// `in_parts`: the amount is one of several, which have been compared together.
+fn other_money(
+    order: Money<'_>,
+    said: Money<'_>,
+    units: Units<'_>,
+    in_parts: bool,
+) -> Option<String> {
     if let (Some(order), Some(said)) = (order.currency, said.currency)
         && !order.eq_ignore_ascii_case(said)
     {
@@ -98,6 +109,9 @@ fn other_money(order: Money<'_>, said: Money<'_>, units: Units<'_>) -> Option<St
             shown(said),
             shown(order)
         ));
+    }
+    if in_parts {
+        return None;
     }
     let (expected, text) = (order.amount?, said.amount?);
     let currency = said.currency.or(order.currency);
@@ -116,7 +130,7 @@ fn other_money(order: Money<'_>, said: Money<'_>, units: Units<'_>) -> Option<St
 }
 
 /// NULL for the outcome when the status map has no such word: then there is nothing to compare. `several` holds, by its
-/// path's name, what a path found where that is more than one value.
+/// path's name, what a path found where that is more than one value; `adds_up`, whether several amounts are parts of one sum.
 #[pg_extern(sql = false, immutable, parallel_safe)]
 #[allow(clippy::too_many_arguments)]
 fn disagreement(
@@ -131,6 +145,7 @@ fn disagreement(
     exceptions: Option<pgrx::JsonB>,
     must_say: Option<Vec<Option<String>>>,
     several: Option<pgrx::JsonB>,
+    adds_up: Option<bool>,
 ) -> Option<String> {
     let order = Money {
         amount,
@@ -150,9 +165,12 @@ fn disagreement(
         exceptions,
     };
     let must_say: Vec<String> = must_say.into_iter().flatten().flatten().collect();
-    let several = several
-        .map(|several| Several::of(&several.0))
-        .unwrap_or_default();
+    let several = Several {
+        adds_up: adds_up.unwrap_or(false),
+        ..several
+            .map(|several| Several::of(&several.0))
+            .unwrap_or_default()
+    };
     disagreement_of(
         Outcome::from_word(outcome?)?,
         order,

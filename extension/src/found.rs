@@ -8,6 +8,7 @@ use crate::outcome::Outcome;
 use bigdecimal::BigDecimal;
 use pgrx::prelude::*;
 use serde_json::Value;
+use std::cmp::Ordering;
 
 /// What paths found that found more than one value, as texts.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +23,8 @@ pub struct Several {
     pub references: Vec<String>,
     /// By `transaction_id_path`.
     pub transaction_ids: Vec<String>,
+    /// Whether amounts are parts of one sum, as captures of one payment are.
+    pub adds_up: bool,
 }
 
 impl Several {
@@ -42,7 +45,14 @@ impl Several {
             currencies: texts("currency_path"),
             references: texts("reference_path"),
             transaction_ids: texts("transaction_id_path"),
+            adds_up: false,
         }
+    }
+
+    /// Whether the amounts are compared by their sum, and not each.
+    #[must_use]
+    pub fn are_parts(&self) -> bool {
+        self.adds_up && self.amounts.len() > 1
     }
 
     /// Why the references are not one.
@@ -57,7 +67,7 @@ impl Several {
         differing("currency_path", &self.currencies, str::to_ascii_uppercase)
     }
 
-    /// Why a success is more than one: two payments are a person's matter, even where they add up to the order.
+    /// Why a success is more than one: two payments are a person's matter, even where they add up to the order, unless they are meant to.
     #[must_use]
     pub fn payments(
         &self,
@@ -75,13 +85,21 @@ impl Several {
         } else {
             return None;
         };
-        let in_parts = sum_of(&self.amounts, currency, units)
+        let sum = sum_of(&self.amounts, currency, units)
+            .filter(|_| self.amounts.len() > 1)
             .zip(expected.and_then(|expected| money::major_units(expected, false, None, None).ok()))
-            .is_some_and(|(sum, expected)| self.amounts.len() > 1 && sum == expected);
-        let verdict = if in_parts {
-            "paid in parts"
-        } else {
-            "paid twice"
+            .map(|(sum, expected)| (sum.cmp(&expected), sum));
+        let verdict = match sum {
+            Some((Ordering::Equal, _)) if self.adds_up => return None,
+            Some((Ordering::Less, sum)) if self.adds_up => {
+                let sum = sum.to_plain_string();
+                return Some(format!(
+                    "paid in part, {sum} so far: {path} finds {}",
+                    listed(found)
+                ));
+            }
+            Some((Ordering::Equal, _)) => "paid in parts",
+            _ => "paid twice",
         };
         Some(format!("{verdict}: {path} finds {}", listed(found)))
     }

@@ -55,6 +55,36 @@ fn two_payments_are_not_one() {
 }
 
 #[test]
+fn parts_that_are_meant_to_add_up_are_one_payment() {
+    let payments = |amounts: &[&str], expected| {
+        let several = Several {
+            adds_up: true,
+            ..Several::of(&json!({"amount_path": amounts, "transaction_id_path": ["a", "b"]}))
+        };
+        several.payments(expected, Some("USD"), Units::default())
+    };
+    assert_eq!(payments(&["0.1", "0.2"], Some("0.30")), None);
+    let part = payments(&["0.1", "0.1"], Some("0.3")).unwrap_or_default();
+    assert!(
+        part.starts_with("paid in part, 0.2 so far: amount_path"),
+        "{part}"
+    );
+    for (amounts, expected) in [
+        (["0.3", "0.3"], Some("0.3")),
+        (["0.3", "0.3"], None),
+        (["0.3", "much"], Some("0.3")),
+        (["0.3", "-0.3"], None),
+    ] {
+        let twice = payments(&amounts, expected).unwrap_or_default();
+        assert!(twice.starts_with("paid twice: amount_path"), "{twice}");
+    }
+    assert!(
+        payments(&["0.3"], Some("0.3")).is_some(),
+        "two ids of one amount"
+    );
+}
+
+#[test]
 fn a_path_that_finds_one_value_twice_finds_one() {
     let several =
         Several::of(&json!({"currency_path": ["usd", "USD"], "reference_path": ["a", "b"]}));

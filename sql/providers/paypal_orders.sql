@@ -65,7 +65,7 @@ begin
             )
         ) || '{
             "status_path": "$.status",
-            "amount_unit": "major",
+            "amount_unit": "major", "amounts_add_up": true,
             "reference_path": "$.id",
             "schedule": "then 5s growing by 2 up to 1h",
             "deadline": "14 days"

@@ -74,7 +74,7 @@ begin
             ) end
         ) || '{
             "status_path": "$.items[*].status",
-            "amount_unit": "minor",
+            "amount_unit": "minor", "amounts_add_up": true,
             "reference_path": "$.items[*].order_id",
             "schedule": "15m, then 5m growing by 2 up to 6h",
             "deadline": "3 days",

@@ -11,6 +11,7 @@ mod late_success;
 mod mapping;
 mod money;
 mod not_found;
+mod parts;
 mod repeats;
 mod second_payments;
 mod several;
