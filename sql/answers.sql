@@ -37,7 +37,8 @@ create type reconcile_internal.answer_read as (
     transaction_id text,
     captured jsonb,
     refunded_amount numeric,
-    reference text
+    reference text,
+    about text
 );
 
 comment on type reconcile_internal.answer_read is 'What an answer means for its order.';
@@ -48,6 +49,7 @@ comment on column reconcile_internal.answer_read.shown is 'What may be kept of t
 comment on column reconcile_internal.answer_read.transaction_id is 'The transaction id, of an answer about this order.';
 comment on column reconcile_internal.answer_read.captured is 'What the captures find, in an answer about this order.';
 comment on column reconcile_internal.answer_read.refunded_amount is 'What was paid back, by an answer about this order.';
+comment on column reconcile_internal.answer_read.about is 'Whose trouble a provider_error is, the order''s or the provider''s, where a rule says so.';
 comment on column reconcile_internal.answer_read.reference is 'The reference that it has, of an answer about an order that has none.';
 
 create function reconcile_internal._path_variables(p_order_number text, p_reference text, p_own_number text default null) returns jsonb
@@ -299,6 +301,7 @@ begin
     v_judged := reconcile_internal._compared(p_provider, p_must_say, p_order, v_said, v_refunded);
     v_read.outcome := v_judged.outcome;
     v_read.remark := v_judged.remark;
+    v_read.about := v_said.rule ->> 'about';
     if reconcile_internal._is_about(p_order.reference, p_must_say, v_said, v_read.outcome) then
         -- Of two payments, the one that is known stays it.
         v_read.transaction_id := case when v_said.several ? 'transaction_id_path' then coalesce(p_order.transaction_id, v_said.transaction_id)

@@ -111,7 +111,7 @@ begin
     perform reconcile_internal._note_ended_calls(
         array_agg((j.standing).provider_id), clock_timestamp(), array_agg((j.answer).outcome), array_agg(left(coalesce(j.detail, j.reason), 500)),
         array_agg(j.retry_after_ms), array_agg((j.answer).word),
-        array_agg(reconcile_internal._is_rejection((j.answer).outcome, j.fault, j.http_status)))
+        array_agg(reconcile_internal._is_rejection((j.answer).outcome, j.fault, j.http_status, (j.answer).about)))
     from unnest(v_judged) as j
     where j.is_call
     having count(*) > 0;

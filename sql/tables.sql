@@ -127,7 +127,7 @@ comment on column reconcile.providers.status_path is 'Where the answer says the 
 comment on column reconcile.providers.status_map is 'The provider''s word → outcome (succeeded, failed, cancelled, refunded, pending, not_found).';
 comment on column reconcile.providers.rules is
     'Predicates on the answer and what they mean, [{"when": jsonpath, "means": outcome}]; the first that holds decides, '
-    'before the status map.';
+    'before the status map. One that means provider_error may say whose trouble that is: "about": "order", or "provider".';
 comment on column reconcile.providers.http_outcomes is 'What HTTP statuses mean where it is not the usual: {"404": "pending", "5xx": "body"}.';
 comment on column reconcile.providers.captures is
     'Values of the answer that are kept on the order: {"name": {"path": jsonpath, "sensitive": boolean}}.';

@@ -8,18 +8,20 @@
 
 -- Whether a check without an answer says nothing of the provider. A 4xx is about the request, and so about its order; what is about
 -- whoever asks (401, 403: the outcome is refused), about the moment (408, 429) or about the address (3xx) is not. What a rule or
--- http_outcomes says of a 4xx counts as it says: refused and throttled stop the provider, provider_error is what a 4xx is anyway.
-create function reconcile_internal._is_rejection(p_outcome text, p_fault text, p_http_status integer) returns boolean
+-- http_outcomes says of a 4xx counts as it says: refused and throttled stop the provider, provider_error is what a 4xx is anyway. A rule
+-- that says whose trouble a provider_error is has read the answer, which knows better than its HTTP status.
+create function reconcile_internal._is_rejection(p_outcome text, p_fault text, p_http_status integer, p_about text) returns boolean
 language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp
 as $$
 begin
     return coalesce(p_fault = 'bad_request', false)
-        or p_fault is null and p_outcome = 'provider_error' and p_http_status between 400 and 499 and p_http_status not in (408, 429);
+        or p_fault is null and p_outcome = 'provider_error'
+            and coalesce(p_about = 'order', p_http_status between 400 and 499 and p_http_status not in (408, 429));
 end
 $$;
 
-comment on function reconcile_internal._is_rejection(text, text, integer) is
-    'Whether a check without an answer is its order''s own trouble: a 4xx, or a request that can''t be built. The breaker does not count it.';
+comment on function reconcile_internal._is_rejection(text, text, integer, text) is
+    'Whether a check without an answer is its order''s own trouble: a 4xx, what a rule says is about the order, or a request that can''t be built. The breaker does not count it.';
 
 -- The end of calls, however they ended: reported, released, expired, or called off by a person.
 create function reconcile_internal._note_ended_calls(

@@ -15,6 +15,8 @@ const MOST_CAPTURES: usize = 20;
 struct Rule {
     when: String,
     means: String,
+    /// Of `provider_error`, whose trouble it is; by its HTTP status where it is not said.
+    about: Option<String>,
 }
 
 /// What a rule may mean: a word of the provider, or a fault that it reports in a body.
@@ -57,6 +59,20 @@ pub fn rules_complaint(rules: &Value) -> Option<String> {
                 rule.means.escape_debug(),
                 meanable_words()
             ));
+        }
+        if let Some(about) = rule.about.as_deref() {
+            if !matches!(about, "order" | "provider") {
+                return Some(format!(
+                    "rule {number} is about \"{}\": use order or provider",
+                    about.escape_debug()
+                ));
+            }
+            if rule.means != Outcome::ProviderError.word() {
+                return Some(format!(
+                    "rule {number} means {}, and only of provider_error it is asked whose trouble it is: leave about out",
+                    rule.means
+                ));
+            }
         }
         let predicate: String = rule.when.split_whitespace().collect();
         if let Some(earlier) = seen.iter().position(|seen| *seen == predicate) {
@@ -197,7 +213,9 @@ mod tests {
         assert_eq!(
             rules_complaint(&json!([
                 rule("$.a == 1", "succeeded"),
-                rule("$.a == 2", "refused")
+                rule("$.a == 2", "refused"),
+                json!({"when": "$.a == 3", "means": "provider_error", "about": "order"}),
+                json!({"when": "$.a == 4", "means": "provider_error", "about": "provider"})
             ])),
             None
         );
@@ -207,6 +225,14 @@ mod tests {
             (
                 json!([{"when": "$.a == 1", "means": "failed", "else": 1}]),
                 "unknown field",
+            ),
+            (
+                json!([{"when": "$.a == 1", "means": "provider_error", "about": "us"}]),
+                "use order or provider",
+            ),
+            (
+                json!([{"when": "$.a == 1", "means": "failed", "about": "order"}]),
+                "leave about out",
             ),
             (json!([rule("$.a == 1", "paid")]), "use one of"),
             (json!([rule("$.a == 1", "unreachable")]), "use one of"),

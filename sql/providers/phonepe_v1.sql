@@ -27,18 +27,18 @@ declare
     v_host constant text := rtrim(host, '/');
     v_base_path constant text := substring(v_host from '^[a-z]+://[^/]+(/.*)$');
     v_rules constant jsonb := (
-        select jsonb_agg(jsonb_build_object('when', rule.predicate, 'means', rule.outcome))
+        select jsonb_agg(jsonb_strip_nulls(jsonb_build_object('when', rule.predicate, 'means', rule.outcome, 'about', rule.about)))
         from (values
-            ('$.code == "PAYMENT_SUCCESS"', 'succeeded'),
-            ('$.code == "PAYMENT_ERROR" || $.code == "PAYMENT_DECLINED" || $.code == "TIMED_OUT"', 'failed'),
-            ('$.code == "PAYMENT_CANCELLED"', 'cancelled'),
-            ('$.code == "PAYMENT_PENDING" || $.code == "PAYMENT_INITIATED"', 'pending'),
-            ('$.code == "TRANSACTION_NOT_FOUND"', 'not_found'),
-            ('$.code == "INTERNAL_SERVER_ERROR"', 'provider_error'),
-            -- About one order's id, and not about our credentials.
-            ('$.code == "BAD_REQUEST" || $.code == "INVALID_TRANSACTION_ID"', 'provider_error'),
-            ('$.code == "AUTHORIZATION_FAILED"', 'refused')
-        ) as rule (predicate, outcome)
+            ('$.code == "PAYMENT_SUCCESS"', 'succeeded', null),
+            ('$.code == "PAYMENT_ERROR" || $.code == "PAYMENT_DECLINED" || $.code == "TIMED_OUT"', 'failed', null),
+            ('$.code == "PAYMENT_CANCELLED"', 'cancelled', null),
+            ('$.code == "PAYMENT_PENDING" || $.code == "PAYMENT_INITIATED"', 'pending', null),
+            ('$.code == "TRANSACTION_NOT_FOUND"', 'not_found', null),
+            ('$.code == "INTERNAL_SERVER_ERROR"', 'provider_error', 'provider'),
+            -- About one order's id, and not about our credentials, with whatever HTTP status it comes.
+            ('$.code == "BAD_REQUEST" || $.code == "INVALID_TRANSACTION_ID"', 'provider_error', 'order'),
+            ('$.code == "AUTHORIZATION_FAILED"', 'refused', null)
+        ) as rule (predicate, outcome, about)
     );
     v_written text;
 begin

@@ -155,6 +155,12 @@ async fn a_success_by_the_order_number_has_to_agree() -> Result<()> {
             "{number}"
         );
     }
+    let twice = "select order_number from reconcile.second_payments";
+    assert_eq!(
+        shop.one::<String>(twice, &[]).await?,
+        "P-3",
+        "two that were paid"
+    );
     let story: String = shop
         .one("select reconcile.explain_order('P-5')", &[])
         .await?;

@@ -72,18 +72,26 @@ async fn orders_that_answer_400_keep_no_other_from_being_asked() -> Result<()> {
 }
 
 /// Proves which answers count against the provider, however many orders have them: 408, 429, 5xx,
-/// redirects, 401 and 403, and a rule's `refused`; and that every other 4xx does not, though a rule or
-/// http_outcomes say `provider_error` of it.
+/// redirects, 401 and 403, and a rule's `refused`; that every other 4xx does not, though a rule or
+/// http_outcomes say `provider_error` of it; and that a rule which says whose trouble it is knows better
+/// than any HTTP status.
 #[tokio::test]
 async fn what_counts_is_what_says_something_of_the_provider() -> Result<()> {
     let shop = Shop::open("limits_counts").await?;
-    let reads = r#"http_outcomes => '{"400": "body", "422": "provider_error"}', rules => '[
-        {"when": "$.code == \"BAD\"", "means": "provider_error"}, {"when": "$.code == \"NO\"", "means": "refused"}]'"#;
+    let reads = r#"http_outcomes => '{"400": "body", "422": "provider_error", "500": "body"}', rules => '[
+        {"when": "$.code == \"BAD\"", "means": "provider_error"}, {"when": "$.code == \"NO\"", "means": "refused"},
+        {"when": "$.code == \"MINE\"", "means": "provider_error", "about": "order"},
+        {"when": "$.code == \"THEIRS\"", "means": "provider_error", "about": "provider"}]'"#;
     let mut settings = shop.sidecar_settings();
     let mut providers = Vec::new();
     for (name, status, body, opens) in [
         ("gone_wrong", 400, "oops", false),
         ("by_rule", 400, r#"{"code": "BAD"}"#, false),
+        ("by_rule_with_200", 200, r#"{"code": "BAD"}"#, true),
+        ("order_with_200", 200, r#"{"code": "MINE"}"#, false),
+        ("order_with_500", 500, r#"{"code": "MINE"}"#, false),
+        ("provider_with_200", 200, r#"{"code": "THEIRS"}"#, true),
+        ("provider_with_400", 400, r#"{"code": "THEIRS"}"#, true),
         ("conflict", 409, "", false),
         ("by_outcome", 422, "", false),
         ("forbidden", 400, r#"{"code": "NO"}"#, true),
@@ -124,6 +132,51 @@ async fn what_counts_is_what_says_something_of_the_provider() -> Result<()> {
             let standing = standing(&shop, name).await?;
             assert!(standing.contains("closed 0"), "{name}: {standing}");
         }
+    }
+    Ok(())
+}
+
+/// Proves that PhonePe's BAD_REQUEST with HTTP 200, of more orders than open a breaker, keeps no other order from being asked about, and
+/// that its INTERNAL_SERVER_ERROR is the provider's, with whatever HTTP status it comes.
+#[tokio::test]
+async fn a_code_of_phonepe_about_one_order_stops_no_other() -> Result<()> {
+    let shop = Shop::open("limits_phonepe").await?;
+    let mut settings = shop.sidecar_settings();
+    settings
+        .secrets
+        .push(("PHONEPE_SALT".to_owned(), "salt".to_owned()));
+    let body = |code: &str| format!(r#"{{"success": false, "code": "{code}"}}"#);
+    let mut providers = Vec::new();
+    for (name, status, code) in [
+        ("of_orders", 200, "BAD_REQUEST"),
+        ("of_ids", 200, "INVALID_TRANSACTION_ID"),
+        ("of_phonepe", 400, "INTERNAL_SERVER_ERROR"),
+    ] {
+        let provider = Simulator::start()?;
+        provider.set_default(Fate::of([Step::http(status, &body(code))]));
+        let host = provider.url("/orders");
+        shop.run(&format!(
+            "select reconcile.add_phonepe_v1('{name}', secret => 'PHONEPE_SALT', merchant_id => 'M', host => '{host}', settings => '{{\"concurrency\": 1}}')"
+        ))
+        .await?;
+        for place in 0..12 {
+            shop.track_at(name, &format!("{name}-{place}"), "1 minute")
+                .await?;
+        }
+        settings.allow_hosts.push(provider.address().to_string());
+        providers.push(provider);
+    }
+    let _sidecar = reconcile_tests::sidecar::Sidecar::start_ready(&settings).await?;
+    let breaker = "select breaker || ' ' || health from reconcile.provider_health where name = $1";
+    for (name, wanted) in [
+        ("of_orders", "closed rejecting"),
+        ("of_ids", "closed rejecting"),
+        ("of_phonepe", "open failing"),
+    ] {
+        wait::value(SOON, format!("{name} to be {wanted}"), async || {
+            Ok((shop.one::<String>(breaker, &[&name]).await? == wanted).then_some(()))
+        })
+        .await?;
     }
     Ok(())
 }
