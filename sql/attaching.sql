@@ -53,6 +53,40 @@ $$;
 comment on function reconcile_internal._attach(reconcile.attachments, text) is
     'Makes the functions of an attachment, if its attached_by has the role of the table''s owner.';
 
+-- Orders keep their numbers: what was told of them, to endpoints and in the audit, names them by these.
+create function reconcile_internal._refuse_another_prefix(
+    p_row reconcile.attachments, p_given text, p_detached_id integer, p_detached_prefix text
+) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_attachment_id integer := p_detached_id;
+    v_prefix text := p_detached_prefix;
+    v_orders bigint;
+begin
+    -- A table that is attached still would be refused for that, and for this only once it was detached.
+    if v_attachment_id is null then
+        select a.attachment_id, a.order_number_prefix into v_attachment_id, v_prefix
+        from reconcile.attachments as a where a.relation = p_row.relation;
+    end if;
+    if p_given <> v_prefix then
+        select count(*) into v_orders from (
+            select from reconcile.tracked_orders as o where o.attachment_id = v_attachment_id limit 1000
+        ) as few;
+        if v_orders > 0 then
+            raise exception 'attach %: order_number_prefix is %, and its orders of before (%) have %', p_row.relation,
+                quote_literal(left(p_given, 80)), case when v_orders = 1000 then '1000 or more' else v_orders::text end,
+                case when v_prefix = '' then 'none' else quote_literal(v_prefix) end
+                using errcode = 'RC009', hint = 'Each of its rows would be an order once more, and orders keep their numbers. Leave the argument '
+                    'out, and the prefix stays as it was. Where numbers of this table stand in another, give the other one a prefix.';
+        end if;
+    end if;
+end
+$$;
+
+comment on function reconcile_internal._refuse_another_prefix(reconcile.attachments, text, integer, text) is
+    'Refuses a prefix for a table that has orders without it, and says what to do.';
+
 create function reconcile_internal._attachment_of(p_declaration reconcile.declarations) returns reconcile.attachments
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -82,13 +116,7 @@ begin
     v_row.attachment_id := coalesce(v_before.attachment_id, nextval('reconcile.attachment_ids'));
     v_row.first_order_id := coalesce(v_before.first_order_id, nextval('reconcile.order_ids'));
     v_row.order_number_prefix := coalesce(v_row.order_number_prefix, v_before.order_number_prefix, '');
-    if v_row.order_number_prefix <> v_before.order_number_prefix
-        and exists (select from reconcile.tracked_orders as o where o.attachment_id = v_before.attachment_id)
-    then
-        raise exception 'attach %: order_number_prefix is %, and its orders of before have %', v_row.relation,
-            quote_literal(left(v_row.order_number_prefix, 80)), quote_literal(v_before.order_number_prefix)
-            using errcode = 'RC009', hint = 'Each of its rows would be an order once more. Leave the argument out, and the prefix stays as it was.';
-    end if;
+    perform reconcile_internal._refuse_another_prefix(v_row, v_given ->> 'order_number_prefix', v_before.attachment_id, v_before.order_number_prefix);
     v_row.provider_id := (reconcile_internal._provider(v_given ->> 'provider')).provider_id;
     v_row.time_zone := coalesce(v_row.time_zone, current_setting('TimeZone'));
     v_row.attached_by := p_declaration.declared_by;

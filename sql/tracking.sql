@@ -229,6 +229,8 @@ $$;
 comment on function reconcile_internal._give_reference(reconcile.tracked_orders, text) is
     'Takes an application''s word for an order''s reference where it had given none before; false where the order has another.';
 
+-- A float is refused by PostgreSQL, as a function that does not exist. An overload that takes double precision to say why would be called
+-- with integers, texts, NULL and parameters of no type as well: among numbers PostgreSQL prefers that type (tried).
 create function reconcile.track_order(
     order_number text,
     provider text,

@@ -131,7 +131,7 @@ async fn a_prefix_is_searched_and_kept() -> Result<()> {
     assert_eq!(refused.code().code(), "RC009");
     assert_eq!(
         refused.message(),
-        "attach store.orders: order_number_prefix is 'B-', and its orders of before have 'A-'"
+        "attach store.orders: order_number_prefix is 'B-', and its orders of before (1000 or more) have 'A-'"
     );
     attach(&shop, &format!("'store.orders', 'vendor', {WRITE}")).await?;
     take_in(&shop).await?;
@@ -142,6 +142,70 @@ async fn a_prefix_is_searched_and_kept() -> Result<()> {
         .await?;
     let written = "select id::text from store.orders where status = 'CONFIRMED'";
     assert_eq!(list(&shop, written).await?, ["3"]);
+    shop.is_sound().await
+}
+
+/// Proves that a prefix which comes later, for a table that has orders, is refused whether it is attached or was, also by a dry run, with
+/// what to do; that doing so works; and that a table without orders gets one.
+#[tokio::test]
+async fn a_prefix_that_comes_later_is_refused_with_what_to_do() -> Result<()> {
+    let shop = with("attach_prefix_later", TABLES).await?;
+    attach(&shop, &format!("'store.orders', 'vendor', {WRITE}")).await?;
+    app(&shop)
+        .await?
+        .batch_execute("insert into store.orders (id, invoice_id, status) values (1, 'i-1', 'processing'), (2, 'i-2', 'processing')")
+        .await?;
+    let dba = shop.database.connect_as("store_dba").await?;
+    let later = |more: &str| {
+        format!(
+            "select from reconcile.attach_table('store.orders', 'vendor', {WRITE}, order_number_prefix => 'A-'{more})"
+        )
+    };
+    for detached in [false, true] {
+        if detached {
+            dba.batch_execute("select reconcile.detach_table('store.orders')")
+                .await?;
+        }
+        for more in ["", ", dry_run => true"] {
+            let refused = refusal(&dba, &later(more)).await?;
+            assert_eq!(
+                refused.message(),
+                "attach store.orders: order_number_prefix is 'A-', and its orders of before (2) have none"
+            );
+            let hint = refused.hint().unwrap_or_default();
+            assert!(
+                hint.contains("Leave the argument out")
+                    && hint.contains("give the other one a prefix"),
+                "{hint}"
+            );
+        }
+    }
+    attach(&shop, &format!("'store.orders', 'vendor', {WRITE}")).await?;
+    attach(&shop, &format!("'store.others', 'vendor', {WRITE}")).await?;
+    let again = format!(
+        "select from reconcile.attach_table('store.others', 'vendor', {WRITE}, order_number_prefix => 'B-')"
+    );
+    assert!(
+        refusal(&dba, &again)
+            .await?
+            .message()
+            .ends_with("it is attached already")
+    );
+    dba.batch_execute("select reconcile.detach_table('store.others')")
+        .await?;
+    attach(
+        &shop,
+        &format!("'store.others', 'vendor', {WRITE}, order_number_prefix => 'B-'"),
+    )
+    .await?;
+    app(&shop)
+        .await?
+        .batch_execute(
+            "insert into store.others (id, invoice_id, status) values (1, 'j-1', 'processing')",
+        )
+        .await?;
+    let open = "select order_number from reconcile.orders order by 1";
+    assert_eq!(list(&shop, open).await?, ["1", "2", "B-1"]);
     shop.is_sound().await
 }
 

@@ -1,7 +1,7 @@
 //! Decision 2: a success needs the amount, the currency and the reference to agree.
 
 use anyhow::Result;
-use reconcile_tests::shop::{Check, Shop};
+use reconcile_tests::shop::{Check, Shop, refusal};
 use reconcile_tests::simulator::{Answer, Fate, Reply};
 use serde_json::{Value, json};
 
@@ -165,4 +165,51 @@ async fn a_failure_needs_only_the_reference() -> Result<()> {
         ("pending", "pending")
     );
     shop.is_sound().await
+}
+
+/// Proves that an amount is taken as it is written, exactly, as a number of any exact type, as a text and as a parameter whose type the
+/// database finds, that NULL is none, and that a float is taken for no money: PostgreSQL finds no such function, and says to cast.
+#[tokio::test]
+async fn an_amount_is_taken_as_it_is_written() -> Result<()> {
+    let shop = Shop::open("amounts_as_written").await?;
+    let app = shop.app().await?;
+    let cases = [
+        ("19.99", Some("19.99")),
+        ("20", Some("20")),
+        ("20::smallint", Some("20")),
+        ("9007199254740993", Some("9007199254740993")),
+        ("'19.990000000001'", Some("19.990000000001")),
+        ("19.99::float8::numeric(12, 2)", Some("19.99")),
+        ("null", None),
+    ];
+    for (place, (written, kept)) in cases.into_iter().enumerate() {
+        for form in ["'INV', {}", "reference => 'INV', amount => {}"] {
+            let number = format!("N-{place}-{}", form.len());
+            let arguments = form.replace("{}", written);
+            app.batch_execute(&format!(
+                "select reconcile.track_order('{number}', 'vendor', {arguments})"
+            ))
+            .await?;
+            let amount =
+                "select amount::text from reconcile.tracked_orders where order_number = $1";
+            let amount: Option<String> = shop.one(amount, &[&number]).await?;
+            assert_eq!(amount.as_deref(), kept, "{written}");
+        }
+    }
+    let prepared = app
+        .prepare("select reconcile.track_order($1, $2, $3, $4)")
+        .await?;
+    assert_eq!(prepared.params()[3].name(), "numeric");
+    for form in [
+        "'INV', {}",
+        "reference => 'INV', amount => {}",
+        "amount => {}",
+    ] {
+        let arguments = form.replace("{}", "19.99::float8");
+        let sql = format!("select reconcile.track_order('F', 'vendor', {arguments})");
+        let refused = refusal(&app, &sql).await?;
+        assert_eq!(refused.code().code(), "42883", "{form}");
+        assert!(refused.hint().unwrap_or_default().contains("type casts"));
+    }
+    Ok(())
 }
