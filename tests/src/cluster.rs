@@ -8,6 +8,7 @@
 mod database;
 mod installation;
 mod settings;
+mod standby;
 mod upheld;
 
 use std::path::{Path, PathBuf};

@@ -1,40 +1,12 @@
 //! A standby: it can't ask, says so, and shows what it has.
 
-use std::path::PathBuf;
-
-use anyhow::{Context, Result, ensure};
-use reconcile_tests::cluster::{Cluster, Stop};
+use anyhow::{Context, Result};
+use reconcile_tests::cluster::Cluster;
 use reconcile_tests::shop::{SOON, Shop, settings};
 use reconcile_tests::wait;
 use serde_json::Value;
 
 use crate::asked::ask;
-
-/// A cluster of its own whose data is replaced by a base backup of `primary`, which it follows.
-async fn standby_of(primary: &Cluster) -> Result<Cluster> {
-    let standby = Cluster::start_new(settings()).await?;
-    standby.stop(Stop::Fast).await?;
-    let data: PathBuf = standby.folder().join("data");
-    let own_settings = std::fs::read(data.join("postgresql.conf"))?;
-    std::fs::remove_dir_all(&data)?;
-    let mut backup = primary.command("pg_basebackup");
-    backup.args([
-        "--write-recovery-conf",
-        "--checkpoint=fast",
-        "--no-sync",
-        "--pgdata",
-    ]);
-    let backup = backup.arg(&data).output().await?;
-    ensure!(
-        backup.status.success(),
-        "{}",
-        String::from_utf8_lossy(&backup.stderr)
-    );
-    // The copy has the primary's port and socket folder.
-    std::fs::write(data.join("postgresql.conf"), own_settings)?;
-    standby.start().await?;
-    Ok(standby)
-}
 
 /// Proves that a standby refuses to ask with RC007 and a hint, and still answers the details of an
 /// order as it has them.
@@ -43,7 +15,7 @@ async fn a_standby_refuses_to_ask_and_shows_what_it_has() -> Result<()> {
     let primary = Cluster::start_new(settings()).await?;
     let shop = Shop::open_in(&primary, "shop").await?;
     shop.track("A").await?;
-    let standby = standby_of(&primary).await?;
+    let standby = Cluster::standby_of(&primary, settings()).await?;
     shop.track("B").await?;
     let there = standby.existing("shop").connect_as("shop_app").await?;
     let details = "select order_details('B')";
