@@ -69,19 +69,6 @@ comment on column reconcile.recorded_checks.problem is
 comment on column reconcile.recorded_checks.next_check_at is 'The decision: when it is asked about again.';
 comment on column reconcile.recorded_checks.by_order_number is 'Whether it was asked without a reference, by the order''s number.';
 
--- Transitions are the outbox: who reads them in order of their numbers would skip the row of a slow transaction, which has a low
--- number and appears late. So each row says which transaction wrote it, and readers stay behind the oldest one that is under way.
-create function reconcile_internal._write_position() returns bigint
-language plpgsql volatile set search_path = pg_catalog, pg_temp
-as $$
-begin
-    return ((select s.era from reconcile.settings as s)::bigint << 48) + pg_current_xact_id()::text::bigint;
-end
-$$;
-
-comment on function reconcile_internal._write_position() is
-    'Where this transaction stands among all that ever wrote transitions: the era, and in it the full transaction id.';
-
 create sequence reconcile.transition_ids;
 
 create table reconcile.transitions (
@@ -94,12 +81,14 @@ create table reconcile.transitions (
     check_id bigint,
     reason text not null,
     changed_by text not null default session_user,
-    written_in bigint not null default reconcile_internal._write_position(),
+    -- No order of events: an id is given before the order's lock is waited for. By it numbering.sql finds what is new.
+    written_on bigint not null default reconcile_internal._system_identifier(),
+    written_in bigint not null default pg_current_xact_id()::text::bigint,
     check (from_state <> to_state)
 );
 
 create index transitions_order on reconcile.transitions (order_id);
-create index transitions_in_order on reconcile.transitions (written_in, transition_id);
+create index transitions_written on reconcile.transitions (written_on, written_in);
 
 comment on table reconcile.transitions is 'Every change of an order''s state.';
 comment on column reconcile.transitions.transition_id is 'The transition.';
@@ -111,7 +100,8 @@ comment on column reconcile.transitions.cause is 'By whose word: provider, givin
 comment on column reconcile.transitions.check_id is 'The check that is its evidence.';
 comment on column reconcile.transitions.reason is 'Why.';
 comment on column reconcile.transitions.changed_by is 'The role whose session did it; for a person''s decision the role that decided, and whose session it was if that is another.';
-comment on column reconcile.transitions.written_in is 'The transaction that wrote it, by reconcile_internal._write_position: the order of events.';
+comment on column reconcile.transitions.written_on is 'The cluster that it was written on, by its system identifier.';
+comment on column reconcile.transitions.written_in is 'The transaction of that cluster that wrote it.';
 
 create function reconcile_internal._refuse_change() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp

@@ -36,11 +36,15 @@ declare
     -- A lease lasts for the call itself, and for a slow database to take the report.
     v_reporting_time constant interval := '20 seconds';
     v_endpoint_ids integer[];
+    v_numbered boolean;
 begin
     if p_free_slots is null or p_free_slots not between 1 and 100000 then
         raise exception '% free slots can''t be filled', coalesce(p_free_slots::text, 'NULL')
             using errcode = 'RC005', hint = 'Claim for 1 to 100000 slots.';
     end if;
+
+    v_numbered := exists (select from reconcile.event_endpoints) and exists (select from reconcile_internal._unnumbered())
+        and reconcile_internal._number_events();
 
     -- One claim at a time for an endpoint, so that its concurrency holds for all sidecars together; and none where there is
     -- nothing to do, so that looking writes nothing.
@@ -51,9 +55,7 @@ begin
         where e.paused_at is null and e.disabled_at is null and (e.rests_until is null or e.rests_until <= v_now)
           and (
               exists (
-                  select from reconcile.transitions as t
-                  where (t.written_in, t.transition_id) > (e.read_written_in, e.read_transition_id)
-                    and t.written_in < (select reconcile_internal._read_position())
+                  select from reconcile.event_positions as p where p.last_number > reconcile_internal._number_of(e.read_up_to)
               )
               or exists (
                   select from reconcile.deliveries as d
@@ -75,8 +77,8 @@ begin
     set token = null, sidecar_id = null, lease_expires_at = null
     where d.endpoint_id = any (v_endpoint_ids) and d.token is not null and d.lease_expires_at <= v_now;
 
-    if reconcile_internal._fan_out(v_endpoint_ids, v_now) = 0 then
-        -- A lease that a crash loses leaves its delivery due. What was fixed to be sent must not be lost once it was.
+    if reconcile_internal._fan_out(v_endpoint_ids, v_now) = 0 and not v_numbered then
+        -- A lease that a crash loses leaves its delivery due. What was fixed to be sent must not be lost once it was, nor its position.
         perform set_config('synchronous_commit', 'off', true);
     end if;
 
@@ -124,6 +126,8 @@ set enable_seqscan = off
 set enable_bitmapscan = off
 set jit = off
 as $$
+declare
+    v_waits constant boolean := exists (select from reconcile.event_endpoints) and exists (select from reconcile_internal._unnumbered());
 begin
     return (
         select case
@@ -134,11 +138,10 @@ begin
         from reconcile.event_endpoints as e
         cross join lateral (
             select least(
-                -- Also events that a transaction under way still keeps from being read.
+                -- A claim numbers what has no position.
                 case
-                    when exists (
-                        select from reconcile.transitions as t
-                        where (t.written_in, t.transition_id) > (e.read_written_in, e.read_transition_id)
+                    when v_waits or exists (
+                        select from reconcile.event_positions as p where p.last_number > reconcile_internal._number_of(e.read_up_to)
                     ) then clock_timestamp()
                 end,
                 case

@@ -10,7 +10,8 @@ select
         when e.faults >= 5 then 'failing'
         else 'ok'
     end as health,
-    unread.events as unread_up_to_10000, (select clock_timestamp()) - unread.oldest as lag,
+    least(unread.events, 10000) as unread_up_to_10000,
+    case when unread.events > 0 then (select clock_timestamp()) - unread.oldest end as lag,
     (
         select count(*) from reconcile.deliveries as d
         where d.endpoint_id = e.endpoint_id and d.token is null and d.parked_at is null
@@ -27,14 +28,18 @@ select
     e.added_at, e.added_by
 from reconcile.event_endpoints as e
 cross join lateral (
-    select count(*) as events, min(behind.changed_at) as oldest
-    from (
-        select t.changed_at
-        from reconcile.transitions as t
-        where (t.written_in, t.transition_id) > (e.read_written_in, e.read_transition_id)
-        order by t.written_in, t.transition_id
-        limit 10000
-    ) as behind
+    select
+        coalesce((select l.last_number from reconcile_internal._last_positions as l), 0) - reconcile_internal._number_of(e.read_up_to)
+            + waiting.events as events,
+        coalesce(
+            (
+                select t.changed_at
+                from reconcile_internal._events_after(e.read_up_to, 1) as next
+                join reconcile.transitions as t on t.transition_id = next.transition_id
+            ),
+            waiting.oldest
+        ) as oldest
+    from (select count(*) as events, min(u.changed_at) as oldest from reconcile_internal._unnumbered() as u) as waiting
 ) as unread;
 
 comment on view reconcile.endpoints is 'Where events are sent: does it take them, what waits, and what was wrong last.';
@@ -69,11 +74,11 @@ comment on column reconcile.endpoints.added_by is 'The role that added it, and w
 
 create view reconcile.parked_deliveries as
 select
-    e.name as endpoint, d.transition_id as event_id, 'order.' || t.to_state as event, o.order_number, d.message_id, d.attempts,
+    e.name as endpoint, d.event_id, 'order.' || t.to_state as event, o.order_number, d.message_id, d.attempts,
     d.last_status, d.last_problem, d.parked_at
 from reconcile.deliveries as d
 join reconcile.event_endpoints as e on e.endpoint_id = d.endpoint_id
-join reconcile.transitions as t on t.transition_id = d.transition_id
+join reconcile.transitions as t on t.transition_id = reconcile_internal._transition_of(d.event_id)
 join reconcile.tracked_orders as o on o.order_id = t.order_id
 where d.parked_at is not null;
 

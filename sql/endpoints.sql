@@ -16,8 +16,7 @@ create table reconcile.event_endpoints (
     timeout interval not null,
     max_attempts integer not null,
     concurrency integer not null,
-    read_written_in bigint not null,
-    read_transition_id bigint not null,
+    read_up_to bigint not null,
     added_at timestamptz not null default clock_timestamp(),
     added_by text not null default session_user,
     paused_at timestamptz,
@@ -42,8 +41,7 @@ comment on column reconcile.event_endpoints.provider_id is 'Only events of this 
 comment on column reconcile.event_endpoints.timeout is 'For a whole call.';
 comment on column reconcile.event_endpoints.max_attempts is 'After so many a delivery is parked.';
 comment on column reconcile.event_endpoints.concurrency is 'Calls at the same time, of all sidecars together.';
-comment on column reconcile.event_endpoints.read_written_in is 'The cursor: up to where the outbox is read; see transitions.written_in.';
-comment on column reconcile.event_endpoints.read_transition_id is 'The cursor: the last event that was read at that position.';
+comment on column reconcile.event_endpoints.read_up_to is 'The cursor: the last event of the outbox that was read, 0 for none.';
 comment on column reconcile.event_endpoints.added_at is 'Since when it is here.';
 comment on column reconcile.event_endpoints.added_by is 'The role that added it, and whose session it was if that is another.';
 comment on column reconcile.event_endpoints.paused_at is 'Since when nothing is sent; NULL when not paused.';
@@ -62,7 +60,7 @@ create sequence reconcile.delivery_ids;
 create table reconcile.deliveries (
     delivery_id bigint primary key default nextval('reconcile.delivery_ids'),
     endpoint_id integer not null references reconcile.event_endpoints on delete cascade,
-    transition_id bigint not null,
+    event_id bigint not null,
     message_id text not null,
     payload text not null,
     attempts integer not null default 0,
@@ -74,7 +72,7 @@ create table reconcile.deliveries (
     last_problem text,
     last_attempt_at timestamptz,
     parked_at timestamptz,
-    unique (endpoint_id, transition_id),
+    unique (endpoint_id, event_id),
     check ((token is null) = (lease_expires_at is null)),
     check (token is null or parked_at is null)
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
@@ -88,7 +86,7 @@ comment on table reconcile.deliveries is
     'Events on their way to an endpoint. A row goes when the endpoint has taken its event: the outbox keeps the event itself.';
 comment on column reconcile.deliveries.delivery_id is 'The delivery.';
 comment on column reconcile.deliveries.endpoint_id is 'Where to.';
-comment on column reconcile.deliveries.transition_id is 'The event.';
+comment on column reconcile.deliveries.event_id is 'The event.';
 comment on column reconcile.deliveries.message_id is 'What the endpoint knows the event by: the same at every attempt and replay.';
 comment on column reconcile.deliveries.payload is 'The body, the same at every attempt.';
 comment on column reconcile.deliveries.attempts is 'How often it was tried, since it was last replayed.';
@@ -126,7 +124,6 @@ declare
     v_given record;
     v_complaint record;
     v_states constant text[] := '{pending, processing, succeeded, failed, cancelled, refunded, review}';
-    v_written_in bigint;
 begin
     select given.* into v_given
     from jsonb_to_record(p_declaration.arguments) as given (
@@ -163,23 +160,17 @@ begin
         raise exception 'endpoint %: %', coalesce(left(v_given.name, 80), 'NULL'), coalesce(v_complaint.problem, 'something is NULL')
             using errcode = 'RC005', hint = v_complaint.remedy;
     end if;
-    -- Without a word on it, from here on: what a transaction wrote that is under way belongs to it.
-    v_written_in := case
-        when v_given.since_event is null then reconcile_internal._read_position()
-        when v_given.since_event = 0 then 0
-        else (select t.written_in from reconcile.transitions as t where t.transition_id = v_given.since_event)
-    end;
-    if v_written_in is null then
-        raise exception 'there is no event %', v_given.since_event
-            using errcode = 'RC005', hint = 'Give the last event that is not to be sent, 0 for all, or nothing to begin with the next one.';
-    end if;
+    perform reconcile_internal._number_what_waits();
+    perform reconcile_internal._check_cursor(v_given.since_event);
     insert into reconcile.event_endpoints as e
-        (name, url, secret, on_states, provider_id, timeout, max_attempts, concurrency, read_written_in, read_transition_id,
-        added_by)
+        (name, url, secret, on_states, provider_id, timeout, max_attempts, concurrency, read_up_to, added_by)
     values (
         v_given.name, v_given.url, v_given.secret, v_given.on_states,
         case when v_given.provider is not null then (reconcile_internal._provider(v_given.provider)).provider_id end, v_given.timeout,
-        v_given.max_attempts, v_given.concurrency, v_written_in, coalesce(v_given.since_event, 0), reconcile_internal._decided_by(p_declaration)
+        v_given.max_attempts, v_given.concurrency,
+        -- Without a word on it, from here on: what a transaction wrote that is under way belongs to it.
+        coalesce(v_given.since_event, (select l.event_id from reconcile_internal._last_positions as l), 0),
+        reconcile_internal._decided_by(p_declaration)
     )
     on conflict (name) do nothing;
     if not found then

@@ -140,8 +140,8 @@ begin
         where o.order_id = gone.order_id
     ),
     told as (
-        insert into reconcile.transitions (order_id, from_state, to_state, cause, reason, written_in)
-        select gone.order_id, gone.from_state, gone.to_state, 'application', gone.reason, (select reconcile_internal._write_position()) from gone
+        insert into reconcile.transitions (order_id, from_state, to_state, cause, reason)
+        select gone.order_id, gone.from_state, gone.to_state, 'application', gone.reason from gone
     ),
     unqueued as (
         delete from reconcile.due_checks as d using gone where d.order_id = gone.order_id

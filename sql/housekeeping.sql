@@ -326,11 +326,14 @@ begin
     select 'webhooks forgotten', count(*) into task, done from old;
     return next;
     -- Last, what others wait for until the end of the transaction: the counts' locks, and then those of partitions.
-    return query values ('eras begun', reconcile_internal._begin_era()::bigint);
     return query values ('counts mended', reconcile_internal._recount_in_flight()::bigint);
     return query values
         ('partitions made', reconcile_internal._ensure_partitions()::bigint),
         ('partitions dropped', reconcile_internal._drop_old_partitions()::bigint);
+    return query values ('events found unnumbered', reconcile_internal._number_missed()::bigint);
+    if exists (select from reconcile_internal._unnumbered()) then
+        perform reconcile_internal._number_events();
+    end if;
 end
 $$;
 

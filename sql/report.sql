@@ -83,6 +83,12 @@ begin
     update reconcile.registered_sidecars as s
     set reported = s.reported + cardinality(v_applied), stale_reports = s.stale_reports + v_stale
     where s.sidecar_id = p_sidecar_id;
+    if exists (
+        select from reconcile.transitions as t
+        where t.written_on = reconcile_internal._system_identifier() and t.written_in = pg_current_xact_id()::text::bigint
+    ) then
+        perform reconcile_internal._number_events();
+    end if;
     perform pg_advisory_unlock_all();
 end
 $$;

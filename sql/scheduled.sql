@@ -124,6 +124,18 @@ $$;
 
 comment on function reconcile_doors.end_run(bigint, integer, integer) is 'Notes how many orders a run has closed and given up.';
 
+create function reconcile_doors.number_events() returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if exists (select from reconcile_internal._unnumbered()) then
+        perform reconcile_internal._number_events();
+    end if;
+end
+$$;
+
+comment on function reconcile_doors.number_events() is 'Gives positions to events that have none, for check_stale_orders.';
+
 -- No SET and not the extension's rights: either would forbid it to commit. So every name and operator here says its schema.
 create procedure reconcile.check_stale_orders()
 language plpgsql
@@ -158,6 +170,8 @@ begin
         commit;
     end loop;
     perform reconcile_doors.end_run(v_run_id, v_closed, v_given_up);
+    commit;
+    perform reconcile_doors.number_events();
 end
 $$;
 

@@ -100,6 +100,36 @@ comment on function reconcile_internal._wake(bigint, bigint, boolean) is
     'when no worker slot is free. A worker can''t connect as a role without login before PostgreSQL 17, so it connects without one and '
     'then becomes the role that called this.';
 
+create function reconcile_internal._wake_to_number() returns boolean
+language c volatile strict
+as 'MODULE_PATHNAME', '_wake_to_number_wrapper';
+
+comment on function reconcile_internal._wake_to_number() is
+    'Has events numbered by a background worker in a transaction of its own, for a reader whose own one goes on; false when no worker slot is free.';
+
+create function reconcile_internal._commits_at_once() returns boolean
+language c volatile strict
+as 'MODULE_PATHNAME', '_commits_at_once_wrapper';
+
+comment on function reconcile_internal._commits_at_once() is
+    'Whether this transaction ends with the statement that is running, may write, and is READ COMMITTED. SQL can''t tell whether it is in a '
+    'transaction block.';
+
+create function reconcile_internal._history() returns text
+language c stable strict parallel safe
+as 'MODULE_PATHNAME', '_history_wrapper';
+
+comment on function reconcile_internal._history() is
+    'Whose history this server continues: system identifier, timeline, database; NULL on a standby. pg_control_checkpoint() says the '
+    'timeline of the latest checkpoint, which is another one for some time after a promotion.';
+
+create function reconcile_internal._system_identifier() returns bigint
+language c stable strict parallel safe
+as 'MODULE_PATHNAME', '_system_identifier_wrapper';
+
+comment on function reconcile_internal._system_identifier() is
+    'The cluster that this is: pg_control_system() reads a file for it each time.';
+
 create function reconcile_internal._wake_for_test(test_id bigint, provider_id integer, order_number text, reference text) returns boolean
 language c volatile strict
 as 'MODULE_PATHNAME', '_wake_for_test_wrapper';

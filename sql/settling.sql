@@ -56,8 +56,8 @@ begin
         from judged as j
     ),
     told as (
-        insert into reconcile.transitions (order_id, changed_at, from_state, to_state, cause, check_id, reason, written_in)
-        select j.order_id, j.answered_at, j.state, j.to_state, j.settled_as, j.check_id, j.reason, (select reconcile_internal._write_position())
+        insert into reconcile.transitions (order_id, changed_at, from_state, to_state, cause, check_id, reason)
+        select j.order_id, j.answered_at, j.state, j.to_state, j.settled_as, j.check_id, j.reason
         from judged as j
         where j.to_state <> j.state
         returning transition_id

@@ -80,6 +80,10 @@ begin
         or exists (select from reconcile.received_webhooks as w where w.effect = 'kept' and w.order_id is not null),
         exists (select from reconcile.overlong_sessions() as o where o.role = session_user)
     from reconcile_internal._next_claim_at() as next_claim (at);
+    -- What a report left because somebody else was numbering.
+    if exists (select from reconcile_internal._unnumbered()) then
+        perform reconcile_internal._number_events();
+    end if;
 end
 $$;
 

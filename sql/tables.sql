@@ -14,8 +14,7 @@ create table reconcile.settings (
     stuck_after interval not null default '1 hour' check (stuck_after between '1 second' and '10 years'),
     last_check_within interval not null default '1 hour' check (last_check_within between '1 second' and '10 years'),
     effect_tries integer not null default 10 check (effect_tries between 1 and 1000),
-    longest_run interval not null default '3 minutes' check (longest_run between '1 second' and '1 day'),
-    era integer not null default 0 check (era between 0 and 32767)
+    longest_run interval not null default '3 minutes' check (longest_run between '1 second' and '1 day')
 );
 
 insert into reconcile.settings default values;
@@ -25,8 +24,6 @@ create function reconcile_internal._replace_settings() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
-    -- Another cluster counts its transactions anew: what is written from here on comes after all that was brought along.
-    new.era := 1 + greatest(new.era, (select s.era from reconcile.settings as s));
     delete from reconcile.settings;
     return new;
 end
@@ -49,8 +46,6 @@ comment on column reconcile.settings.longest_run is
     'A session of a sidecar or of the schedule that has worked on orders for longer, which no time limit has ended, is ended by another.';
 comment on column reconcile.settings.effect_tries is
     'An order whose hook or write-back failed this often goes to review.';
-comment on column reconcile.settings.era is
-    'Counts the clusters that the database has lived in, so that events keep their order: see reconcile_internal._write_position.';
 
 create sequence reconcile.provider_ids as integer;
 

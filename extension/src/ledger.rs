@@ -138,9 +138,14 @@ extension_sql_file!(
     requires = ["attaching"]
 );
 extension_sql_file!(
+    "../../sql/numbering.sql",
+    name = "numbering",
+    requires = ["claim"]
+);
+extension_sql_file!(
     "../../sql/events.sql",
     name = "events",
-    requires = ["claim"]
+    requires = ["numbering"]
 );
 extension_sql_file!(
     "../../sql/endpoints.sql",

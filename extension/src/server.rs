@@ -7,6 +7,7 @@
 //! | [`hold`]        | look at what a table or a function is under its lock, without waiting    |
 //! | [`constraints`] | check what a caller has pending with the session's rights               |
 //! | [`cursors`]     | tell which cursors others could read on in                                |
+//! | [`history`]     | tell whose history this server continues, and when a transaction ends     |
 //! | [`settings`]    | take back what was SET, and not only what was SET LOCAL                  |
 //! | [`wake`]        | commit a request while the caller's own transaction is open              |
 //!
@@ -16,6 +17,7 @@ pub mod confine;
 pub mod constraints;
 pub mod cursors;
 pub mod give;
+pub mod history;
 pub mod hold;
 pub mod settings;
 pub mod strange;

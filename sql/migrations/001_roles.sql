@@ -110,6 +110,7 @@ grant execute on procedure reconcile.check_stale_orders() to reconcile_operator;
 grant execute on function
     reconcile_doors.begin_run(), reconcile_doors.parts_of_run(), reconcile_doors.search_attached(integer),
     reconcile_doors.settle_due(integer), reconcile_doors.end_run(bigint, integer, integer),
+    reconcile_doors.number_events(),
     reconcile_doors.note_trouble(text, text, text)
 to reconcile_operator;
 -- Who ends his own sessions looks for them with his own rights; they are an alert for readers, too.
@@ -149,6 +150,8 @@ to reconcile_reader, reconcile_operator;
 grant execute on function
     reconcile_internal._sidecar_alive_within(), reconcile_internal._counted(bigint, text, text), reconcile_internal._vacuum_holders(), reconcile_internal._column_type(regclass, text),
     reconcile_internal._renamed(reconcile.attachments),
+    reconcile_internal._unnumbered(), reconcile_internal._number_of(bigint), reconcile_internal._events_after(bigint, bigint),
+    reconcile_internal._transition_of(bigint),
     reconcile_internal._is_withdrawn(reconcile.registered_hooks)
 to reconcile_reader, reconcile_operator;
 -- Good for trying a schedule, and for replaying a decision.

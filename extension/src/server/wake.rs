@@ -28,6 +28,8 @@ enum Task<'a> {
     Check(i64, i64, bool),
     /// Put a question of `test_provider`: test, provider, order number, reference.
     Test(i64, i32, &'a str, &'a str),
+    /// Give positions to the events that have none.
+    Number,
 }
 
 /// Between the parts of an errand: in no order number that a person types.
@@ -49,6 +51,7 @@ impl<'a> Errand<'a> {
                 ];
                 parts.join(&SEPARATOR.to_string())
             }
+            Task::Number => String::new(),
         };
         let text = [
             self.database.to_u32().to_string(),
@@ -77,6 +80,7 @@ impl<'a> Errand<'a> {
                 order_number,
                 reference,
             ),
+            [""] => Task::Number,
             _ => return None,
         };
         Some(Self {
@@ -113,7 +117,7 @@ pub unsafe extern "C-unwind" fn reconcile_request_worker(_argument: pg_sys::Datu
     let requested =
         BackgroundWorker::transaction(|| as_role(errand.role, || request(&errand.task)));
     if let Err(error) = requested {
-        warning!("a check could not be requested: {error}");
+        warning!("what a caller asked for could not be done: {error}");
     }
 }
 
@@ -134,6 +138,7 @@ fn request(task: &Task<'_>) -> Result<(), pgrx::spi::Error> {
                 reference.into(),
             ],
         ),
+        Task::Number => Spi::run("select reconcile_internal._number_events()"),
     }
 }
 
@@ -155,6 +160,12 @@ fn _wake_for_test(test_id: i64, provider_id: i32, order_number: &str, reference:
         error!("a test's order number and reference can't hold control characters");
     }
     send(Task::Test(test_id, provider_id, order_number, reference))
+}
+
+/// Has events numbered by a worker, and waits until the worker has ended. As [`_wake`].
+#[pg_extern(sql = false, volatile, parallel_restricted, strict)]
+fn _wake_to_number() -> bool {
+    send(Task::Number)
 }
 
 fn send(task: Task<'_>) -> bool {
@@ -191,6 +202,7 @@ mod tests {
         for task in [
             Task::Check(i64::MIN, i64::MIN, false),
             Task::Test(i64::MAX, i32::MAX, "", &reference),
+            Task::Number,
         ] {
             let errand = Errand {
                 database: most,

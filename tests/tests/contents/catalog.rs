@@ -229,16 +229,20 @@ async fn nobody_adds_unnoticed_what_runs_with_more_rights() -> Result<()> {
         [
             "_become_session",
             "_can_be_read",
+            "_commits_at_once",
             "_defer_constraints",
             "_give_back_settings",
             "_give_to",
+            "_history",
             "_hold_function",
             "_hold_relation",
             "_hold_settings",
             "_strange_code",
+            "_system_identifier",
             "_try_lock_relation",
             "_wake",
             "_wake_for_test",
+            "_wake_to_number",
             "confine",
         ]
     );
@@ -255,10 +259,13 @@ async fn nobody_adds_unnoticed_what_runs_with_more_rights() -> Result<()> {
             "reconcile_doors.begin_run",
             "reconcile_doors.do_declared",
             "reconcile_doors.end_run",
+            "reconcile_doors.number_events",
             "reconcile_doors.parts_of_run",
             "reconcile_doors.search_attached",
             "reconcile_doors.settle_due",
             "reconcile_internal._check_as_session",
+            "reconcile_internal._events_after",
+            "reconcile_internal._unnumbered",
             "reconcile_internal._vacuum_holders",
         ]
     );

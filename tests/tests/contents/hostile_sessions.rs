@@ -224,6 +224,7 @@ fn may_declare(attempt: &str) -> bool {
         "select reconcile_doors.search_attached(",
         "select reconcile_doors.settle_due(",
         "select reconcile_doors.end_run(",
+        "select reconcile_doors.number_events(",
         "select reconcile_doors.note_trouble(",
     ]
     .iter()

@@ -65,7 +65,7 @@ async fn a_lease_is_one_sidecars_until_it_runs_out() -> Result<()> {
         "another sidecar's"
     );
 
-    shop.run("update reconcile.deliveries set lease_expires_at = clock_timestamp() where transition_id % 2 = 0")
+    shop.run("update reconcile.deliveries set lease_expires_at = clock_timestamp() where event_id % 2 = 0")
         .await?;
     let taken = claim(&second, 2, 4).await?;
     assert_eq!(taken.0.len(), 2);

@@ -4,6 +4,7 @@ mod claims;
 mod cursor;
 mod endpoints;
 mod meaning;
+mod numbering;
 mod receiver;
 mod refusals;
 mod restoring;
@@ -65,12 +66,8 @@ async fn decide(shop: &Shop<'_>, order_number: &str, state: &str) -> Result<i64>
         .execute(resolve, &[&order_number, &state])
         .await?;
     shop.run("notify reconcile_events").await?;
-    shop.one(
-        "select max(t.transition_id) from reconcile.transitions as t join reconcile.tracked_orders as o using (order_id)
-         where o.order_number = $1",
-        &[&order_number],
-    )
-    .await
+    let id = "select max(event_id) from reconcile.read_events(0, 10000) where order_number = $1";
+    shop.one(id, &[&order_number]).await
 }
 
 /// Lets the time of every next attempt come, and wakes the sidecars.

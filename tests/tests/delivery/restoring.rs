@@ -3,10 +3,9 @@
 use std::io::{Seek, Write};
 use std::process::Stdio;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use reconcile_tests::cluster::{Cluster, Contents};
-use reconcile_tests::shop::{self, SOON, Shop};
-use reconcile_tests::wait;
+use reconcile_tests::shop::{self, Shop};
 use tokio_postgres::Client;
 
 use crate::event;
@@ -60,8 +59,9 @@ async fn restore(cluster: &Cluster, database: &str, dump: &[u8]) -> Result<()> {
 }
 
 /// Proves that a reader's cursor and an endpoint's stay valid in a restored database: what was not
-/// read comes, with the ids of before, then what happens from there on, and nothing twice. And that
-/// housekeeping begins a new era where ids are behind without a restore.
+/// read comes, with the ids of before, then what happens from there on, and nothing twice; that an event which had no
+/// position in the dump gets one; and that a cursor of what the original did after the dump is refused, and told where
+/// to go on.
 #[tokio::test]
 async fn cursors_stay_valid_in_a_restored_database() -> Result<()> {
     let old = Cluster::start_new(shop::settings()).await?;
@@ -76,12 +76,17 @@ async fn cursors_stay_valid_in_a_restored_database() -> Result<()> {
     assert_eq!(orders(&shop.client, read).await?, ["UNREAD"]);
     let message = "select reconcile_internal._message_id(t) from reconcile.transitions as t order by t.transition_id desc limit 1";
     let message: String = shop.one(message, &[]).await?;
+    shop.track("UNNUMBERED").await?;
+    shop.run("select reconcile.resolve_order('UNNUMBERED', 'failed', 'nobody has looked')")
+        .await?;
 
     // The roles come with the other database.
     let new = Cluster::start_new(shop::settings()).await?;
     let other = Shop::open_in(&new, "other").await?;
     let restored = new.database("restored", Contents::Nothing).await?;
     restore(&new, "restored", &dump(&old, "life").await?).await?;
+    let lost = event(&shop, "AFTERWARDS", "failed").await?;
+    assert_eq!(orders(&shop.client, read).await?.len(), 3);
     let client = restored.connect().await?;
     let lower = "select pg_current_xact_id()::text::bigint < (select min(written_in) from reconcile.transitions)";
     assert!(
@@ -91,7 +96,10 @@ async fn cursors_stay_valid_in_a_restored_database() -> Result<()> {
     client
         .batch_execute("select reconcile.track_order('NEW', 'vendor', 'inv'); select reconcile.resolve_order('NEW', 'failed', 'x')")
         .await?;
-    assert_eq!(orders(&client, read).await?, ["UNREAD", "NEW"]);
+    assert_eq!(
+        orders(&client, read).await?,
+        ["UNREAD", "UNNUMBERED", "NEW"]
+    );
     let claimed = client
         .query("select message_id, body::json #>> '{data,order_number}' from reconcile.sidecar_claim_deliveries(1, 10)", &[])
         .await?;
@@ -99,34 +107,20 @@ async fn cursors_stay_valid_in_a_restored_database() -> Result<()> {
         claimed.iter().map(|row| (row.get(0), row.get(1))).collect();
     assert_eq!(
         (claimed.len(), claimed[0].clone()),
-        (2, (message, "UNREAD".to_owned()))
+        (3, (message, "UNREAD".to_owned()))
     );
-    assert_eq!(claimed[1].1, "NEW");
+    assert_eq!(claimed[2].1, "NEW");
 
-    // A copy that was not restored, but replicated row by row, has the era of before.
-    client
-        .batch_execute("update reconcile.settings set era = 0")
-        .await?;
-    let begun = "select done from reconcile.housekeep() where task = 'eras begun'";
-    let last: i64 = client
-        .query_one("select max(transition_id) from reconcile.transitions", &[])
-        .await?
-        .get(0);
-    assert_eq!(client.query_one(begun, &[]).await?.get::<_, i64>(0), 1);
-    assert_eq!(
-        client.query_one(begun, &[]).await?.get::<_, i64>(0),
-        0,
-        "once is enough"
-    );
-    client
-        .batch_execute("select reconcile.track_order('NEWER', 'vendor', 'inv'); select reconcile.resolve_order('NEWER', 'failed', 'x')")
-        .await?;
-    wait::until(SOON, "the event to be readable", async || {
-        orders(&client, last)
-            .await
-            .is_ok_and(|orders| orders == ["NEWER"])
-    })
-    .await?;
+    let refused = orders(&client, lost).await;
+    let refused = refused.err().context("a lost cursor was taken")?;
+    let refused = refused
+        .downcast_ref::<tokio_postgres::Error>()
+        .and_then(tokio_postgres::Error::as_db_error)
+        .context("no error of the server's")?;
+    assert_eq!(refused.code().code(), "RC017", "{refused}");
+    let from = format!("Read on after {}:", read + 1);
+    assert!(refused.hint().is_some_and(|hint| hint.starts_with(&from)));
+    assert_eq!(orders(&client, read + 1).await?, ["UNNUMBERED", "NEW"]);
     drop(other);
     Ok(())
 }

@@ -53,7 +53,9 @@ cross join (values ('2099-12-31 23:59:59+00'::timestamptz), (date_trunc('month',
 where outcome = 'succeeded';
 select setval('reconcile.check_ids', 5000);
 
--- One event is taken, one refused, one under way.
+-- One event is taken, one refused, one under way. They have positions once they are committed.
+commit;
+select from reconcile.read_events();
 do $$
 declare
     v_leases record;

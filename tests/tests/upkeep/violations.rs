@@ -10,9 +10,10 @@ use crate::cluster;
 const LIFE: &str = "
     select reconcile.add_provider('vendor', 'https://v.example/{order_number}', '{\"paid\": \"succeeded\"}');
     select reconcile.add_provider('other', 'https://o.example/{order_number}', '{\"paid\": \"succeeded\"}');
-    select reconcile.track_order(number, 'vendor') from unnest('{OPEN,ASKED,CLOSED,HELD}'::text[]) as number;
+    select reconcile.track_order(number, 'vendor') from unnest('{OPEN,ASKED,CLOSED,HELD,TWICE}'::text[]) as number;
     select reconcile.resolve_order('CLOSED', 'failed', 'said so');
     select reconcile.resolve_order('HELD', 'review', 'odd');
+    select reconcile.resolve_order('TWICE', state, 'said so') from unnest('{review,failed}'::text[]) as state;
     create table shop_orders (number text primary key, status text);
     select reconcile.attach_table('shop_orders', 'vendor', order_number => 'number', status => 'status');
     update reconcile.due_checks as d set due_at = clock_timestamp(), urgent = true
@@ -67,7 +68,7 @@ const BREACHES: &[(&str, &str)] = &[
     ),
     (
         "delete from reconcile.transitions where order_id = %CLOSED",
-        "state_is_the_last_transitions CLOSED vendor",
+        "state_is_the_last_transitions CLOSED vendor; transition_is_one_event",
     ),
     (
         "insert into reconcile.transitions (order_id, from_state, to_state, cause, reason) values
@@ -91,6 +92,16 @@ const BREACHES: &[(&str, &str)] = &[
         "update reconcile.provider_traffic set in_flight = in_flight + 1 where provider_id = 2",
         "counts_are_true other",
     ),
+    ("update reconcile.event_positions set last_number = last_number + 1", "events_are_dense"),
+    ("update reconcile.event_positions set era = 1", "events_are_dense"),
+    (
+        "update reconcile.event_positions set transition_ids = array(select id from unnest(transition_ids) as id order by id desc)",
+        "events_are_in_order TWICE vendor",
+    ),
+    (
+        "update reconcile.event_positions set transition_ids[1] = transition_ids[2]",
+        "transition_is_one_event CLOSED vendor; transition_is_one_event HELD vendor",
+    ),
     ("delete from reconcile.leases", "counts_are_true vendor; open_is_queued_or_leased ASKED vendor"),
 ];
 
@@ -102,6 +113,9 @@ async fn alive(name: &'static str) -> Result<(Database<'static>, Client)> {
     let database = cluster().await?.database(name, Contents::Extension).await?;
     let client = database.connect().await?;
     client.batch_execute(LIFE).await?;
+    client
+        .batch_execute("select from reconcile.read_events()")
+        .await?;
     Ok((database, client))
 }
 
@@ -136,7 +150,7 @@ async fn each_invariant_finds_its_own_breach() -> Result<()> {
     }
     let known = "select string_agg(distinct found[1], ' ') from (
         select pg_get_viewdef(c.oid) as text from pg_class as c where c.relnamespace in ('reconcile'::regnamespace, 'reconcile_internal'::regnamespace)
-            and c.relname in ('violations', '_broken_chains', '_broken_queue', '_broken_records')
+            and c.relname in ('violations', '_broken_chains', '_broken_queue', '_broken_records', '_broken_events')
         ) as v cross join regexp_matches(v.text, '''([a-z]+(?:_[a-z]+){2,})''', 'g') as found";
     for invariant in one(&client, known).await?.split(' ') {
         let is_tried = BREACHES

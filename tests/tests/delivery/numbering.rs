@@ -1,0 +1,252 @@
+//! Positions: dense, each order's in the order of its transitions, and held up by nobody who reads, writes, or is killed.
+
+use anyhow::{Context, Result};
+use reconcile_tests::cluster::Cluster;
+use reconcile_tests::shop::{self, SOON, Shop};
+use reconcile_tests::wait;
+use tokio_postgres::Client;
+
+use crate::receiver::Receiver;
+use crate::{add_endpoint, event};
+
+/// The events after a cursor: ids, orders and states.
+async fn events(client: &Client, after: i64) -> Result<Vec<(i64, String)>> {
+    let read =
+        "select event_id, order_number || ' ' || to_state from reconcile.read_events($1, 10000)";
+    let rows = client.query(read, &[&after]).await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+fn told(events: &[(i64, &str)]) -> Vec<(i64, String)> {
+    let owned = events.iter().map(|(id, event)| (*id, (*event).to_owned()));
+    owned.collect()
+}
+
+async fn decide(client: &Client, order_number: &str, state: &str) -> Result<()> {
+    let resolve = "select reconcile.resolve_order($1, $2, 'for the test')";
+    client.execute(resolve, &[&order_number, &state]).await?;
+    Ok(())
+}
+
+/// How many events have a position.
+async fn numbered(shop: &Shop<'_>) -> Result<i64> {
+    shop.one(
+        "select coalesce(max(last_number), 0) from reconcile.event_positions",
+        &[],
+    )
+    .await
+}
+
+/// Proves that an order's events stand in the order of its transitions, also where the transaction that moved it last
+/// has begun first, and so has the lower id.
+#[tokio::test]
+async fn an_orders_events_stand_in_the_order_of_its_transitions() -> Result<()> {
+    let shop = Shop::open("numbering_order").await?;
+    let early = shop.database.connect().await?;
+    shop.track("A").await?;
+    early
+        .batch_execute("begin; select pg_current_xact_id()")
+        .await?;
+    decide(&shop.client, "A", "failed").await?;
+    decide(&early, "A", "succeeded").await?;
+    early.batch_execute("commit").await?;
+    assert_eq!(
+        events(&shop.client, 0).await?,
+        told(&[(1, "A failed"), (2, "A succeeded")])
+    );
+    Ok(())
+}
+
+/// Proves that a reader which stays in its transaction keeps nobody from numbering, that it gets itself what is
+/// committed meanwhile, and that one which may not write or sees one moment only does not keep anything back either.
+#[tokio::test]
+async fn a_reader_that_stays_in_its_transaction_holds_nobody_up() -> Result<()> {
+    let shop = Shop::open("numbering_readers").await?;
+    let (staying, app) = (shop.app().await?, shop.app().await?);
+    for order in ["A", "B", "C", "D", "E"] {
+        shop.track(order).await?;
+    }
+    staying.batch_execute("begin").await?;
+    decide(&shop.client, "A", "failed").await?;
+    assert_eq!(events(&staying, 0).await?, told(&[(1, "A failed")]));
+    decide(&shop.client, "B", "failed").await?;
+    assert_eq!(events(&app, 1).await?, told(&[(2, "B failed")]));
+    assert_eq!(events(&staying, 1).await?, told(&[(2, "B failed")]));
+    // What it has written itself nobody else can see, and it has no position before the commit.
+    let person = shop.database.connect().await?;
+    person.batch_execute("begin").await?;
+    decide(&person, "C", "failed").await?;
+    assert_eq!(events(&person, 2).await?, []);
+    decide(&shop.client, "D", "failed").await?;
+    assert_eq!(events(&person, 2).await?, told(&[(3, "D failed")]));
+    person.batch_execute("commit").await?;
+    assert_eq!(events(&app, 3).await?, told(&[(4, "C failed")]));
+
+    staying
+        .batch_execute("rollback; begin read only; select 1")
+        .await?;
+    decide(&shop.client, "E", "failed").await?;
+    assert_eq!(events(&staying, 4).await?, told(&[(5, "E failed")]));
+    staying
+        .batch_execute("rollback; begin isolation level repeatable read; select 1")
+        .await?;
+    decide(&shop.client, "E", "succeeded").await?;
+    assert_eq!(events(&staying, 5).await?, []);
+    staying.batch_execute("rollback").await?;
+    assert_eq!(events(&staying, 5).await?, told(&[(6, "E succeeded")]));
+    Ok(())
+}
+
+/// Proves that events of a ledger that nobody reads get their positions by the schedule, by housekeeping, by a report
+/// and by a claim of deliveries; and that none of these holds the next one up.
+#[tokio::test]
+async fn everything_that_commits_at_once_numbers() -> Result<()> {
+    let shop = Shop::open("numbering_everybody").await?;
+    for (n, by) in [
+        "call reconcile.check_stale_orders()",
+        "select reconcile.housekeep()",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let order = format!("A{n}");
+        shop.track(&order).await?;
+        decide(&shop.client, &order, "failed").await?;
+        assert_eq!(numbered(&shop).await?, n as i64);
+        shop.client.batch_execute(by).await?;
+        assert_eq!(numbered(&shop).await?, n as i64 + 1, "{by}");
+    }
+    let receiver = Receiver::start().await?;
+    add_endpoint(&shop, "shop", &receiver, "").await?;
+    shop.track("B").await?;
+    decide(&shop.client, "B", "failed").await?;
+    let next = "select reconcile.sidecar_next_delivery()";
+    assert_eq!(shop.one::<Option<i32>>(next, &[]).await?, Some(0));
+    let claimed = "select (body::json #>> '{data,event_id}')::bigint from reconcile.sidecar_claim_deliveries(1, 1)";
+    assert_eq!(shop.one::<i64>(claimed, &[]).await?, 3);
+
+    let _sidecar = shop.sidecar().await?;
+    shop.track_aged("C", "10 minutes").await?;
+    shop.signal().await?;
+    shop.becomes("C", "succeeded").await?;
+    wait::until(SOON, "the report's event to be numbered", async || {
+        numbered(&shop).await.is_ok_and(|events| events == 4)
+    })
+    .await
+}
+
+/// Proves that a report which finds the sequencer taken goes through all the same, and that what it left is numbered
+/// soon, also where nobody reads and nothing else happens.
+#[tokio::test]
+async fn what_a_report_leaves_is_numbered_soon() -> Result<()> {
+    let shop = Shop::open("numbering_taken").await?;
+    let another = shop.database.connect().await?;
+    another
+        .batch_execute("begin; select from reconcile.event_sequencer for update")
+        .await?;
+    let _sidecar = shop.sidecar().await?;
+    shop.track_aged("A", "10 minutes").await?;
+    shop.signal().await?;
+    shop.becomes("A", "succeeded").await?;
+    assert_eq!(numbered(&shop).await?, 0);
+    another.batch_execute("commit").await?;
+    wait::until(SOON, "the event to be numbered", async || {
+        numbered(&shop).await.is_ok_and(|events| events == 1)
+    })
+    .await
+}
+
+/// Proves that many events of one moment get their positions at once, and are read and found by them in parts.
+#[tokio::test]
+async fn many_events_of_a_moment_are_numbered_at_once() -> Result<()> {
+    let shop = Shop::open("numbering_many").await?;
+    shop.run("select reconcile.track_order('A' || n, 'vendor', 'inv') from generate_series(1, 1001) as n")
+        .await?;
+    shop.run("select reconcile.resolve_order('A' || n, 'failed', 'x') from generate_series(1, 1001) as n")
+        .await?;
+    let all = events(&shop.client, 0).await?;
+    let ids: Vec<i64> = all.iter().map(|event| event.0).collect();
+    assert_eq!(ids, (1..=1001).collect::<Vec<i64>>());
+    for after in [1, 199, 200, 201, 1000] {
+        let read = "select event_id from reconcile.read_events($1, 3)";
+        let rows = shop.client.query(read, &[&after]).await?;
+        let next: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+        assert_eq!(next, (after + 1..=1001).take(3).collect::<Vec<i64>>());
+    }
+    shop.run("select reconcile.add_endpoint('shop', 'https://s.example/', 'S')")
+        .await?;
+    let replayed = "select reconcile.replay_events('shop', '{1,200,201,1001,201}')";
+    assert_eq!(shop.one::<i32>(replayed, &[]).await?, 4);
+    let body = "select string_agg(payload::json #>> '{data,order_number}', ' ' order by event_id) from reconcile.deliveries";
+    assert_eq!(shop.one::<String>(body, &[]).await?, "A1 A200 A201 A1001");
+    Ok(())
+}
+
+/// Proves that a position which a reader has seen is given to no other event after a crash, where transactions commit
+/// without waiting for the disk.
+#[tokio::test]
+async fn a_position_that_was_seen_survives_a_crash() -> Result<()> {
+    let settings = shop::settings()
+        .durable()
+        .parameter("synchronous_commit", "off")
+        // Nothing is written before somebody asks for it.
+        .parameter("wal_writer_delay", "10s")
+        .parameter("wal_writer_flush_after", "1GB");
+    let cluster = Cluster::start_new(settings).await?;
+    let mut shop = Shop::open_in(&cluster, "numbering_crash").await?;
+    for n in 0..5 {
+        event(&shop, &format!("A{n}"), "failed").await?;
+    }
+    let seen = events(&shop.client, 0).await?;
+    assert_eq!(seen.len(), 5);
+    cluster.kill9().await?;
+    cluster.start().await?;
+    shop.reconnect().await?;
+    assert_eq!(events(&shop.client, 0).await?, seen);
+    event(&shop, "B", "failed").await?;
+    assert_eq!(events(&shop.client, 5).await?, told(&[(6, "B failed")]));
+    Ok(())
+}
+
+/// Proves that of what was killed while it numbered nothing stays, and that whoever comes next numbers it once.
+#[tokio::test]
+async fn whoever_is_killed_while_numbering_leaves_it_to_the_next() -> Result<()> {
+    let shop = Shop::open("numbering_killed").await?;
+    shop.track("A").await?;
+    decide(&shop.client, "A", "failed").await?;
+    let doomed = shop.database.connect().await?;
+    let pid: i32 = doomed
+        .query_one("select pg_backend_pid()", &[])
+        .await?
+        .get(0);
+    // One statement: it ends with it, and it takes a while.
+    let numbering = tokio::spawn(async move {
+        doomed
+            .execute(
+                "select reconcile_internal._number_events(), pg_sleep(600)",
+                &[],
+            )
+            .await
+    });
+    let held =
+        "select exists (select from pg_stat_activity where pid = $1 and wait_event = 'PgSleep')";
+    wait::until(SOON, "it to have numbered", async || {
+        let row = shop.client.query_one(held, &[&pid]).await;
+        row.is_ok_and(|row| row.get::<_, bool>(0))
+    })
+    .await?;
+    let app = shop.app().await?;
+    assert_eq!(events(&app, 0).await?, [], "while another numbers");
+    shop.client
+        .execute("select pg_terminate_backend($1, 10000)", &[&pid])
+        .await?;
+    assert!(numbering.await?.is_err());
+    assert_eq!(events(&app, 0).await?, told(&[(1, "A failed")]));
+    let rows = shop
+        .client
+        .query("table reconcile.event_positions", &[])
+        .await?;
+    assert_eq!(rows.len(), 1);
+    rows.first().context("no position")?;
+    Ok(())
+}
