@@ -4,6 +4,7 @@
 mod connections;
 mod during_claims;
 mod effects;
+mod failovers;
 mod late_reports;
 mod limits;
 mod log;
