@@ -27,8 +27,8 @@ comment on function reconcile_internal._vacuum_holders() is 'Transactions and re
 create view reconcile.alerts as
 select 'no_sidecar' as alert, 'critical' as severity, null::text as subject, max(s.heartbeat_at) as since,
     'no sidecar is running: no provider is asked. Start reconcile-sidecar.' as message
-from reconcile.registered_sidecars as s
-having coalesce(bool_and(s.stopped_at is not null or s.heartbeat_at <= (select clock_timestamp()) - reconcile_internal._sidecar_alive_within()), true)
+from reconcile.sidecars as s
+having coalesce(bool_and(not s.alive), true)
    and exists (select from reconcile.providers as p where p.kind = 'http')
 union all
 select 'provider_' || h.health, case when h.health in ('paused', 'rejecting') then 'warning' else 'critical' end, h.name,

@@ -88,6 +88,15 @@ $$;
 
 comment on function reconcile_internal._claim_tests(bigint, integer) is 'Takes questions of test_provider; their order_id is the test''s id, negative.';
 
+create function reconcile_internal._reporting_time() returns interval
+language sql immutable parallel safe set search_path = pg_catalog, pg_temp
+as $$
+    select interval '20 seconds';
+$$;
+
+comment on function reconcile_internal._reporting_time() is
+    'A lease lasts for its provider''s time-out and for so long: for the way to the call, and for a slow database to take the report.';
+
 -- Below 1 are the ledger's own: 0 is a lookup in the database, and -1 a preview, which has no effects.
 create function reconcile_internal._refuse_sidecar(p_sidecar_id bigint) returns void
 language plpgsql immutable set search_path = pg_catalog, pg_temp
@@ -118,8 +127,7 @@ as $$
 #variable_conflict use_column
 declare
     v_now timestamptz := clock_timestamp();
-    -- A lease lasts for the call itself, and for a slow database to take the report.
-    v_reporting_time constant interval := '20 seconds';
+    v_steady timestamptz;
     v_free integer := p_free_slots;
     v_tests integer := 0;
     v_active integer[];
@@ -153,6 +161,7 @@ begin
 
     perform from reconcile.provider_traffic as t where t.provider_id = any (v_active) order by t.provider_id for update;
     perform reconcile_internal._fold_ended_calls(v_active);
+    v_steady := reconcile_internal._steady_now();
 
     -- A claim that a crash loses leaves its orders in the queue, so nobody waits for it to be flushed; but where calls are
     -- counted, a call that was made must not be forgotten.
@@ -240,7 +249,8 @@ begin
         insert into reconcile.leases as l (
             order_id, provider_id, provider_version, sidecar_id, claimed_at, expires_at, awaited, by_order_number
         )
-        select taken.order_id, taken.provider_id, p.version, p_sidecar_id, v_now, v_now + p.timeout + v_reporting_time, taken.urgent,
+        select taken.order_id, taken.provider_id, p.version, p_sidecar_id, v_now,
+            v_steady + p.timeout + reconcile_internal._reporting_time(), taken.urgent,
             p.without_reference <> '{}' and exists (
                 select from reconcile.tracked_orders as o where o.order_id = taken.order_id and o.reference is null)
         from taken
@@ -260,7 +270,7 @@ begin
                 else greatest(least(t.claimed_through, v_now), counts.through)
             end,
             awaited_in_a_row = case when counts.awaited = counts.calls then least(3, t.awaited_in_a_row + counts.awaited) else 0 end,
-            swept_at = case when quota.looks_from = '-infinity' then v_now else t.swept_at end
+            swept_at = case when quota.looks_from = '-infinity' then v_steady else t.swept_at end
         from quota
         cross join lateral (
             select count(*) as calls, count(*) filter (where taken.urgent) as awaited,
@@ -360,7 +370,7 @@ begin
     )
     select array_agg(freed.provider_id) into v_provider_ids from freed;
     if v_provider_ids is not null then
-        perform reconcile_internal._note_ended_calls(v_provider_ids, clock_timestamp());
+        perform reconcile_internal._note_ended_calls(v_provider_ids, reconcile_internal._steady_now());
     end if;
     return coalesce(cardinality(v_provider_ids), 0);
 end
@@ -402,7 +412,7 @@ begin
     from (
         select l.order_id, l.token
         from reconcile.leases as l
-        where l.expires_at < clock_timestamp()
+        where l.expires_at < (select reconcile_internal._steady_now())
         order by l.expires_at
         limit 5000
         for update skip locked

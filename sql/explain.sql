@@ -7,7 +7,7 @@ as $$
 begin
     return exists (
         select from reconcile.registered_sidecars as s
-        where s.stopped_at is null and s.heartbeat_at > clock_timestamp() - reconcile_internal._sidecar_alive_within()
+        where s.stopped_at is null and s.heartbeat_at > reconcile_internal._steady_now() - reconcile_internal._sidecar_alive_within()
     );
 end
 $$;

@@ -156,6 +156,7 @@ begin
         raise exception 'older_than is %', reconcile_stale_orders.older_than using errcode = 'RC005', hint = 'Use a time that is not negative.';
     end if;
     perform reconcile_internal._check_pending();
+    perform reconcile_internal._tend_clock();
     perform reconcile_internal._put_back_expired();
     perform reconcile_internal._take_in_all('5 seconds');
     perform reconcile_internal._match_webhooks();
@@ -292,6 +293,7 @@ returns table (task text, done bigint)
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
+    perform reconcile_internal._tend_clock();
     -- First, before anything is mended.
     return query values
         ('violations found', reconcile_internal._look_for_violations()),
@@ -303,7 +305,7 @@ begin
     select 'runs deleted', count(*) into task, done from old;
     return next;
     with old as (
-        delete from reconcile.registered_sidecars as s where s.heartbeat_at < clock_timestamp() - interval '7 days' returning 1
+        delete from reconcile.registered_sidecars as s where s.heartbeat_at < reconcile_internal._steady_now() - interval '7 days' returning 1
     )
     select 'sidecars forgotten', count(*) into task, done from old;
     return next;

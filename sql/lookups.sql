@@ -312,7 +312,7 @@ begin
     ),
     leased as (
         insert into reconcile.leases as l (order_id, provider_id, provider_version, sidecar_id, claimed_at, expires_at, awaited)
-        select held.order_id, held.provider_id, p.version, 0, clock_timestamp(), clock_timestamp() + interval '1 hour', false
+        select held.order_id, held.provider_id, p.version, 0, clock_timestamp(), reconcile_internal._steady_now() + interval '1 hour', false
         from held
         join reconcile.providers as p on p.provider_id = held.provider_id
         returning l.order_id, l.token

@@ -14,6 +14,8 @@ begin
     from pg_stat_activity as a
     where a.datname = current_database() and a.state = 'active' and a.pid <> pg_backend_pid()
       and a.xact_start < clock_timestamp() - (select s.longest_run from reconcile.settings as s)
+      -- They began by the date. One that was set since then says nothing of how long ago that was.
+      and not reconcile_internal._was_set_within((select s.longest_run from reconcile.settings as s))
       -- One that only reads is a report or a dump.
       and exists (
           select from pg_locks as l

@@ -93,6 +93,7 @@ as $$
 declare
     v_run_id bigint;
 begin
+    perform reconcile_internal._tend_clock();
     perform reconcile_internal._put_back_expired();
     perform reconcile_internal._match_webhooks();
     insert into reconcile.recorded_runs as r (arguments, selected, closed, given_up)

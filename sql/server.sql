@@ -91,12 +91,34 @@ as 'MODULE_PATHNAME', '_give_back_settings_wrapper';
 comment on function reconcile_internal._give_back_settings(integer) is
     'After code of an application was called: takes back every setting, the search_path above all, that it has changed for the session.';
 
-create function reconcile_internal._wake(order_id bigint, since_us bigint, even_closed boolean) returns boolean
+create function reconcile_internal._boot() returns text
+language c stable strict parallel safe
+as 'MODULE_PATHNAME', '_boot_wrapper';
+
+comment on function reconcile_internal._boot() is
+    'Which life of which machine this is: the kernel''s boot id and the namespace of its clocks, else when the server was started.';
+
+create function reconcile_internal._since_boot(boot text) returns bigint
+language c volatile strict parallel safe
+as 'MODULE_PATHNAME', '_since_boot_wrapper';
+
+comment on function reconcile_internal._since_boot(text) is
+    'For how many microseconds the machine has been up, by a clock that is never set; NULL when that is another life than the one that is '
+    'named. PostgreSQL has only clocks that follow the date.';
+
+create function reconcile_internal._pause(milliseconds bigint) returns void
+language c volatile strict
+as 'MODULE_PATHNAME', '_pause_wrapper';
+
+comment on function reconcile_internal._pause(bigint) is
+    'Waits so long, or less when something else wakes the session. pg_sleep waits for a date, and so for minutes when that is set back.';
+
+create function reconcile_internal._wake(order_id bigint, seen_us bigint, even_closed boolean) returns boolean
 language c volatile strict
 as 'MODULE_PATHNAME', '_wake_wrapper';
 
 comment on function reconcile_internal._wake(bigint, bigint, boolean) is
-    'Has an order''s check made due by a background worker in a transaction of its own, unless one came back since then; false '
+    'Has an order''s check made due by a background worker in a transaction of its own, unless another answer came than the one that was seen; false '
     'when no worker slot is free. A worker can''t connect as a role without login before PostgreSQL 17, so it connects without one and '
     'then becomes the role that called this.';
 

@@ -109,7 +109,7 @@ begin
     end if;
     v_transition_ids := reconcile_internal._write_down(p_sidecar_id, v_judged);
     perform reconcile_internal._note_ended_calls(
-        array_agg((j.standing).provider_id), clock_timestamp(), array_agg((j.answer).outcome), array_agg(left(coalesce(j.detail, j.reason), 500)),
+        array_agg((j.standing).provider_id), reconcile_internal._steady_now(), array_agg((j.answer).outcome), array_agg(left(coalesce(j.detail, j.reason), 500)),
         array_agg(j.retry_after_ms), array_agg((j.answer).word),
         array_agg(reconcile_internal._is_rejection((j.answer).outcome, j.fault, j.http_status, (j.answer).about)))
     from unnest(v_judged) as j
@@ -172,7 +172,7 @@ begin
     delete from reconcile.leases as l where l.order_id = p_order_id;
     insert into reconcile.due_checks (order_id, provider_id, due_at) values (p_order_id, v_order.provider_id, v_next_check_at)
     on conflict (order_id) do update set due_at = least(due_checks.due_at, excluded.due_at);
-    perform reconcile_internal._note_ended_calls(array[v_order.provider_id], clock_timestamp());
+    perform reconcile_internal._note_ended_calls(array[v_order.provider_id], reconcile_internal._steady_now());
     return true;
 end
 $$;

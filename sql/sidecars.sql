@@ -56,8 +56,9 @@ as $$
 declare
     v_known boolean;
 begin
+    perform reconcile_internal._tend_clock();
     update reconcile.registered_sidecars as s
-    set heartbeat_at = clock_timestamp(), in_flight = p_in_flight, stopped_at = null
+    set heartbeat_at = reconcile_internal._steady_now(), in_flight = p_in_flight, stopped_at = null
     where s.sidecar_id = p_sidecar_id;
     v_known := found;
     perform reconcile_internal._put_back_expired();

@@ -5,7 +5,7 @@
 -- in leases, and moves between them inside one transaction.
 -- Lock order, everywhere: tracked_orders, then leases and due_checks; provider_traffic by provider_id before any of them.
 -- A statement that handles many orders locks with SKIP LOCKED and so waits for nobody.
--- Requires: judge.
+-- Requires: clock.
 
 create table reconcile.settings (
     only_row boolean primary key default true check (only_row),
@@ -180,7 +180,7 @@ comment on column reconcile.provider_versions.changed_at is 'When it was written
 comment on column reconcile.provider_versions.changed_by is 'The role that wrote it, and whose session it was if that is another; for a preset the role whose session it was.';
 
 -- One row a provider, locked and updated by claims alone: a report would hold the lock while its commit is flushed. What
--- reports have to say stands in ended_calls, until the next claim folds it in.
+-- reports have to say stands in ended_calls, until the next claim folds it in. Its times are steady ones, but for claimed_through.
 create table reconcile.provider_traffic (
     provider_id integer primary key references reconcile.providers,
     in_flight integer not null default 0,
@@ -204,11 +204,11 @@ create table reconcile.provider_traffic (
     unknown_status_at timestamptz
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
-comment on table reconcile.provider_traffic is 'What is going on between the sidecars and each provider.';
+comment on table reconcile.provider_traffic is 'What is going on between the sidecars and each provider, by the steady clock: see reconcile.provider_health.';
 comment on column reconcile.provider_traffic.provider_id is 'The provider.';
 comment on column reconcile.provider_traffic.in_flight is 'Leases that are out, before what ended_calls takes off.';
 comment on column reconcile.provider_traffic.claimed_through is
-    'Due time of the latest claim. Claims look from here on, past what old snapshots keep visible of rows long deleted.';
+    'Due time of the latest claim, a date. Claims look from here on, past what old snapshots keep visible of rows long deleted.';
 comment on column reconcile.provider_traffic.swept_at is 'When a claim last looked from the beginning, for rows that were committed late.';
 comment on column reconcile.provider_traffic.folded_through is 'Up to which end of calls ended_calls is counted here.';
 comment on column reconcile.provider_traffic.last_ended_at is 'When the latest call ended.';
@@ -231,7 +231,7 @@ comment on column reconcile.provider_traffic.last_answer_at is 'When the provide
 
 create table reconcile.ended_calls (
     provider_id integer not null,
-    ended_at timestamptz not null default clock_timestamp(),
+    ended_at timestamptz not null default reconcile_internal._steady_now(),
     calls integer not null,
     faults integer not null,
     answered boolean not null,
@@ -250,7 +250,7 @@ create index ended_calls_idx on reconcile.ended_calls (provider_id, ended_at);
 
 comment on table reconcile.ended_calls is 'Calls that ended and are not counted in provider_traffic yet, a row a batch.';
 comment on column reconcile.ended_calls.provider_id is 'The provider.';
-comment on column reconcile.ended_calls.ended_at is 'When they ended.';
+comment on column reconcile.ended_calls.ended_at is 'When they ended, by the steady clock.';
 comment on column reconcile.ended_calls.calls is 'How many.';
 comment on column reconcile.ended_calls.faults is 'Of those, without an answer, for a reason that says something of the provider.';
 comment on column reconcile.ended_calls.answered is 'Whether one of them had an answer.';
@@ -275,7 +275,7 @@ comment on table reconcile.spent_calls is
     'Calls that ended within a provider''s rate_interval, by the batch. A call counts from its claim until rate_interval '
     'after its end, so that no window of that length, wherever it begins, sees more than rate_limit calls arrive.';
 comment on column reconcile.spent_calls.provider_id is 'The provider.';
-comment on column reconcile.spent_calls.ended_at is 'When the calls ended.';
+comment on column reconcile.spent_calls.ended_at is 'When the calls ended, by the steady clock.';
 comment on column reconcile.spent_calls.calls is 'How many.';
 
 create sequence reconcile.order_ids;
@@ -384,7 +384,7 @@ comment on column reconcile.leases.provider_id is 'Who is asked.';
 comment on column reconcile.leases.provider_version is 'By which version of the provider''s row: the answer is read by the same.';
 comment on column reconcile.leases.sidecar_id is 'Who asks.';
 comment on column reconcile.leases.claimed_at is 'Since when.';
-comment on column reconcile.leases.expires_at is 'From when on the order goes back to the queue.';
+comment on column reconcile.leases.expires_at is 'From when on the order goes back to the queue, by the steady clock.';
 comment on column reconcile.leases.awaited is 'Whether a person waits for the answer.';
 comment on column reconcile.leases.rung is 'Whether a webhook came meanwhile: the answer may be older, so it is asked again at once.';
 
@@ -398,7 +398,7 @@ create table reconcile.registered_sidecars (
     version text not null,
     slots integer not null,
     started_at timestamptz not null default clock_timestamp(),
-    heartbeat_at timestamptz not null default clock_timestamp(),
+    heartbeat_at timestamptz not null default reconcile_internal._steady_now(),
     stopped_at timestamptz,
     in_flight integer not null default 0,
     reported bigint not null default 0,
@@ -411,7 +411,7 @@ comment on column reconcile.registered_sidecars.name is 'Host and process, or wh
 comment on column reconcile.registered_sidecars.version is 'Its version.';
 comment on column reconcile.registered_sidecars.slots is 'Most calls that it makes at a time.';
 comment on column reconcile.registered_sidecars.started_at is 'When it began.';
-comment on column reconcile.registered_sidecars.heartbeat_at is 'When it was last heard of.';
+comment on column reconcile.registered_sidecars.heartbeat_at is 'When it was last heard of, by the steady clock.';
 comment on column reconcile.registered_sidecars.stopped_at is 'When it said goodbye.';
 comment on column reconcile.registered_sidecars.in_flight is 'Calls that it is making, by its own count.';
 comment on column reconcile.registered_sidecars.reported is 'Checks that it has reported.';

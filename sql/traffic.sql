@@ -1,7 +1,8 @@
 -- What is going on between the sidecars and each provider, and what its limits allow: rate, burst, gap, concurrency, breaker.
 --
 -- Reports only note in ended_calls how calls ended, and lock nothing. Claims, one at a time for each provider, count that into
--- provider_traffic. A call counts against every limit from its claim on, since nobody knows when the provider sees it.
+-- provider_traffic. A call counts against every limit from its claim on, since nobody knows when the provider sees it. All of it by the
+-- steady clock: see clock.sql.
 -- In PL/pgSQL, which keeps its plans for the session: a function in SQL is planned at every call, and these are called with every
 -- claim (measured: 4.5 ms of a claim's fixed cost).
 -- Requires: providers.
@@ -88,6 +89,8 @@ returns table (
 language plpgsql rows 10 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
+declare
+    v_now constant timestamptz := reconcile_internal._steady_now();
 begin
     return query
     with ended as (
@@ -95,7 +98,7 @@ begin
         delete from reconcile.ended_calls as e
         using reconcile.provider_traffic as t
         where e.provider_id = any (p_provider_ids) and t.provider_id = e.provider_id
-          and e.ended_at > least(t.folded_through, (select clock_timestamp())) - interval '1 minute'
+          and e.ended_at > least(t.folded_through, v_now) - interval '1 minute'
         returning e.*
     ),
     spent as (
@@ -109,7 +112,7 @@ begin
         delete from reconcile.spent_calls as s
         using reconcile.providers as p
         where s.provider_id = any (p_provider_ids) and p.provider_id = s.provider_id
-          and s.ended_at < (select clock_timestamp()) - greatest(p.rate_interval, interval '1 second')
+          and s.ended_at < v_now - greatest(p.rate_interval, interval '1 second')
     )
     select
         e.provider_id, sum(e.calls)::integer, sum(e.faults)::integer, bool_or(e.answered), sum(e.rejected)::integer,
@@ -131,10 +134,12 @@ comment on function reconcile_internal._take_ended_calls(integer[]) is
 create function reconcile_internal._fold_ended_calls(p_provider_ids integer[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_now constant timestamptz := reconcile_internal._steady_now();
 begin
     update reconcile.provider_traffic as t
     set in_flight = t.in_flight - sums.calls,
-        folded_through = greatest(t.folded_through, least(sums.ended_at, (select clock_timestamp()))),
+        folded_through = greatest(t.folded_through, least(sums.ended_at, v_now)),
         last_ended_at = greatest(t.last_ended_at, sums.ended_at),
         last_answer_at = greatest(t.last_answer_at, sums.answered_at),
         last_fault = coalesce(sums.last_fault, t.last_fault),
@@ -150,7 +155,7 @@ begin
         probes = breaker.probes,
         probe_at = case
             when sums.faults = 0 or breaker.is_straggler then t.probe_at
-            else (select clock_timestamp())
+            else v_now
                 + reconcile.schedule_delay_ms('then 5s growing by 2 up to 5m', breaker.probes, p.name) * interval '1 millisecond'
         end
     from reconcile_internal._take_ended_calls(p_provider_ids) as sums
@@ -164,10 +169,10 @@ begin
         select
             case
                 when sums.answered then 0
-                when before.was_open and sums.faults > 0 and was.probe_at <= (select clock_timestamp()) then was.probes + 1
+                when before.was_open and sums.faults > 0 and was.probe_at <= v_now then was.probes + 1
                 else was.probes
             end as probes,
-            before.was_open and was.probe_at > (select clock_timestamp()) as is_straggler
+            before.was_open and was.probe_at > v_now as is_straggler
     ) as breaker
     where t.provider_id = sums.provider_id;
 end
@@ -202,8 +207,9 @@ begin
     return query
     select
         p.provider_id,
-        -- A clock that was set back must not hide what is due.
-        case when t.swept_at between now.at - interval '5 seconds' and now.at then t.claimed_through else '-infinity' end,
+        -- A date that was set back must not hide what is due.
+        case when t.swept_at between now.at - interval '5 seconds' and now.at and t.claimed_through <= now.date
+            then t.claimed_through else '-infinity' end,
         case
             when t.rests_until > now.at then 0
             when breaker.is_open then case when flight.calls = 0 and coalesce(t.probe_at, now.at) <= now.at then 1 else 0 end
@@ -221,10 +227,10 @@ begin
             coalesce(flight.last_ended_at, t.last_ended_at) + p.gap,
             case when p.rate_limit <= flight.calls + spent.in_interval
                 then least(flight.oldest, spent.oldest) + rate.interval end
-        ),
+        ) + (now.date - now.at),
         flight.unfolded,
         breaker.is_open
-    from (select clock_timestamp() as at) as now
+    from (select reconcile_internal._steady_now() as at, clock_timestamp() as date) as now
     cross join reconcile.providers as p
     join reconcile.provider_traffic as t on t.provider_id = p.provider_id
     -- In seconds: a day of the calendar can have 23 hours.
@@ -256,8 +262,8 @@ end
 $$;
 
 comment on function reconcile_internal._quotas(integer[]) is
-    'For each provider that is not paused: from which due time a claim looks, how many calls its limits allow now, until when '
-    'they allow none, whether calls have ended that are not counted yet, and whether its breaker is open, so that the next call is a probe.';
+    'For each provider that is not paused: from which due time a claim looks, how many calls its limits allow now, until when, as a '
+    'date, they allow none, whether calls have ended that are not counted yet, and whether its breaker is open, so that the next call is a probe.';
 
 -- A look ahead that costs some milliseconds and happens as often as probes do. Where all that is due has failed, the first of it is tried.
 create function reconcile_internal._order_to_probe(p_provider_id integer, p_looks_from timestamptz, p_now timestamptz) returns bigint

@@ -198,18 +198,20 @@ from reconcile.providers as p
 cross join lateral (
     select
         counted.in_flight - ended.calls as in_flight,
-        greatest(counted.last_answer_at, ended.answered_at) as last_answer_at,
-        greatest(counted.rests_until, ended.rests_until) as rests_until, counted.probe_at,
+        greatest(counted.last_answer_at, ended.answered_at) + date.ahead as last_answer_at,
+        greatest(counted.rests_until, ended.rests_until) + date.ahead as rests_until, counted.probe_at + date.ahead as probe_at,
         case when ended.answered_at is null then counted.faults + ended.faults else 0 end as faults,
         case when ended.faults > 0 then ended.last_fault else counted.last_fault end as last_fault,
         case when ended.faults > 0 then ended.last_fault_detail else counted.last_fault_detail end as last_fault_detail,
-        greatest(counted.last_fault_at, ended.faulted_at) as last_fault_at,
+        greatest(counted.last_fault_at, ended.faulted_at) + date.ahead as last_fault_at,
         case when ended.answered_at is null then counted.rejected + ended.rejected else 0 end as rejected,
         coalesce(ended.last_rejection, counted.last_rejection) as last_rejection,
-        greatest(counted.last_rejection_at, ended.rejected_at) as last_rejection_at,
+        greatest(counted.last_rejection_at, ended.rejected_at) + date.ahead as last_rejection_at,
         coalesce(ended.unknown_status, counted.unknown_status) as unknown_status,
-        greatest(counted.unknown_status_at, ended.unknown_status_at) as unknown_status_at
+        greatest(counted.unknown_status_at, ended.unknown_status_at) + date.ahead as unknown_status_at
     from reconcile.provider_traffic as counted
+    -- Steady times, as dates.
+    cross join (select reconcile_internal._date_of_steady() as ahead) as date
     cross join lateral (
         select
             coalesce(sum(e.calls), 0) as calls, coalesce(sum(e.faults), 0)::integer as faults, coalesce(sum(e.rejected), 0)::integer as rejected,
@@ -265,10 +267,11 @@ comment on column reconcile.provider_health.max_tries is 'Answers without a fina
 
 create view reconcile.sidecars as
 select
-    s.sidecar_id, s.name, s.version, s.slots, s.in_flight, s.started_at, s.heartbeat_at, s.stopped_at,
-    s.stopped_at is null and s.heartbeat_at > (select clock_timestamp()) - reconcile_internal._sidecar_alive_within() as alive,
+    s.sidecar_id, s.name, s.version, s.slots, s.in_flight, s.started_at, s.heartbeat_at + date.ahead as heartbeat_at, s.stopped_at,
+    s.stopped_at is null and s.heartbeat_at + date.ahead > (select clock_timestamp()) - reconcile_internal._sidecar_alive_within() as alive,
     s.reported, s.stale_reports
-from reconcile.registered_sidecars as s;
+from reconcile.registered_sidecars as s
+cross join (select reconcile_internal._date_of_steady() as ahead) as date;
 
 comment on view reconcile.sidecars is 'The processes that ask providers, and whether they live.';
 comment on column reconcile.sidecars.sidecar_id is 'One run of one process.';

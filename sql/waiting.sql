@@ -28,18 +28,24 @@ comment on column reconcile.reconciled_order.transaction_id is 'The provider''s 
 comment on column reconcile.reconciled_order.checked_at is 'When the latest check came back.';
 comment on column reconcile.reconciled_order.message is 'What happened, or why nothing could.';
 
+create function reconcile_internal._answer_seen(p_last_checked_at timestamptz) returns bigint
+language sql immutable parallel safe set search_path = pg_catalog, pg_temp
+as $$
+    select coalesce((extract(epoch from p_last_checked_at) * 1000000)::bigint, 0)
+$$;
+
+comment on function reconcile_internal._answer_seen(timestamptz) is
+    'Names the latest answer about an order: another one has come when that is another. Later it need not be, since the date may have been set back.';
+
 -- Runs in the background worker. Waits for no lock: its caller may hold it, and would wait for ever.
-create function reconcile_internal._request_check(p_order_id bigint, p_since_us bigint, p_even_closed boolean) returns void
+create function reconcile_internal._request_check(p_order_id bigint, p_seen_us bigint, p_even_closed boolean) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
-declare
-    -- Microseconds since 1970, as the worker is told.
-    v_since timestamptz := timestamptz 'epoch' + p_since_us * interval '1 microsecond';
 begin
     -- An order that can't be locked could not be reported either. One that was answered since its caller began to ask needs no
     -- further call: many callers at a time are served by one.
     perform from reconcile.tracked_orders as o
-    where o.order_id = p_order_id and coalesce(o.last_checked_at, '-infinity') <= v_since
+    where o.order_id = p_order_id and reconcile_internal._answer_seen(o.last_checked_at) = p_seen_us
     for update skip locked;
     if not found then
         return;
@@ -65,7 +71,7 @@ end
 $$;
 
 comment on function reconcile_internal._request_check(bigint, bigint, boolean) is
-    'Makes the check of an order due now, ahead of the schedule, and notifies; unless a check came back since then.';
+    'Makes the check of an order due now, ahead of the schedule, and notifies; unless another answer came than the one that was seen.';
 
 -- What keeps an answer from being seen, whatever is requested; NULL when nothing does.
 create function reconcile_internal._obstacle(p_provider_id integer) returns text
@@ -81,7 +87,7 @@ begin
     end if;
     if not exists (
         select from reconcile.registered_sidecars as s
-        where s.stopped_at is null and s.heartbeat_at > clock_timestamp() - reconcile_internal._sidecar_alive_within()
+        where s.stopped_at is null and s.heartbeat_at > reconcile_internal._steady_now() - reconcile_internal._sidecar_alive_within()
     ) and not exists (select from reconcile.providers as p where p.provider_id = p_provider_id and p.kind = 'sql') then
         return 'no sidecar is running, so nobody can ask the provider; the check is queued';
     end if;
@@ -99,8 +105,8 @@ create function reconcile_internal._reconcile_order(p_order_number text, p_wait 
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_began_at constant timestamptz := clock_timestamp();
-    v_began_us constant bigint := (extract(epoch from v_began_at) * 1000000)::bigint;
+    v_began_at constant timestamptz := reconcile_internal._steady_now();
+    v_seen bigint;
     v_until timestamptz;
     v_before reconcile.tracked_orders;
     v_now reconcile.tracked_orders;
@@ -108,7 +114,7 @@ declare
     v_answered boolean;
     v_requested boolean := false;
     v_message text;
-    v_pause_s double precision := 0.001;
+    v_pause_ms double precision := 1;
 begin
     if pg_is_in_recovery() then
         raise exception 'this server is a standby, which can''t ask providers'
@@ -126,6 +132,7 @@ begin
         -- Which says so.
         v_before := reconcile_internal._order(p_order_number);
     end if;
+    v_seen := reconcile_internal._answer_seen(v_before.last_checked_at);
     if v_before.state in ('succeeded', 'failed', 'cancelled', 'refunded') and p_even_closed is not true then
         return (
             v_before.order_number, v_before.state, v_before.state, false, v_before.last_outcome, v_before.provider_status,
@@ -152,7 +159,7 @@ begin
         select
             exists (select from reconcile.leases as l where l.order_id = o.order_id)
             or exists (select from reconcile.due_checks as d where d.order_id = o.order_id and d.urgent),
-            o.last_checked_at > v_began_at
+            reconcile_internal._answer_seen(o.last_checked_at) <> v_seen
         into v_asking, v_answered
         from reconcile.tracked_orders as o
         where o.order_id = v_before.order_id;
@@ -165,27 +172,27 @@ begin
         end if;
         if not v_asking then
             -- Many callers at a time can use up the worker slots for some milliseconds, so this is tried for a while.
-            v_requested := reconcile_internal._wake(v_before.order_id, v_began_us, p_even_closed is true);
-            if not v_requested and clock_timestamp() > least(v_until, v_began_at + interval '1 s') then
+            v_requested := reconcile_internal._wake(v_before.order_id, v_seen, p_even_closed is true);
+            if not v_requested and reconcile_internal._steady_now() > least(v_until, v_began_at + interval '1 s') then
                 if current_setting('transaction_read_only')::boolean then
                     v_message := 'no background worker slot is free (max_worker_processes), and a read-only transaction can''t queue the check; ask again';
                     exit;
                 end if;
-                perform reconcile_internal._request_check(v_before.order_id, v_began_us, p_even_closed is true);
+                perform reconcile_internal._request_check(v_before.order_id, v_seen, p_even_closed is true);
                 v_message := 'no background worker slot is free (max_worker_processes); the check is queued when this transaction commits';
                 exit;
             end if;
         end if;
         exit when v_message is not null and (v_requested or v_asking);
-        if clock_timestamp() >= v_until then
+        if reconcile_internal._steady_now() >= v_until then
             exit when v_requested or v_asking;
         else
-            perform pg_sleep(v_pause_s);
-            v_pause_s := least(v_pause_s * 1.1, 0.02);
+            perform reconcile_internal._pause(v_pause_ms::bigint);
+            v_pause_ms := least(v_pause_ms * 1.1, 20);
         end if;
     end loop;
     select o.* into v_now from reconcile.tracked_orders as o where o.order_id = v_before.order_id;
-    if v_now.last_checked_at > v_began_at then
+    if reconcile_internal._answer_seen(v_now.last_checked_at) <> v_seen then
         select c.reason || coalesce(': ' || coalesce(c.problem, c.detail), '') into v_message
         from reconcile.recorded_checks as c
         where c.order_id = v_before.order_id

@@ -77,7 +77,7 @@ begin
         delete from reconcile.due_checks as d where d.order_id = p_order_id returning d.due_at into v_due_at;
     end if;
     insert into reconcile.leases as l (order_id, provider_id, provider_version, sidecar_id, claimed_at, expires_at, awaited)
-    select p_order_id, p.provider_id, p.version, 0, clock_timestamp(), clock_timestamp() + interval '1 hour', false
+    select p_order_id, p.provider_id, p.version, 0, clock_timestamp(), reconcile_internal._steady_now() + interval '1 hour', false
     from reconcile.providers as p
     where p.provider_id = v_order.provider_id
     returning l.token into v_token;

@@ -11,10 +11,11 @@ extension_sql_file!(
     name = "server",
     requires = ["judge"]
 );
+extension_sql_file!("../../sql/clock.sql", name = "clock", requires = ["server"]);
 extension_sql_file!(
     "../../sql/tables.sql",
     name = "tables",
-    requires = ["server"]
+    requires = ["clock"]
 );
 extension_sql_file!("../../sql/audit.sql", name = "audit", requires = ["tables"]);
 extension_sql_file!(

@@ -9,6 +9,7 @@
 //! | [`cursors`]     | tell which cursors others could read on in                                |
 //! | [`history`]     | tell whose history this server continues, and when a transaction ends     |
 //! | [`settings`]    | take back what was SET, and not only what was SET LOCAL                  |
+//! | [`steady`]      | tell the time by a clock that nobody sets                                |
 //! | [`wake`]        | commit a request while the caller's own transaction is open              |
 //!
 //! None of them decides anything about an order. Their declarations, each with its reason, stand in `sql/server.sql`.
@@ -20,6 +21,7 @@ pub mod give;
 pub mod history;
 pub mod hold;
 pub mod settings;
+pub mod steady;
 pub mod strange;
 pub mod wake;
 

@@ -148,7 +148,7 @@ grant select on
 to reconcile_reader, reconcile_operator;
 -- A view reads tables as its owner, and calls functions as its reader.
 grant execute on function
-    reconcile_internal._sidecar_alive_within(), reconcile_internal._counted(bigint, text, text), reconcile_internal._vacuum_holders(), reconcile_internal._column_type(regclass, text),
+    reconcile_internal._sidecar_alive_within(), reconcile_internal._date_of_steady(), reconcile_internal._counted(bigint, text, text), reconcile_internal._vacuum_holders(), reconcile_internal._column_type(regclass, text),
     reconcile_internal._renamed(reconcile.attachments),
     reconcile_internal._unnumbered(), reconcile_internal._number_of(bigint), reconcile_internal._events_after(bigint, bigint),
     reconcile_internal._transition_of(bigint),

@@ -5,6 +5,7 @@
 //! Tests that leave the server alone share one ([`shared`]) and take a database each; tests that
 //! break it start their own.
 
+mod clock;
 mod database;
 mod installation;
 mod settings;
@@ -126,6 +127,9 @@ impl Cluster {
     pub async fn start(&self) -> Result<()> {
         let mut command = self.pg_ctl("start");
         command.arg("--log").arg(self.log_file());
+        if self.settings.has_stepping_clock() {
+            command.envs(clock::environment(&self.folder)?);
+        }
         if let Err(error) = self.run(&mut command).await {
             bail!(
                 "{error:#}\nthe server's log:\n{}",
@@ -133,6 +137,15 @@ impl Cluster {
             );
         }
         Ok(())
+    }
+
+    /// Has the server's wall clock stand this far from the true one, from now on. It was started with
+    /// [`Settings::stepping_clock`].
+    ///
+    /// # Errors
+    /// When the file that says so can't be written.
+    pub fn step_clock(&self, seconds: i64) -> Result<()> {
+        clock::step(&self.folder, seconds)
     }
 
     /// Stops the server and waits until it is gone.

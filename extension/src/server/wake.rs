@@ -24,7 +24,7 @@ struct Errand<'a> {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Task<'a> {
-    /// Make an order's check due now, unless one came back since that moment (microseconds since 1970); or unless it is closed, if that counts.
+    /// Make an order's check due now, unless another answer came than the one that was seen; or unless it is closed, if that counts.
     Check(i64, i64, bool),
     /// Put a question of `test_provider`: test, provider, order number, reference.
     Test(i64, i32, &'a str, &'a str),
@@ -39,8 +39,8 @@ impl<'a> Errand<'a> {
     /// `None` when it is longer than what PostgreSQL hands over.
     fn written(&self) -> Option<String> {
         let task = match self.task {
-            Task::Check(order_id, since_us, even_closed) => {
-                format!("{order_id}{SEPARATOR}{since_us}{SEPARATOR}{even_closed}")
+            Task::Check(order_id, seen_us, even_closed) => {
+                format!("{order_id}{SEPARATOR}{seen_us}{SEPARATOR}{even_closed}")
             }
             Task::Test(test_id, provider_id, order_number, reference) => {
                 let parts = [
@@ -69,9 +69,9 @@ impl<'a> Errand<'a> {
         };
         let oid = |text: &str| text.parse().ok().map(pg_sys::Oid::from_u32);
         let task = match task {
-            [order_id, since_us, even_closed] => Task::Check(
+            [order_id, seen_us, even_closed] => Task::Check(
                 order_id.parse().ok()?,
-                since_us.parse().ok()?,
+                seen_us.parse().ok()?,
                 even_closed.parse().ok()?,
             ),
             [test_id, provider_id, order_number, reference] => Task::Test(
@@ -125,9 +125,9 @@ pub unsafe extern "C-unwind" fn reconcile_request_worker(_argument: pg_sys::Datu
 /// no function but the one that is meant can be.
 fn request(task: &Task<'_>) -> Result<(), pgrx::spi::Error> {
     match *task {
-        Task::Check(order_id, since_us, even_closed) => Spi::run_with_args(
+        Task::Check(order_id, seen_us, even_closed) => Spi::run_with_args(
             "select reconcile_internal._request_check($1, $2, $3)",
-            &[order_id.into(), since_us.into(), even_closed.into()],
+            &[order_id.into(), seen_us.into(), even_closed.into()],
         ),
         Task::Test(test_id, provider_id, order_number, reference) => Spi::run_with_args(
             "select reconcile_internal._request_test($1, $2, $3, $4)",
@@ -146,8 +146,8 @@ fn request(task: &Task<'_>) -> Result<(), pgrx::spi::Error> {
 ///
 /// False when no worker slot is free (`max_worker_processes`). Runs with the rights of the calling function's owner.
 #[pg_extern(sql = false, volatile, parallel_restricted, strict)]
-fn _wake(order_id: i64, since_us: i64, even_closed: bool) -> bool {
-    send(Task::Check(order_id, since_us, even_closed))
+fn _wake(order_id: i64, seen_us: i64, even_closed: bool) -> bool {
+    send(Task::Check(order_id, seen_us, even_closed))
 }
 
 /// Has a question of `test_provider` put by a worker, and waits until the worker has ended. As [`_wake`].

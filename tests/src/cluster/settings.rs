@@ -10,6 +10,7 @@ pub struct Settings {
     cron_database: Option<String>,
     after_extension: Option<String>,
     parameters: Vec<(String, String)>,
+    stepping_clock: bool,
 }
 
 impl Settings {
@@ -40,6 +41,18 @@ impl Settings {
     pub fn parameter(mut self, name: &str, value: &str) -> Self {
         self.parameters.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// A server whose wall clock a test can step, by [`super::Cluster::step_clock`]. No other clock is touched.
+    #[must_use]
+    pub fn stepping_clock(mut self) -> Self {
+        self.stepping_clock = true;
+        self
+    }
+
+    /// Whether its wall clock can be stepped.
+    pub(crate) fn has_stepping_clock(&self) -> bool {
+        self.stepping_clock
     }
 
     /// The SQL of [`Self::after_extension`].

@@ -228,6 +228,7 @@ async fn nobody_adds_unnoticed_what_runs_with_more_rights() -> Result<()> {
         touching,
         [
             "_become_session",
+            "_boot",
             "_can_be_read",
             "_commits_at_once",
             "_defer_constraints",
@@ -237,6 +238,8 @@ async fn nobody_adds_unnoticed_what_runs_with_more_rights() -> Result<()> {
             "_hold_function",
             "_hold_relation",
             "_hold_settings",
+            "_pause",
+            "_since_boot",
             "_strange_code",
             "_system_identifier",
             "_try_lock_relation",

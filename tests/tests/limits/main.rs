@@ -14,6 +14,7 @@ mod rests;
 mod rows;
 mod saying;
 mod sick_orders;
+mod steps;
 mod testing;
 mod unasked;
 mod witness;
