@@ -308,7 +308,7 @@ comment on function reconcile.sidecar_claim(bigint, integer) is
     'Protocol: takes up to so many leases on checks that are due, a fair share for each provider, urgent ones first.';
 
 create function reconcile.sidecar_provider(p_provider text, p_provider_version integer, p_by_order_number boolean default false)
-returns table (method text, headers jsonb, auth jsonb, timeout_ms integer, own_headers boolean, own_body boolean)
+returns table (method text, headers jsonb, auth jsonb, timeout_ms integer, own_headers boolean, own_body boolean, lease_ms integer)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
@@ -326,13 +326,14 @@ begin
     end if;
     return query
     select v_asked.method, v_asked.headers, v_asked.auth, (extract(epoch from v_asked.timeout) * 1000)::integer,
-        reconcile_internal._has_own_headers(v_asked.headers), v_asked.body is not null;
+        reconcile_internal._has_own_headers(v_asked.headers), v_asked.body is not null,
+        (extract(epoch from v_asked.timeout + reconcile_internal._reporting_time()) * 1000)::integer;
 end
 $$;
 
 comment on function reconcile.sidecar_provider(text, integer, boolean) is
-    'Protocol: what is the same for all requests of one version of a provider, by its first way or by the order''s number, and whether each '
-    'order has headers or a body of its own.';
+    'Protocol: what is the same for all requests of one version of a provider, by its first way or by the order''s number, whether each '
+    'order has headers or a body of its own, and for how long a lease lasts.';
 
 -- Leases that end without a report: their orders go back to the queue.
 create function reconcile_internal._put_back(p_order_ids bigint[], p_tokens bigint[], p_sidecar_id bigint default null) returns integer

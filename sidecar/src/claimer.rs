@@ -119,6 +119,7 @@ impl Claimer {
                 self.unasked.extend(parts.worker.abandoned());
                 self.pace.hold(AFTER_EXHAUSTION);
             }
+            () = parts.worker.overslept() => self.unasked.extend(parts.worker.abandoned()),
             () = parts.wake.notified(), if waiting => self.pace.called(),
             () = parts.slots.freed(), if waiting && hungry => self.pace.freed(),
             () = sleep_until(self.pace.next_look()), if waiting => {}

@@ -35,11 +35,13 @@ pub(crate) enum Fault {
     /// This machine had no descriptor or no memory left. It says nothing about whom was asked, so it
     /// is the one that is never reported: the lease is put back.
     Exhausted,
+    /// This process slept for so long that the lease does not last for the call, so it was not begun. It is never reported either.
+    LeaseOver,
 }
 
 impl Fault {
     /// All faults, in the order of their discriminants.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Dns,
         Self::Connect,
         Self::Tls,
@@ -53,9 +55,10 @@ impl Fault {
         Self::TokenRefused,
         Self::TokenUnreadable,
         Self::Exhausted,
+        Self::LeaseOver,
     ];
 
-    /// The word that the protocol has for it; that of `Exhausted` is for numbers alone.
+    /// The word that the protocol has for it; those of `Exhausted` and `LeaseOver` are for numbers alone.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Dns => "dns",
@@ -71,6 +74,7 @@ impl Fault {
             Self::TokenRefused => "token_refused",
             Self::TokenUnreadable => "token_unreadable",
             Self::Exhausted => "exhausted",
+            Self::LeaseOver => "lease_over",
         }
     }
 
@@ -86,7 +90,13 @@ impl Fault {
                 "a provider was not asked: its token endpoint gave no token"
             }
             Self::Exhausted => "a provider was not asked: this machine has no room left",
+            Self::LeaseOver => "a provider was not asked: the lease does not last for the call",
         }
+    }
+
+    /// Whether nothing was learned, so that the lease is put back.
+    pub(crate) const fn is_unasked(self) -> bool {
+        matches!(self, Self::Exhausted | Self::LeaseOver)
     }
 
     /// Whether the operator of the sidecar has to do something about it.

@@ -20,6 +20,7 @@ use crate::{
     secrets::Secrets,
     sign::{Lent, Means, Tokens},
     transport::{Limits, Transport},
+    uptime::Uptime,
 };
 
 const MAX_DETAIL_CHARS: usize = 200;
@@ -42,6 +43,8 @@ pub(crate) struct Question<'a> {
     pub(crate) body: Option<String>,
     /// Why this order can't be asked about, if it can't.
     pub(crate) problem: Option<&'a str>,
+    /// A moment before the lease began.
+    pub(crate) asked_at: Uptime,
 }
 
 /// What came of a call.
@@ -78,7 +81,7 @@ impl Caller {
         })
     }
 
-    /// Makes one call, within the provider's time limit.
+    /// Makes one call, within the provider's time limit and within its lease.
     pub(crate) async fn ask(&self, question: Question<'_>) -> Answer {
         let started = Instant::now();
         let deadline = started + question.profile.timeout;
@@ -109,7 +112,7 @@ impl Caller {
         answer: &mut Answer,
         mask: &mut Mask,
     ) -> Result<String, CallError> {
-        let profile = question.profile;
+        let (profile, asked_at) = (question.profile, question.asked_at);
         let shape = profile.shape.as_ref().map_err(CallError::clone)?;
         let too_slow = || late(shape.auth.slow_part());
         // Boxed, since its state is large and gone before the call, of which thousands may be under way.
@@ -117,6 +120,14 @@ impl Caller {
         let Ready { request, again } = timeout_at(deadline, building)
             .await
             .map_err(|_| too_slow())??;
+        // Up to here this process may have been stopped, or the machine asleep, for any time.
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() || asked_at.elapsed() + left > profile.lease {
+            return Err(CallError::new(
+                Fault::LeaseOver,
+                "the lease does not last for the call",
+            ));
+        }
         let mut response = self.exchange(request, deadline, answer).await?;
         if response.status() == StatusCode::UNAUTHORIZED
             && let Some((mut request, refused)) = again
@@ -144,6 +155,10 @@ impl Caller {
         deadline: Instant,
         answer: &mut Answer,
     ) -> Result<Response, CallError> {
+        // A second request of the same call; and one that is late is not begun to see whether there is time.
+        if deadline <= Instant::now() {
+            return Err(late("no answer in time"));
+        }
         let response = timeout_at(deadline, self.transport.send(request))
             .await
             .map_err(|_| late("no answer in time"))??;

@@ -70,6 +70,7 @@ mod special_purpose;
 mod telemetry;
 mod tls;
 mod transport;
+mod uptime;
 #[cfg(test)]
 mod wire;
 mod work;

@@ -48,6 +48,8 @@ pub(crate) struct ProviderRow {
     pub(crate) auth: Option<Value>,
     /// For the whole call, in milliseconds.
     pub(crate) timeout_ms: Option<i32>,
+    /// From the claim on, in milliseconds.
+    pub(crate) lease_ms: Option<i32>,
     /// Whether each order has headers of its own; those of the row are templates then.
     pub(crate) own_headers: bool,
     /// Whether each order has a body of its own.
@@ -62,6 +64,8 @@ pub(crate) struct Profile {
     pub(crate) instruments: Arc<ProviderInstruments>,
     /// The limit of a whole call, from connecting to the body's last byte.
     pub(crate) timeout: Duration,
+    /// How long a lease lasts: no call outlives it.
+    pub(crate) lease: Duration,
     /// How to call; or why its row makes that impossible, which every order then reports.
     pub(crate) shape: Result<Shape, CallError>,
 }
@@ -88,19 +92,22 @@ impl Profile {
         row: Option<ProviderRow>,
         instruments: Arc<ProviderInstruments>,
     ) -> Self {
-        let timeout = row
-            .as_ref()
-            .and_then(|row| row.timeout_ms)
-            .and_then(|ms| u64::try_from(ms).ok())
-            .filter(|ms| *ms > 0)
-            .map_or(DEFAULT_TIMEOUT, Duration::from_millis)
+        let time = |ms: Option<i32>| {
+            ms.and_then(|ms| u64::try_from(ms).ok())
+                .filter(|ms| *ms > 0)
+                .map(Duration::from_millis)
+        };
+        let timeout = time(row.as_ref().and_then(|row| row.timeout_ms))
+            .unwrap_or(DEFAULT_TIMEOUT)
             .min(LONGEST_TIMEOUT);
+        let lease = time(row.as_ref().and_then(|row| row.lease_ms)).unwrap_or(timeout);
         let unknown = || CallError::new(Fault::BadRequest, "the provider's row is gone");
         let shape = row.ok_or_else(unknown).and_then(Shape::try_from);
         Self {
             name: name.into(),
             instruments,
             timeout,
+            lease,
             shape,
         }
     }

@@ -8,7 +8,10 @@ pub(crate) mod deliveries;
 use serde_json::Value;
 use tokio_postgres::{Row, types::Type};
 
-use crate::{failure::Failure, line::Line, profile::Asked, profile::ProviderRow, work::Finding};
+use crate::{
+    failure::Failure, line::Line, profile::Asked, profile::ProviderRow, uptime::Uptime,
+    work::Finding,
+};
 
 /// One order that is ours for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +43,8 @@ pub(crate) struct Claimed {
     pub(crate) awaited: bool,
     /// Whether it is asked the second way, which has a profile of its own.
     pub(crate) by_order_number: bool,
+    /// A moment before the lease began: when it was asked for.
+    pub(crate) asked_at: Uptime,
 }
 
 /// What a heartbeat says back.
@@ -116,13 +121,14 @@ pub(crate) async fn claim(
 ) -> Result<Vec<Claimed>, Failure> {
     let sql = "select order_id, token, provider, provider_version, url, headers, body, problem, \
                awaited, by_order_number from reconcile.sidecar_claim($1, $2)";
+    let asked_at = Uptime::now();
     let rows = line
         .query(sql, &[(&sidecar, Type::INT8), (&free_slots, Type::INT4)])
         .await?;
-    rows.iter().map(claimed).collect()
+    rows.iter().map(|row| claimed(row, asked_at)).collect()
 }
 
-fn claimed(row: &Row) -> Result<Claimed, Failure> {
+fn claimed(row: &Row, asked_at: Uptime) -> Result<Claimed, Failure> {
     Ok(Claimed {
         lease: Lease {
             order_id: row.try_get(0)?,
@@ -136,6 +142,7 @@ fn claimed(row: &Row) -> Result<Claimed, Failure> {
         problem: row.try_get(7)?,
         awaited: row.try_get::<_, Option<bool>>(8)?.unwrap_or(false),
         by_order_number: row.try_get::<_, Option<bool>>(9)?.unwrap_or(false),
+        asked_at,
     })
 }
 
@@ -145,7 +152,7 @@ pub(crate) async fn provider(
     name: &str,
     asked: Asked,
 ) -> Result<Option<ProviderRow>, Failure> {
-    let sql = "select method, headers, auth, timeout_ms, own_headers, own_body \
+    let sql = "select method, headers, auth, timeout_ms, own_headers, own_body, lease_ms \
                from reconcile.sidecar_provider($1, $2, $3)";
     let rows = line
         .query(
@@ -167,6 +174,7 @@ pub(crate) async fn provider(
         timeout_ms: row.try_get(3)?,
         own_headers: row.try_get::<_, Option<bool>>(4)?.unwrap_or(false),
         own_body: row.try_get::<_, Option<bool>>(5)?.unwrap_or(false),
+        lease_ms: row.try_get(6)?,
     }))
 }
 

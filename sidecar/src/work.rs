@@ -40,6 +40,7 @@ pub(crate) struct Worker {
     /// To be put back: nothing was learned about these orders.
     abandoned: Mutex<Vec<Lease>>,
     exhausted: Notify,
+    overslept: Notify,
     exhaustion: Mutex<LogLimit>,
 }
 
@@ -57,6 +58,7 @@ impl Worker {
             tasks: TaskTracker::new(),
             abandoned: Mutex::default(),
             exhausted: Notify::new(),
+            overslept: Notify::new(),
             exhaustion: Mutex::default(),
         }
     }
@@ -72,6 +74,7 @@ impl Worker {
                 body,
                 problem,
                 awaited,
+                asked_at,
                 ..
             } = claimed;
             let question = Question {
@@ -80,6 +83,7 @@ impl Worker {
                 headers: headers.as_ref(),
                 body,
                 problem: problem.as_deref(),
+                asked_at,
             };
             let asked = worker
                 .give_up
@@ -89,8 +93,13 @@ impl Worker {
                 return lock(&worker.abandoned).push(lease);
             };
             note(lease, url.as_deref(), &profile, &answer);
-            if answer.fault == Some(Fault::Exhausted) {
-                return worker.put_back(lease, &answer);
+            match answer.fault {
+                Some(Fault::Exhausted) => return worker.put_back(lease, &answer),
+                Some(Fault::LeaseOver) => {
+                    lock(&worker.abandoned).push(lease);
+                    return worker.overslept.notify_one();
+                }
+                _ => {}
             }
             // The channel has room for every slot, and closes only when the process ends.
             drop(
@@ -126,13 +135,18 @@ impl Worker {
         self.exhausted.notified().await;
     }
 
+    /// Waits until a call was not begun, since its lease did not last for it.
+    pub(crate) async fn overslept(&self) {
+        self.overslept.notified().await;
+    }
+
     /// Waits until no call is in flight any more.
     pub(crate) async fn finished(&self) {
         self.tasks.close();
         self.tasks.wait().await;
     }
 
-    /// The orders whose calls were ended by `give_up`, or could not be made by this machine.
+    /// The orders whose calls were ended by `give_up`, or could not be made by this machine or within their lease.
     pub(crate) fn abandoned(&self) -> Vec<Lease> {
         std::mem::take(&mut lock(&self.abandoned))
     }
@@ -156,7 +170,7 @@ fn note(lease: Lease, url: Option<&str>, profile: &Profile, answer: &Answer) {
     );
     let Some(fault) = answer
         .fault
-        .filter(|fault| *fault != Fault::Exhausted)
+        .filter(|fault| !fault.is_unasked())
         .filter(|fault| profile.instruments.worth_a_warning(*fault))
     else {
         return;

@@ -19,11 +19,14 @@ use crate::{
     profile::{Profile, ProviderRow},
     secrets::tests::secrets,
     transport::Limits,
+    uptime::Uptime,
     wire::Wire,
 };
 
 const CAP: usize = 1000;
 const TIMEOUT_MS: i32 = 500;
+/// After the call's own time.
+const LEASE_LASTS_MS: i32 = 20_000;
 
 fn caller(allowed: &str, extra_roots: Option<Vec<u8>>) -> Caller {
     let limits = Limits {
@@ -54,6 +57,7 @@ fn provider(method: &str, auth: Value, timeout_ms: i32) -> Profile {
         headers: Some(json!({"X-Static": "1", "X-Both": "static"})),
         auth: Some(auth),
         timeout_ms: Some(timeout_ms),
+        lease_ms: Some(timeout_ms + LEASE_LASTS_MS),
         own_headers: false,
         own_body: false,
     };
@@ -72,6 +76,7 @@ fn question<'a>(profile: &'a Profile, url: &'a str) -> Question<'a> {
         headers: None,
         body: None,
         problem: None,
+        asked_at: Uptime::now(),
     }
 }
 

@@ -15,6 +15,7 @@ mod rows;
 mod saying;
 mod sick_orders;
 mod steps;
+mod suspended;
 mod testing;
 mod unasked;
 mod witness;

@@ -58,8 +58,7 @@ async fn a_rate_holds_when_the_clock_goes_forward() -> Result<()> {
     )
     .await?;
     for place in 0..20 {
-        shop.track_aged(&format!("ORD-{place}"), "3 hours")
-            .await?;
+        shop.track_aged(&format!("ORD-{place}"), "3 hours").await?;
     }
     let _sidecars = witness.three_sidecars(&shop).await?;
     shop.signal().await?;

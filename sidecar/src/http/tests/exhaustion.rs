@@ -81,6 +81,7 @@ async fn put_back(caller: Caller, url: &str) {
         problem: None,
         awaited: false,
         by_order_number: false,
+        asked_at: Uptime::now(),
     };
     let all: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
     let profile = Arc::new(profile(json!({"kind": "none"})));

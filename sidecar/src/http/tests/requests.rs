@@ -25,6 +25,7 @@ async fn what_can_not_be_asked() {
                 headers,
                 body: None,
                 problem: None,
+                asked_at: Uptime::now(),
             })
             .await;
         assert_fault(&answer, Fault::BadRequest, None);
@@ -121,6 +122,7 @@ fn own(own_headers: bool, own_body: bool) -> Profile {
         headers: Some(json!({"X-Reference": "{reference}", "X Bad": "{reference}"})),
         auth: None,
         timeout_ms: Some(TIMEOUT_MS),
+        lease_ms: Some(TIMEOUT_MS + LEASE_LASTS_MS),
         own_headers,
         own_body,
     };
@@ -170,4 +172,22 @@ async fn templates_of_the_row_are_never_sent() {
     assert_eq!(header_of(&request, "x-reference"), Some("R1"));
     assert_eq!(body_of(&request), "[]");
     assert!(!request.contains('{'), "{request}");
+}
+
+#[tokio::test]
+async fn a_call_that_its_lease_does_not_last_for_is_not_begun() {
+    let wire = Wire::answering(ok(b"{}")).await;
+    let profile = profile(json!({"kind": "none"}));
+    let url = wire.url("/");
+    let caller = caller("127.0.0.1", None);
+    let claimed = |ago: Duration| Question {
+        asked_at: Uptime::now().before(ago),
+        ..question(&profile, &url)
+    };
+    let spare = profile.lease - profile.timeout;
+    let late = caller.ask(claimed(spare + Duration::from_millis(1))).await;
+    assert_fault(&late, Fault::LeaseOver, None);
+    assert!(wire.heard().is_empty());
+    let last = caller.ask(claimed(spare.mul_f32(0.9))).await;
+    assert_eq!(last.fault, None, "{last:?}");
 }
