@@ -380,6 +380,29 @@ $$;
 comment on function reconcile_internal._put_back(bigint[], bigint[], bigint) is
     'Ends leases without a report, those of one sidecar or of any; answers how many.';
 
+-- Below 1 are the ledger's own leases, and no sidecar's.
+create function reconcile_internal._put_back_of(p_sidecar_id bigint) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_order_ids bigint[];
+    v_tokens bigint[];
+    v_put_back integer := 0;
+begin
+    select array_agg(l.order_id), array_agg(l.token) into v_order_ids, v_tokens
+    from reconcile.leases as l
+    where l.sidecar_id = p_sidecar_id and p_sidecar_id > 0;
+    if v_order_ids is not null then
+        v_put_back := reconcile_internal._put_back(v_order_ids, v_tokens, p_sidecar_id);
+        perform pg_notify('reconcile_due', '');
+    end if;
+    return v_put_back;
+end
+$$;
+
+comment on function reconcile_internal._put_back_of(bigint) is
+    'Puts back all that a sidecar holds, and tells the others; answers how many orders. What it may still report is stale.';
+
 create function reconcile.sidecar_release(p_sidecar_id bigint, p_order_ids bigint[], p_tokens bigint[]) returns integer
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$

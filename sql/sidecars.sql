@@ -9,6 +9,78 @@ $$;
 
 comment on function reconcile_internal._sidecar_alive_within() is 'A sidecar not heard of for longer counts as gone. They report every 5 s.';
 
+-- A process that ends, however, closes its connections with it. They may also be lost, and opened again within moments: so one that is
+-- silent for longer than from one heartbeat to the next counts as dead, once none of its connections is left. Of one that is cut off, the
+-- server keeps them for a while, as of one that is frozen: what these hold waits for the end of the leases.
+create function reconcile_internal._sidecar_beats_within() returns interval
+language sql immutable parallel safe set search_path = pg_catalog, pg_temp
+as $$
+    select interval '6 seconds';
+$$;
+
+comment on function reconcile_internal._sidecar_beats_within() is
+    'A sidecar that is silent for longer, and has no connection left, is dead. They report every 5 s.';
+
+-- A name of its own ends in 16 hexadecimal digits, which each process draws: any other may be shared.
+create function reconcile_internal._session_name() returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return substring(current_setting('application_name') from '^.* [0-9a-f]{16}$');
+end
+$$;
+
+comment on function reconcile_internal._session_name() is 'What the connections of the calling sidecar are called, if they have a name of their own.';
+
+-- The checkpointer begins anew with the server, and after a crash of one of its processes: every session ends then, and none by a death.
+create function reconcile_internal._server_life() returns timestamptz
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return (select max(a.backend_start) from pg_stat_activity as a where a.backend_type = 'checkpointer');
+end
+$$;
+
+comment on function reconcile_internal._server_life() is 'Since when this server has been up without a break.';
+
+create function reconcile_internal._put_back_dead() returns integer
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_now constant timestamptz := reconcile_internal._steady_now();
+    v_silent constant bigint[] := array(
+        select s.sidecar_id
+        from reconcile.registered_sidecars as s
+        where s.stopped_at is null and s.lost_at is null and s.session is not null
+          and s.heartbeat_at < v_now - reconcile_internal._sidecar_beats_within()
+    );
+    v_dead bigint;
+    v_put_back integer := 0;
+begin
+    if v_silent = '{}' then
+        return 0;
+    end if;
+    for v_dead in
+        select s.sidecar_id
+        from reconcile.registered_sidecars as s
+        where s.sidecar_id = any (v_silent) and s.server_life = reconcile_internal._server_life()
+          and not exists (select from pg_stat_activity as a where a.datname = current_database() and a.application_name = s.session)
+        order by s.sidecar_id
+        for update of s skip locked
+    loop
+        v_put_back := v_put_back + reconcile_internal._put_back_of(v_dead);
+        -- An order that somebody has locked is for the next look.
+        update reconcile.registered_sidecars as s
+        set lost_at = v_now
+        where s.sidecar_id = v_dead and not exists (select from reconcile.leases as l where l.sidecar_id = v_dead);
+    end loop;
+    return v_put_back;
+end
+$$;
+
+comment on function reconcile_internal._put_back_dead() is
+    'Puts back what sidecars hold that are known to be dead, without waiting for their leases; answers how many orders.';
+
 create function reconcile.sidecar_start(p_name text, p_version text, p_slots integer) returns bigint
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -55,13 +127,23 @@ as $$
 #variable_conflict use_column
 declare
     v_known boolean;
+    v_steadily boolean := (
+        select s.heartbeat_at > reconcile_internal._steady_now() - reconcile_internal._sidecar_beats_within()
+        from reconcile.registered_sidecars as s
+        where s.sidecar_id = p_sidecar_id
+    );
 begin
     perform reconcile_internal._tend_clock();
     update reconcile.registered_sidecars as s
-    set heartbeat_at = reconcile_internal._steady_now(), in_flight = p_in_flight, stopped_at = null
+    set heartbeat_at = reconcile_internal._steady_now(), in_flight = p_in_flight, stopped_at = null, lost_at = null,
+        session = reconcile_internal._session_name(), server_life = reconcile_internal._server_life()
     where s.sidecar_id = p_sidecar_id;
     v_known := found;
     perform reconcile_internal._put_back_expired();
+    -- One that was cut off itself is no witness: what cut it off may have cut off the others, which are about to come back.
+    if v_steadily then
+        perform reconcile_internal._put_back_dead();
+    end if;
     -- The month after next has no partition when nobody has made one lately.
     if to_regclass('reconcile.recorded_checks_' || to_char(clock_timestamp() at time zone 'UTC' + interval '1 month', 'YYYY_MM')) is null then
         perform reconcile_internal._ensure_partitions();
@@ -153,7 +235,9 @@ begin
     update reconcile.registered_sidecars as s
     set stopped_at = clock_timestamp(), in_flight = 0
     where s.sidecar_id = p_sidecar_id;
+    -- Its calls have ended: it made them itself.
+    perform reconcile_internal._put_back_of(p_sidecar_id);
 end
 $$;
 
-comment on function reconcile.sidecar_stop(bigint) is 'Protocol: a sidecar says goodbye.';
+comment on function reconcile.sidecar_stop(bigint) is 'Protocol: a sidecar says goodbye; what it holds is put back.';

@@ -402,7 +402,10 @@ create table reconcile.registered_sidecars (
     stopped_at timestamptz,
     in_flight integer not null default 0,
     reported bigint not null default 0,
-    stale_reports bigint not null default 0
+    stale_reports bigint not null default 0,
+    session text,
+    server_life timestamptz,
+    lost_at timestamptz
 ) with (fillfactor = 50);
 
 comment on table reconcile.registered_sidecars is 'The processes that ask providers.';
@@ -416,6 +419,12 @@ comment on column reconcile.registered_sidecars.stopped_at is 'When it said good
 comment on column reconcile.registered_sidecars.in_flight is 'Calls that it is making, by its own count.';
 comment on column reconcile.registered_sidecars.reported is 'Checks that it has reported.';
 comment on column reconcile.registered_sidecars.stale_reports is 'Reports that came after their lease had run out and changed nothing.';
+
+comment on column reconcile.registered_sidecars.session is
+    'What all its connections are called, and nobody else''s; NULL when they have no name of their own.';
+comment on column reconcile.registered_sidecars.server_life is 'Since when the server has been up that it was last heard of by.';
+comment on column reconcile.registered_sidecars.lost_at is
+    'When it was found dead, and what it held was put back, by the steady clock; NULL while it lives or may live.';
 
 create sequence reconcile.test_ids;
 

@@ -146,9 +146,9 @@ impl Target {
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(connect_timeout);
         }
-        if config.get_application_name().is_none() {
-            config.application_name("reconcile-sidecar");
-        }
+        let name = config.get_application_name().unwrap_or("reconcile-sidecar");
+        let own = own_name(name);
+        config.application_name(own);
         // A network that swallows packets is noticed within half a minute.
         config
             .keepalives_idle(Duration::from_secs(15))
@@ -232,6 +232,13 @@ impl FromStr for Protection {
             _ => Err(DatabaseUrlError::SslMode),
         }
     }
+}
+
+/// A name that no other process has for its connections, by which the database knows that they are gone, and we with them. PostgreSQL
+/// keeps 63 bytes of it.
+fn own_name(name: &str) -> String {
+    let shown: String = name.chars().filter(char::is_ascii).take(46).collect();
+    format!("{shown} {:016x}", rand::random::<u64>())
 }
 
 #[cfg(test)]

@@ -15,10 +15,12 @@ fn urls() {
     assert_eq!(target.protection, Protection::VerifyFull);
     assert_eq!(target.config.get_ssl_mode(), SslMode::Require);
     assert_eq!(target.config.get_password(), Some(&b"p@ss"[..]));
-    assert_eq!(
-        target.config.get_application_name(),
-        Some("reconcile-sidecar")
-    );
+    let name = target.config.get_application_name().unwrap();
+    let own = name.strip_prefix("reconcile-sidecar ").unwrap();
+    assert!(own.len() == 16 && u64::from_str_radix(own, 16).is_ok());
+    let long = format!("host=db application_name={}", "x".repeat(70));
+    let name = parse(&long).unwrap();
+    assert_eq!(name.config.get_application_name().map(str::len), Some(63));
     assert_eq!(target.describe(), "db/shop");
     let plain = parse("postgres://db/shop").unwrap();
     assert_eq!(

@@ -267,6 +267,7 @@ async fn nobody_adds_unnoticed_what_runs_with_more_rights() -> Result<()> {
             "reconcile_doors.search_attached",
             "reconcile_doors.settle_due",
             "reconcile_internal._check_as_session",
+            "reconcile_internal._date_of_steady",
             "reconcile_internal._events_after",
             "reconcile_internal._unnumbered",
             "reconcile_internal._vacuum_holders",

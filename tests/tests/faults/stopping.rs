@@ -105,3 +105,31 @@ async fn a_rolling_restart_under_load_asks_nothing_twice() -> Result<()> {
     );
     Ok(())
 }
+
+/// Proves that a goodbye puts back all that is still held, what the sidecar never got to know of too: the answer to a claim that was lost on
+/// its way. Nothing of anybody else's is touched.
+#[tokio::test]
+async fn a_goodbye_leaves_nothing_behind() -> Result<()> {
+    let shop = Shop::open("a_goodbye").await?;
+    for place in 0..5 {
+        shop.track_aged(&format!("ORD-{place}"), "10 minutes")
+            .await?;
+    }
+    let start = "select reconcile.sidecar_start('by hand', '1', 10)";
+    let (one, other): (i64, i64) = (shop.one(start, &[]).await?, shop.one(start, &[]).await?);
+    let claim = "select count(*) from reconcile.sidecar_claim($1, $2)";
+    assert_eq!(shop.one::<i64>(claim, &[&one, &3]).await?, 3);
+    assert_eq!(shop.one::<i64>(claim, &[&other, &2]).await?, 2);
+    shop.client
+        .execute("select reconcile.sidecar_stop($1)", &[&one])
+        .await?;
+    let held = "select (select count(*) from reconcile.leases where sidecar_id = $1), (select count(*) from reconcile.leases),
+        (select count(*) from reconcile.due_checks where due_at <= clock_timestamp()), (select in_flight::bigint from reconcile.provider_health)";
+    let row = shop.client.query_one(held, &[&one]).await?;
+    let held: [i64; 4] = std::array::from_fn(|place| row.get(place));
+    assert_eq!(held, [0, 2, 3, 2]);
+    shop.client
+        .execute("select reconcile.sidecar_stop($1)", &[&other])
+        .await?;
+    shop.is_sound().await
+}

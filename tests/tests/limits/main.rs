@@ -4,6 +4,7 @@
 mod arrivals;
 mod breaker;
 mod captures;
+mod dead;
 mod late;
 mod neighbours;
 mod previewing;
