@@ -214,6 +214,14 @@ select 'deliveries_parked', 'warning', d.endpoint, min(d.parked_at),
 from reconcile.parked_deliveries as d
 group by d.endpoint
 union all
+select 'date_set', 'warning', null, clock.stepped_at + date.ahead,
+    format('the server''s date was set %s by %s: limits, rests and leases don''t go by it, but schedules and deadlines do. Have its time '
+        'kept by a time server that slews', case when clock.stepped_by < '0' then 'back' else 'forward' end,
+        date_trunc('second', greatest(clock.stepped_by, -clock.stepped_by)))
+from reconcile.steady_clock as clock
+cross join (select reconcile_internal._date_of_steady() as ahead) as date
+where clock.stepped_at + date.ahead > (select clock_timestamp()) - interval '1 hour'
+union all
 select 'old_snapshot', 'warning', holder.subject, holder.since, holder.message
 from reconcile_internal._vacuum_holders() as holder;
 

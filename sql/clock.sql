@@ -138,6 +138,24 @@ comment on function reconcile_internal._move_with_date(interval) is
     'Moves what waits for a date along with it, after it was set: due times that lie within as long as it went back, 50,000 of each provider '
     'at most, and the leases and rests of deliveries.';
 
+-- No row is written that says nothing new: an old snapshot keeps each of them, and everybody reads this table.
+create function reconcile_internal._is_clock_to_be_tended() returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return (
+        select reconcile_internal._since_boot(c.boot) is null
+            or now.at not between c.steady_at and c.steady_at + interval '1 minute'
+            or (clock_timestamp() - c.dated) - (now.at - c.steady_at) not between interval '-1 second' and interval '1 second'
+        from reconcile.steady_clock as c
+        cross join lateral (select c.zero_at + reconcile_internal._since_boot(c.boot) * interval '1 microsecond' as at) as now
+    );
+end
+$$;
+
+comment on function reconcile_internal._is_clock_to_be_tended() is
+    'Whether the clock has something new to say: another life of the machine, a date that was set, or that a minute has passed.';
+
 -- One that somebody else is just writing is left to him.
 create function reconcile_internal._tend_clock() returns void
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -146,26 +164,30 @@ declare
     v_clock reconcile.steady_clock;
     v_now timestamptz;
     v_date timestamptz;
-    v_step interval;
-    v_same boolean := true;
+    v_step interval := '0';
 begin
+    if not reconcile_internal._is_clock_to_be_tended() then
+        return;
+    end if;
     select c.* into v_clock from reconcile.steady_clock as c for update skip locked;
     if not found then
         return;
-    elsif reconcile_internal._since_boot(v_clock.boot) is null then
-        v_same := false;
-        v_clock.boot := reconcile_internal._boot();
-        v_clock.zero_at := reconcile_internal._latest_steady() - reconcile_internal._since_boot(v_clock.boot) * interval '1 microsecond';
     end if;
     v_now := v_clock.zero_at + reconcile_internal._since_boot(v_clock.boot) * interval '1 microsecond';
     v_date := clock_timestamp();
-    v_step := (v_date - v_clock.dated) - (v_now - v_clock.steady_at);
+    -- NULL in another life.
+    if v_now >= v_clock.steady_at then
+        v_step := (v_date - v_clock.dated) - (v_now - v_clock.steady_at);
+    else
+        -- Another life, or one that a snapshot of the machine has taken back. How long it was between the two, nobody knows.
+        v_now := reconcile_internal._latest_steady();
+        v_clock.boot := reconcile_internal._boot();
+        v_clock.zero_at := v_now - reconcile_internal._since_boot(v_clock.boot) * interval '1 microsecond';
+    end if;
     update reconcile.steady_clock as c
-    set boot = v_clock.boot, zero_at = v_clock.zero_at, steady_at = v_now, dated = v_date,
-        stepped_at = case when v_step not between interval '-1 second' and interval '1 second' then v_now else c.stepped_at end,
-        stepped_by = case when v_step not between interval '-1 second' and interval '1 second' then v_step else c.stepped_by end;
-    -- Not in another life: how long it was between the two, nobody knows.
-    if v_same and v_step not between interval '-1 second' and interval '1 second' then
+    set boot = v_clock.boot, zero_at = v_clock.zero_at, steady_at = v_now, dated = v_date;
+    if v_step not between interval '-1 second' and interval '1 second' then
+        update reconcile.steady_clock as c set stepped_at = v_now, stepped_by = v_step;
         perform reconcile_internal._move_with_date(v_step);
     end if;
 end
@@ -173,7 +195,7 @@ $$;
 
 comment on function reconcile_internal._tend_clock() is
     'Writes down what the steady time is and what the date, and whether that was set meanwhile; in another life of the machine, from when '
-    'on it counts. Each heartbeat does that, and a claim in another life.';
+    'on it counts. Each heartbeat and each run looks whether there is something to write down.';
 
 create function reconcile_internal._was_set_within(p_time interval) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp
