@@ -41,13 +41,21 @@ async fn answered(shop: &Shop<'_>, order_number: &str, body: &str) -> Result<Che
     shop.next_check(order_number).await
 }
 
+/// An order's number, its captures as cents, currency and cents paid back, and the outcome and remark that follow.
+type Case = (
+    &'static str,
+    &'static [(u32, &'static str, u32)],
+    &'static str,
+    &'static str,
+);
+
 /// Proves that captures which add up to the order's amount are a success, whatever their number, that less or more or another currency is
 /// none, that more is told as paid twice, and that an order is refunded once all of its captures are, and not before.
 #[tokio::test]
 async fn captures_add_up_to_a_success() -> Result<()> {
     let shop = capturing("captures_add_up").await?;
     let _sidecar = shop.sidecar().await?;
-    let cases: [(&str, &[(u32, &str, u32)], &str, &str); 10] = [
+    let cases: [Case; 10] = [
         ("ONE", &[(73, "USD", 0)], "succeeded", "by rule 1"),
         (
             "TWO",

@@ -1,6 +1,6 @@
 //! What the server's log has of calls that end in the middle.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use reconcile_tests::cluster::Cluster;
 use reconcile_tests::shop::{self, Shop};
 
@@ -56,7 +56,8 @@ async fn a_cancelled_call_leaves_no_body_in_the_log() -> Result<()> {
         caller
             .batch_execute("set statement_timeout = '300ms'")
             .await?;
-        let error = caller.batch_execute(&call).await.unwrap_err();
+        let error = caller.batch_execute(&call).await.err();
+        let error = error.with_context(|| format!("{call} was not cancelled"))?;
         waits.batch_execute("rollback").await?;
         caller.batch_execute("reset statement_timeout").await?;
         ensure!(
