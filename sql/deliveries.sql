@@ -44,7 +44,7 @@ begin
     end if;
 
     v_numbered := exists (select from reconcile.event_endpoints) and exists (select from reconcile_internal._unnumbered())
-        and reconcile_internal._number_events();
+        and reconcile_internal._number_what_waits();
 
     -- One claim at a time for an endpoint, so that its concurrency holds for all sidecars together; and none where there is
     -- nothing to do, so that looking writes nothing.

@@ -333,9 +333,7 @@ begin
         ('partitions made', reconcile_internal._ensure_partitions()::bigint),
         ('partitions dropped', reconcile_internal._drop_old_partitions()::bigint);
     return query values ('events found unnumbered', reconcile_internal._number_missed()::bigint);
-    if exists (select from reconcile_internal._unnumbered()) then
-        perform reconcile_internal._number_events();
-    end if;
+    perform reconcile_internal._number_what_waits();
 end
 $$;
 

@@ -236,7 +236,7 @@ end
 $$;
 
 comment on function reconcile_internal._number_what_waits() is
-    'For readers: has what is visible numbered, by a worker where this transaction goes on after its statement; writes nothing when all is. '
+    'Has what is visible numbered, by a worker where this transaction goes on after its statement or sees one moment; writes nothing when all is. '
     'False when it was not to be had.';
 
 -- There should be none: a hand has written to the ledger, or a cluster's transaction ids were set back.

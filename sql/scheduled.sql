@@ -129,9 +129,7 @@ create function reconcile_doors.number_events() returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if exists (select from reconcile_internal._unnumbered()) then
-        perform reconcile_internal._number_events();
-    end if;
+    perform reconcile_internal._number_what_waits();
 end
 $$;
 

@@ -164,9 +164,7 @@ begin
         exists (select from reconcile.overlong_sessions() as o where o.role = session_user)
     from reconcile_internal._next_claim_at() as next_claim (at);
     -- What a report left because somebody else was numbering.
-    if exists (select from reconcile_internal._unnumbered()) then
-        perform reconcile_internal._number_events();
-    end if;
+    perform reconcile_internal._number_what_waits();
 end
 $$;
 

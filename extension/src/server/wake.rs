@@ -105,11 +105,18 @@ pub unsafe extern "C-unwind" fn reconcile_request_worker(_argument: pg_sys::Datu
     // Without a role: the ledger's can't log in, which a worker may ignore only from PostgreSQL 17 on.
     BackgroundWorker::connect_worker_to_spi_by_oid(Some(errand.database), None);
     // A database or a role may have a search_path with operators of its own.
-    // SAFETY: sets a setting of this process, outside of any transaction.
+    // SAFETY: sets settings of this process, outside of any transaction.
     unsafe {
         pg_sys::SetConfigOption(
             c"search_path".as_ptr(),
             c"pg_catalog, pg_temp".as_ptr(),
+            pg_sys::GucContext::PGC_SUSET,
+            pg_sys::GucSource::PGC_S_OVERRIDE,
+        );
+        // What a statement locks it has to see, whatever the database's default is.
+        pg_sys::SetConfigOption(
+            c"default_transaction_isolation".as_ptr(),
+            c"read committed".as_ptr(),
             pg_sys::GucContext::PGC_SUSET,
             pg_sys::GucSource::PGC_S_OVERRIDE,
         );

@@ -135,6 +135,38 @@ async fn everything_that_commits_at_once_numbers() -> Result<()> {
     .await
 }
 
+/// Proves that positions are given, and deliveries made, in a database whose transactions see one moment each.
+#[tokio::test]
+async fn a_database_of_repeatable_reads_is_numbered_too() -> Result<()> {
+    let shop = Shop::open("numbering_repeatable").await?;
+    shop.run(
+        "alter database numbering_repeatable set default_transaction_isolation = 'repeatable read'",
+    )
+    .await?;
+    let client = shop.database.connect().await?;
+    client
+        .batch_execute("select reconcile.add_endpoint('shop', 'https://s.example/', 'S')")
+        .await?;
+    for (n, by) in [
+        "call reconcile.check_stale_orders()",
+        "select reconcile.housekeep()",
+        "select reconcile.sidecar_heartbeat(1, 0)",
+        "select reconcile.sidecar_claim_deliveries(1, 1)",
+        "select reconcile.read_events()",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let order = format!("A{n}");
+        shop.track(&order).await?;
+        decide(&client, &order, "failed").await?;
+        client.batch_execute(by).await?;
+        assert_eq!(numbered(&shop).await?, n as i64 + 1, "{by}");
+    }
+    assert_eq!(events(&client, 0).await?.len(), 5);
+    Ok(())
+}
+
 /// Proves that a report which finds the sequencer taken goes through all the same, and that what it left is numbered
 /// soon, also where nobody reads and nothing else happens.
 #[tokio::test]
