@@ -48,6 +48,17 @@ select 'session_overlong', 'critical', format('pid %s', o.pid), o.since,
         'reconcile.end_overlong_sessions() does, called by that role, or pg_terminate_backend(%s)', o.role, o.pid)
 from reconcile.overlong_sessions() as o
 union all
+-- Where nobody may ask, another alert says so; and what this database knows is settled by the schedule.
+select 'checks_late', 'warning', h.name, late.due_at,
+    format('checks are made later than they are due: the oldest should have been made at %s. Its limits, or the slots of the sidecars, are less '
+        'than what is due', date_trunc('second', late.due_at))
+from reconcile.provider_health as h
+join reconcile.providers as p on p.name = h.name and p.kind = 'http' and p.paused_at is null
+cross join lateral (
+    select d.due_at from reconcile.due_checks as d where d.provider_id = p.provider_id order by d.due_at limit 1
+) as late
+where h.breaker = 'closed' and late.due_at < (select clock_timestamp()) - interval '1 minute'
+union all
 select 'unknown_status', 'warning', h.name, h.unknown_status_at,
     format('answers %L, which its status map does not have: see reconcile.checks, and alter_provider', h.unknown_status)
 from reconcile.provider_health as h

@@ -79,6 +79,20 @@ $$;
 
 comment on function reconcile_internal._breaker_limit(integer, text) is 'Checks in a row without an answer before the breaker opens.';
 
+-- Not from the beginning: an old snapshot keeps visible to a scan what was deleted long ago. What ends is committed with what follows from
+-- it, which mostly takes no time; what took longer is counted by the next look that goes further back.
+create function reconcile_internal._looks_back(p_traffic reconcile.provider_traffic, p_now timestamptz) returns timestamptz
+language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return least(p_traffic.folded_through, p_now)
+        - case when p_traffic.swept_at between p_now - interval '5 seconds' and p_now then interval '2 seconds' else interval '1 minute' end;
+end
+$$;
+
+comment on function reconcile_internal._looks_back(reconcile.provider_traffic, timestamptz) is
+    'From which end of calls on ended calls of a provider are looked for: some seconds before what was counted last, and every 5 s a minute.';
+
 -- Called with the rows of provider_traffic locked.
 create function reconcile_internal._take_ended_calls(p_provider_ids integer[])
 returns table (
@@ -94,11 +108,20 @@ declare
 begin
     return query
     with ended as (
-        -- Not from the beginning: an old snapshot keeps visible to this scan what was deleted long ago.
+        -- In subqueries that no plan can turn round: from where to look is known before the index is read.
         delete from reconcile.ended_calls as e
-        using reconcile.provider_traffic as t
-        where e.provider_id = any (p_provider_ids) and t.provider_id = e.provider_id
-          and e.ended_at > least(t.folded_through, v_now) - interval '1 minute'
+        using (
+            select t.provider_id, reconcile_internal._looks_back(t, v_now) as since
+            from reconcile.provider_traffic as t
+            where t.provider_id = any (p_provider_ids)
+            offset 0
+        ) as look
+        cross join lateral (
+            select late.ctid from reconcile.ended_calls as late
+            where late.provider_id = look.provider_id and late.ended_at > look.since
+            offset 0
+        ) as found
+        where e.ctid = found.ctid
         returning e.*
     ),
     spent as (
@@ -244,7 +267,7 @@ begin
             max(e.ended_at) as last_ended_at,
             count(*) > 0 as unfolded
         from reconcile.ended_calls as e
-        where e.provider_id = p.provider_id and e.ended_at > least(t.folded_through, now.at) - interval '1 minute'
+        where e.provider_id = p.provider_id and e.ended_at > reconcile_internal._looks_back(t, now.at)
     ) as flight
     cross join lateral (
         select

@@ -49,3 +49,22 @@ async fn late_checks_are_claimed_in_their_order() -> Result<()> {
     assert_eq!(last, ten("NEW", 1));
     Ok(())
 }
+
+/// Proves that checks which are made later than a minute after they are due are told of, and those of a provider that is paused, which
+/// has an alert of its own, are not.
+#[tokio::test]
+async fn late_checks_are_told_of() -> Result<()> {
+    let shop = Shop::open("limits_late_alert").await?;
+    let told = "select coalesce(string_agg(subject, ' '), '') from reconcile.alerts where alert = 'checks_late'";
+    shop.track_aged("O-1", "10 minutes").await?;
+    shop.run("update reconcile.due_checks set due_at = clock_timestamp() - interval '50 seconds'")
+        .await?;
+    assert_eq!(shop.one::<String>(told, &[]).await?, "");
+    shop.run("update reconcile.due_checks set due_at = clock_timestamp() - interval '70 seconds'")
+        .await?;
+    assert_eq!(shop.one::<String>(told, &[]).await?, "vendor");
+    shop.run("select reconcile.pause_provider('vendor', 'closed')")
+        .await?;
+    assert_eq!(shop.one::<String>(told, &[]).await?, "");
+    Ok(())
+}
