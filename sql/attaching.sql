@@ -250,7 +250,7 @@ begin
         where p.pronamespace = 'reconcile_generated'::regnamespace and p.proname ~ ('^_(rows|page|write)_' || v_row.attachment_id || '$')
            or p.pronamespace = 'reconcile_doors'::regnamespace and p.proname in ('note_rows_' || v_row.attachment_id, 'note_rows_of_' || v_row.attachment_id)
     loop
-        execute format('drop function %s cascade', v_function);
+        perform reconcile_internal._define(format('drop function %s cascade', v_function));
     end loop;
     delete from reconcile.arrivals as a where a.attachment_id = v_row.attachment_id;
     delete from reconcile.refused_rows as u where u.attachment_id = v_row.attachment_id;

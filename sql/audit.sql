@@ -155,15 +155,17 @@ begin
         continue when exists (
             select from reconcile.recorded_checks_otherwise where answered_at >= v_from and answered_at < v_to
         );
-        execute format('create table reconcile.%I (like reconcile.recorded_checks including defaults, primary key (order_id, check_id))', v_name);
-        execute format(
+        perform reconcile_internal._define(format(
+            'create table reconcile.%I (like reconcile.recorded_checks including defaults, primary key (order_id, check_id))', v_name
+        ));
+        perform reconcile_internal._define(format(
             'alter table reconcile.recorded_checks attach partition reconcile.%I for values from (%L) to (%L)',
             v_name, v_from, v_to
-        );
-        execute format(
+        ));
+        perform reconcile_internal._define(format(
             'create trigger %I before truncate on reconcile.%I for each statement execute function reconcile_internal._refuse_change()',
             v_name || '_stay_whole', v_name
-        );
+        ));
         v_made := v_made + 1;
     end loop;
     return v_made;
@@ -193,7 +195,7 @@ begin
           and child.relname ~ '^recorded_checks_[0-9]{4}_[0-9]{2}$'
           and (to_date(substr(child.relname, 17), 'YYYY_MM') + interval '1 month') at time zone 'UTC' < v_kept_from
     loop
-        execute format('drop table %s', v_partition);
+        perform reconcile_internal._define(format('drop table %s', v_partition));
         v_dropped := v_dropped + 1;
     end loop;
     return v_dropped;

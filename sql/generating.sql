@@ -10,8 +10,8 @@ create function reconcile_internal._hand_over(p_function regprocedure, p_owner r
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
-    execute format('comment on function %s is %L', p_function, p_comment);
-    execute format('revoke all on function %s from public', p_function);
+    perform reconcile_internal._define(format('comment on function %s is %L', p_function, p_comment));
+    perform reconcile_internal._define(format('revoke all on function %s from public', p_function));
     perform reconcile_internal._let_enter(p_owner);
     perform reconcile_internal._give_to(p_function, p_owner);
 end
@@ -25,10 +25,10 @@ language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
     if not has_schema_privilege(p_role, 'reconcile_doors', 'usage') then
-        execute format('grant usage on schema reconcile_doors to %s', p_role);
+        perform reconcile_internal._define(format('grant usage on schema reconcile_doors to %s', p_role));
     end if;
     if not has_function_privilege(p_role, 'reconcile_doors.confine(text)', 'execute') then
-        execute format('grant execute on function reconcile_doors.confine(text) to %s', p_role);
+        perform reconcile_internal._define(format('grant execute on function reconcile_doors.confine(text) to %s', p_role));
     end if;
 end
 $$;
@@ -54,8 +54,8 @@ begin
               where p.pronamespace in ('reconcile_generated'::regnamespace, 'reconcile_doors'::regnamespace) and p.proowner = given.grantee
           )
     loop
-        execute format('revoke all on function reconcile_doors.confine(text) from %s', v_role);
-        execute format('revoke usage on schema reconcile_doors from %s', v_role);
+        perform reconcile_internal._define(format('revoke all on function reconcile_doors.confine(text) from %s', v_role));
+        perform reconcile_internal._define(format('revoke usage on schema reconcile_doors from %s', v_role));
     end loop;
 end
 $$;
@@ -119,18 +119,18 @@ begin
                 (5, p_row.created_at, 'timestamptz'), (6, p_row.status, 'text')
         ) as named (place, column_name, type)
     );
-    execute format(
+    perform reconcile_internal._define(format(
         'create function reconcile_generated._rows_%s(p_order_numbers text[]) returns setof reconcile.application_row '
         'language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = %L '
         'set enable_seqscan = off set jit = off as %L',
         p_row.attachment_id, p_row.time_zone,
         format('begin perform reconcile_doors.confine(%L); return query select %s from %s as t where t.%I %s any ($1::%s[]); end', pg_get_userbyid(p_row.owner),
             v_columns, p_row.relation, p_row.order_number, reconcile_internal._operator(p_row.relation, p_row.order_number, 3), v_number_type)
-    );
+    ));
     perform reconcile_internal._hand_over(format('reconcile_generated._rows_%s(text[])', p_row.attachment_id)::regprocedure, p_row.owner,
         format('Rows of %s by their order numbers.', p_row.relation));
 
-    execute format(
+    perform reconcile_internal._define(format(
         'create function reconcile_generated._page_%s(p_status text, p_after text, p_limit integer) returns setof reconcile.application_row '
         'language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = %L '
         -- Statuses differ in how many rows they have, and a partial index serves only one that the plan knows.
@@ -144,7 +144,7 @@ begin
             'end if; end',
             v_columns, p_row.relation, p_row.status, v_status_type, p_row.order_number, v_number_type, pg_get_userbyid(p_row.owner),
             reconcile_internal._operator(p_row.relation, p_row.status, 3), reconcile_internal._operator(p_row.relation, p_row.order_number, 5))
-    );
+    ));
     perform reconcile_internal._hand_over(format('reconcile_generated._page_%s(text, text, integer)', p_row.attachment_id)::regprocedure,
         p_row.owner, format('The next rows of %s in a status.', p_row.relation));
 end
@@ -208,7 +208,7 @@ begin
         from jsonb_each(p_row.write) as written
         where written.value ? p_row.status
     ), 'when false then null');
-    execute format(
+    perform reconcile_internal._define(format(
         'create function reconcile_generated._write_%s(
             p_order_numbers text[], p_from_states text[], p_to_states text[], p_found jsonb[]
         ) '
@@ -267,7 +267,7 @@ end
             pg_get_userbyid(p_row.owner), reconcile_internal._operator(p_row.relation, p_row.order_number, 3),
             array(select written.key from jsonb_each(p_row.write) as written where written.value <> '{}'
                 union select 'succeeded' where p_row.capture <> '{}'))
-    );
+    ));
     perform reconcile_internal._hand_over(
         format('reconcile_generated._write_%s(text[], text[], text[], jsonb[])', p_row.attachment_id)::regprocedure, p_row.owner,
         format('Locks rows of %s, and writes states back where they are still tracked; answers what came of each.', p_row.relation));
@@ -284,7 +284,7 @@ as $$
 declare
     v_door text := format('reconcile_doors.note_rows_of_%s(text[], text)', p_row.attachment_id);
 begin
-    execute format(
+    perform reconcile_internal._define(format(
         'create function reconcile_doors.note_rows_of_%1$s(p_order_numbers text[], p_problem text default null) returns void '
         'language plpgsql security definer set search_path = pg_catalog, pg_temp '
         -- The application waits for nobody: an order that another transaction is just taking in is noted after this.
@@ -293,10 +293,11 @@ begin
             -- A dump without owners gives it to whoever restores it.
             'begin perform reconcile_doors.confine(''reconcile_owner''); perform reconcile_internal._note_rows(%s, $1, $2); end', p_row.attachment_id
         )
-    );
-    execute format('comment on function %s is %L', v_door, format('What the triggers of %s say: the order numbers of changed rows.', p_row.relation));
-    execute format('revoke all on function %s from public', v_door);
-    execute format('grant execute on function %s to %s', v_door, p_row.owner);
+    ));
+    perform reconcile_internal._define(format('comment on function %s is %L', v_door,
+        format('What the triggers of %s say: the order numbers of changed rows.', p_row.relation)));
+    perform reconcile_internal._define(format('revoke all on function %s from public', v_door));
+    perform reconcile_internal._define(format('grant execute on function %s to %s', v_door, p_row.owner));
 end
 $$;
 
@@ -316,7 +317,7 @@ declare
     v_tracked text := format('r.%I::text operator(pg_catalog.=) any (%L::text[])', p_row.status, p_row.track);
 begin
     -- Never in the application's way: what can't be noted now is looked for later.
-    execute format(
+    perform reconcile_internal._define(format(
         'create function reconcile_doors.note_rows_%s() returns trigger language plpgsql security definer '
         'set search_path = pg_catalog, pg_temp as %L',
         p_row.attachment_id,
@@ -362,7 +363,7 @@ exception
         return null;
 end
         $body$, p_row.attachment_id, p_row.order_number, v_watched, v_tracked, pg_get_userbyid(p_row.owner))
-    );
+    ));
     perform reconcile_internal._hand_over(format('reconcile_doors.note_rows_%s()', p_row.attachment_id)::regprocedure, p_row.owner,
         format('Notes which rows of %s have changed.', p_row.relation));
 end

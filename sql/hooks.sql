@@ -160,7 +160,7 @@ create function reconcile_internal._make_hook(p_hook reconcile.registered_hooks)
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
-    execute format(
+    perform reconcile_internal._define(format(
         'create function reconcile_generated._hook_%s(p_order_number text, p_facts jsonb) returns void '
         'language plpgsql security definer set search_path = pg_catalog, %I, pg_temp '
         -- Planned as anywhere else, and not as the report that it is called from.
@@ -168,7 +168,7 @@ begin
         p_hook.hook_id, p_hook.call_schema,
         format('begin perform reconcile_doors.confine(%L); perform %I.%I(p_order_number, p_facts); end',
             pg_get_userbyid(p_hook.call_owner), p_hook.call_schema, p_hook.call_name)
-    );
+    ));
     perform reconcile_internal._hand_over(format('reconcile_generated._hook_%s(text, jsonb)', p_hook.hook_id)::regprocedure,
         p_hook.call_owner, format('Calls the hook %s with the rights of %s.', p_hook.name, p_hook.call_owner));
 end
@@ -268,7 +268,7 @@ begin
             using errcode = 'RC010', hint = 'A hook is removed by the role that added it.';
     end if;
     delete from reconcile.registered_hooks as h where h.hook_id = v_hook.hook_id;
-    execute format('drop function if exists reconcile_generated._hook_%s(text, jsonb)', v_hook.hook_id);
+    perform reconcile_internal._define(format('drop function if exists reconcile_generated._hook_%s(text, jsonb)', v_hook.hook_id));
     perform reconcile_internal._let_enter_no_more();
 end
 $$;

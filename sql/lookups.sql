@@ -144,14 +144,14 @@ begin
                 from jsonb_each_text(p_lookup.columns) as named
             ));
     end if;
-    execute format(
+    perform reconcile_internal._define(format(
         'create function reconcile_generated._lookup_%s(p_order_numbers text[], p_references text[]) returns table (place bigint, answer jsonb) '
         'language plpgsql security definer set search_path = pg_catalog, %s pg_temp as %L',
         p_lookup.lookup_id, coalesce(quote_ident(p_lookup.call_schema) || ',', ''), format(
             'begin perform reconcile_doors.confine(%L); return query select asked.place, %s '
             'from unnest(p_order_numbers, p_references) with ordinality as asked (order_number, reference, place); end',
             pg_get_userbyid(p_lookup.owner), v_answer)
-    );
+    ));
     perform reconcile_internal._hand_over(format('reconcile_generated._lookup_%s(text[], text[])', p_lookup.lookup_id)::regprocedure,
         p_lookup.owner, format('Answers for provider %s with the rights of %s.', p_lookup.provider, p_lookup.owner));
 end
@@ -167,7 +167,7 @@ declare
     v_lookup_id integer;
 begin
     delete from reconcile.registered_lookups as l where l.provider = p_provider returning l.lookup_id into v_lookup_id;
-    execute format('drop function if exists reconcile_generated._lookup_%s(text[], text[])', v_lookup_id);
+    perform reconcile_internal._define(format('drop function if exists reconcile_generated._lookup_%s(text[], text[])', v_lookup_id));
 end
 $$;
 

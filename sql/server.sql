@@ -14,6 +14,14 @@ comment on function reconcile_doors.confine(text) is
     'security-restricted operation, which leaves nothing for COMMIT. SQL has no way to ask for that. PostgreSQL takes it back when the '
     'function ends; it can''t be undone by a call.';
 
+create function reconcile_internal._define(statements text) returns void
+language c volatile strict
+as 'MODULE_PATHNAME', '_define_wrapper';
+
+comment on function reconcile_internal._define(text) is
+    'Makes, alters, grants, comments on and drops what is the ledger''s own, with the caller''s rights. EXECUTE would call event triggers, which '
+    'are others'' code and would run with the ledger''s rights in whoever''s session it is.';
+
 create function reconcile_internal._give_to(function regprocedure, owner regrole) returns void
 language c volatile strict
 as 'MODULE_PATHNAME', '_give_to_wrapper';

@@ -15,7 +15,7 @@ declare
         where i.indrelid = p_row.relation and i.indisvalid and i.indpred is null and first.attname = p_row.created_at
     );
 begin
-    execute format(
+    perform reconcile_internal._define(format(
         'create function reconcile_generated._newest_%s() returns timestamp language plpgsql security definer '
         'set search_path = pg_catalog, pg_temp as %L', p_row.attachment_id,
         format('begin perform reconcile_doors.confine(%L); return (select pg_catalog.max(t.%I) from %s as t where %s pg_catalog.isfinite(t.%2$I)); end',
@@ -23,14 +23,14 @@ begin
             case when v_is_cheap then '' else format('t.%I %s any (%L::%s[]) and', p_row.status,
                 reconcile_internal._operator(p_row.relation, p_row.status, 3), p_row.track,
                 reconcile_internal._column_type(p_row.relation, p_row.status)) end)
-    );
+    ));
     perform reconcile_internal._hand_over(format('reconcile_generated._newest_%s()', p_row.attachment_id)::regprocedure, p_row.owner,
         format('The newest time of creation in %s.', p_row.relation));
     perform reconcile_internal._hold_attached(p_row, false);
     v_level := reconcile_internal._hold_settings();
     execute format('select reconcile_generated._newest_%s()', p_row.attachment_id) into v_newest;
     perform reconcile_internal._give_back_settings(v_level);
-    execute format('drop function reconcile_generated._newest_%s()', p_row.attachment_id);
+    perform reconcile_internal._define(format('drop function reconcile_generated._newest_%s()', p_row.attachment_id));
     return v_newest;
 end
 $$;
@@ -79,7 +79,7 @@ begin
         select p.oid from pg_proc as p
         where p.pronamespace = 'reconcile_generated'::regnamespace and p.proname ~ ('^_(rows|page|write)_' || p_row.attachment_id || '$')
     ) loop
-        execute format('drop function %s', v_function);
+        perform reconcile_internal._define(format('drop function %s', v_function));
     end loop;
     perform reconcile_internal._make_row_functions(v_row);
     perform reconcile_internal._make_write_function(v_row);

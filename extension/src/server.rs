@@ -4,6 +4,7 @@
 //! |-----------------|--------------------------------------------------------------------------|
 //! | [`confine`]     | have code of an application leave nothing for COMMIT                     |
 //! | [`give`]        | make a function for a role that one is no member of                      |
+//! | [`define`]      | make what is the ledger's own without calling event triggers             |
 //! | [`hold`]        | look at what a table or a function is under its lock, without waiting    |
 //! | [`constraints`] | check what a caller has pending with the session's rights               |
 //! | [`cursors`]     | tell which cursors others could read on in                                |
@@ -17,6 +18,7 @@
 pub mod confine;
 pub mod constraints;
 pub mod cursors;
+pub mod define;
 pub mod give;
 pub mod history;
 pub mod hold;

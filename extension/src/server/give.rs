@@ -3,7 +3,7 @@
 //! `ALTER FUNCTION … OWNER TO` is for members of the new owner's role, and the ledger's role is a member of nobody's. So
 //! this one statement runs as the superuser that PostgreSQL was set up with. It reaches no further than functions of the
 //! ledger's own, in the two schemas that hold such functions, and only to a role that the session has anyway: whoever came
-//! to be the ledger's role by a mistake of ours would gain no other role by this.
+//! to be the ledger's role by a mistake of ours would gain no other role by this. No event trigger hears of it.
 
 use std::ffi::CStr;
 
@@ -11,6 +11,7 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::spi::quote_identifier;
 
+use super::define::define;
 use super::identity::{Identity, as_role, role_name};
 
 /// The schemas whose functions may be given away.
@@ -39,9 +40,7 @@ fn _give_to(function: pg_sys::Oid, owner: pg_sys::Oid) {
         giver = quote_identifier(role_name(giver)),
     );
     let superuser = pg_sys::Oid::from_u32(pg_sys::BOOTSTRAP_SUPERUSERID);
-    if let Err(error) = as_role(superuser, || Spi::run(&statements)) {
-        error!("the function can't be given away: {error}");
-    }
+    as_role(superuser, || define(&statements));
 }
 
 fn may_give(

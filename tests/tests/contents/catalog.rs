@@ -232,6 +232,7 @@ async fn nobody_adds_unnoticed_what_runs_with_more_rights() -> Result<()> {
             "_can_be_read",
             "_commits_at_once",
             "_defer_constraints",
+            "_define",
             "_give_back_settings",
             "_give_to",
             "_history",
@@ -314,5 +315,25 @@ async fn what_belongs_to_everybody_calls_nobodys_code() -> Result<()> {
     )
     .await?;
     assert_eq!(found, Vec::<String>::new());
+    Ok(())
+}
+
+/// Proves that what a function defines while it runs goes through `_define`, by which no event trigger hears of it: EXECUTE is for reading,
+/// for writing rows and for calling what was made for an owner. One function defines with its caller's own rights, and says so.
+#[tokio::test]
+async fn nothing_is_defined_where_event_triggers_would_hear_of_it() -> Result<()> {
+    cluster()
+        .await?
+        .database("definitions", Contents::Extension)
+        .await?;
+    let loud = found(
+        "definitions",
+        "select distinct p.oid::regprocedure::text
+         from member as m
+         join pg_proc as p on m.classid = 'pg_proc'::regclass and p.oid = m.objid
+         cross join lateral regexp_matches(p.prosrc, '\\mexecute\\s+(?!(format\\s*\\(\\s*)?''(select|insert)\\s|(function|on)\\s)|;\\s+(create|alter|drop|grant|revoke|comment)\\s', 'gi')",
+    )
+    .await?;
+    assert_eq!(loud, ["reconcile_doors.make_triggers(regclass,integer)"]);
     Ok(())
 }

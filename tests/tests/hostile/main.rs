@@ -18,6 +18,7 @@ mod neighbours;
 mod numbers;
 mod on_tables;
 mod one_at_a_time;
+mod overheard;
 mod overlong;
 mod parts;
 mod pending;
