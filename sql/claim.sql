@@ -301,6 +301,11 @@ begin
     ) as way
     cross join lateral reconcile_internal._request(
         way.url, way.headers, way.body, way.variables, o.order_number, o.own_number, o.reference, o.details) as request;
+    -- A claim that waited for another, or whose requests took long to build, leaves its calls as much time as any.
+    if reconcile_internal._steady_now() > v_steady + interval '500 ms' then
+        update reconcile.leases as l set expires_at = l.expires_at + (reconcile_internal._steady_now() - v_steady)
+        where l.sidecar_id = p_sidecar_id and l.claimed_at = v_now;
+    end if;
 end
 $$;
 

@@ -11,12 +11,15 @@ use leon::Template;
 use pgrx::prelude::*;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 mod complaint;
 mod problem;
+mod room;
 
 pub use complaint::{request_complaint, template_error, text_error};
 pub use problem::{depends_on_order, needs_reference, request_problem};
+pub use room::Room;
 
 /// The variables that every order has; a provider's row may add constants, and `details.` leads to a member of the order's
 /// details.
@@ -109,8 +112,8 @@ fn detail_of(name: &str) -> Option<&str> {
 /// Fills in a URL template for one order.
 ///
 /// # Errors
-/// A sentence for people: the template can't be read, it needs a reference that the order lacks, or a value would
-/// change the path (`.` and `..` can't be encoded).
+/// A sentence for people: the template can't be read, it needs a reference that the order lacks, a value would
+/// change the path (`.` and `..` can't be encoded), or the URL would be too long.
 pub fn url_for(template: &str, values: Values<'_>) -> Result<String, String> {
     let template = parsed(template)?;
     let mut context = SimpleContext::new();
@@ -124,14 +127,36 @@ pub fn url_for(template: &str, values: Values<'_>) -> Result<String, String> {
     let expanded = template
         .expand::<UriSpec, _>(&context)
         .map_err(|error| format!("the URL can't be built: {error}"))?;
-    Ok(expanded.to_string())
+    let mut room = Room::for_url();
+    let mut writer = room.writer();
+    // Written until there is no room left: a template may name a long value any number of times.
+    let written = write!(writer, "{expanded}");
+    let url = writer.into_text();
+    written.map_err(|_| room.complaint())?;
+    match path_of(&url).split('/').find(|segment| is_a_step(segment)) {
+        // A value that stands beside others, and so is none of these itself.
+        Some(step) => Err(format!("its path would hold \"{step}\"")),
+        None => Ok(url),
+    }
+}
+
+/// The path of a URL that has been filled in.
+fn path_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split(['?', '#']).next().unwrap_or_default()
+}
+
+/// What a server or a client would leave out of a path, the one before it too.
+fn is_a_step(segment: &str) -> bool {
+    let plain = segment.replace("%2E", ".").replace("%2e", ".");
+    plain == "." || plain == ".."
 }
 
 /// Fills in a text, such as a header's value.
 ///
 /// # Errors
-/// A sentence for people: the text is no template, or it needs what the order does not have.
-pub fn text_for(template: &str, values: Values<'_>) -> Result<String, String> {
+/// A sentence for people: the text is no template, it needs what the order does not have, or there is no room for it.
+pub fn text_for(template: &str, values: Values<'_>, room: &mut Room) -> Result<String, String> {
     let template =
         Template::parse(template).map_err(|error| format!("it is not a template: {error}"))?;
     for name in template.keys() {
@@ -139,9 +164,14 @@ pub fn text_for(template: &str, values: Values<'_>) -> Result<String, String> {
     }
     let constants = values.constants;
     let values = leon::vals(|name| values.get(name).map(|value| Cow::Owned(value.into_owned())));
-    let filled = template
-        .render(&values)
-        .map_err(|error| format!("it can't be filled in: {error}"))?;
+    let mut writer = room.writer();
+    let written = template.render_into(&mut writer, &values);
+    let filled = writer.into_text();
+    match written {
+        Ok(()) => {}
+        Err(leon::RenderError::Io(_)) => return Err(room.complaint()),
+        Err(error) => return Err(format!("it can't be filled in: {error}")),
+    }
     match variable_in(&filled, constants) {
         // Written with escapes, or part of a value: the provider would be asked about an order of that name.
         Some(name) => Err(format!("it would say {{{name}}} as such")),
@@ -167,8 +197,9 @@ fn variable_in<'a>(text: &'a str, constants: Option<&Map<String, Value>>) -> Opt
 /// # Errors
 /// As [`text_for`].
 pub fn headers_for(headers: &Map<String, Value>, values: Values<'_>) -> Result<Value, String> {
+    let mut room = Room::for_headers();
     let filled = headers.iter().map(|(name, value)| {
-        let text = header_for(name, value, values)
+        let text = header_for(name, value, values, &mut room)
             .map_err(|error| format!("the header {name}: {error}"))?;
         Ok((name.clone(), Value::String(text)))
     });
@@ -177,9 +208,14 @@ pub fn headers_for(headers: &Map<String, Value>, values: Values<'_>) -> Result<V
         .map(Value::Object)
 }
 
-fn header_for(name: &str, value: &Value, values: Values<'_>) -> Result<String, String> {
+fn header_for(
+    name: &str,
+    value: &Value,
+    values: Values<'_>,
+    room: &mut Room,
+) -> Result<String, String> {
     plain_name(name, values)?;
-    let text = text_for(value.as_str().unwrap_or_default(), values)?;
+    let text = text_for(value.as_str().unwrap_or_default(), values, room)?;
     match text
         .bytes()
         .all(|byte| byte == b'\t' || (0x20..0x7f).contains(&byte))
@@ -204,17 +240,27 @@ fn plain_name(name: &str, values: Values<'_>) -> Result<(), String> {
 /// # Errors
 /// As [`text_for`]; or the description is of neither kind.
 pub fn body_for(body: &Value, values: Values<'_>) -> Result<String, String> {
+    let mut room = Room::for_body();
+    let body = written_body(body, values, &mut room)?;
+    // Escaped and encoded it is longer than what it was filled in with, by a small factor.
+    match room.holds(&body) {
+        true => Ok(body),
+        false => Err(room.complaint()),
+    }
+}
+
+fn written_body(body: &Value, values: Values<'_>, room: &mut Room) -> Result<String, String> {
     match (
         body.get("json"),
         body.get("form").and_then(Value::as_object),
     ) {
-        (Some(json), None) => Ok(filled(json, values)?.to_string()),
+        (Some(json), None) => Ok(filled(json, values, room)?.to_string()),
         (None, Some(fields)) => {
             let mut form = form_urlencoded::Serializer::new(String::new());
             for (name, value) in fields {
                 plain_name(name, values)?;
                 let value = match value {
-                    Value::String(text) => text_for(text, values)?,
+                    Value::String(text) => text_for(text, values, room)?,
                     Value::Number(number) => number.to_string(),
                     _ => return Err(format!("its field {name} is neither a text nor a number")),
                 };
@@ -226,13 +272,13 @@ pub fn body_for(body: &Value, values: Values<'_>) -> Result<String, String> {
     }
 }
 
-fn filled(json: &Value, values: Values<'_>) -> Result<Value, String> {
+fn filled(json: &Value, values: Values<'_>, room: &mut Room) -> Result<Value, String> {
     Ok(match json {
-        Value::String(text) => Value::String(text_for(text, values)?),
+        Value::String(text) => Value::String(text_for(text, values, room)?),
         Value::Array(items) => Value::Array(
             items
                 .iter()
-                .map(|item| filled(item, values))
+                .map(|item| filled(item, values, room))
                 .collect::<Result<_, _>>()?,
         ),
         Value::Object(members) => Value::Object(
@@ -240,7 +286,7 @@ fn filled(json: &Value, values: Values<'_>) -> Result<Value, String> {
                 .iter()
                 .map(|(name, member)| {
                     plain_name(name, values)?;
-                    Ok((name.clone(), filled(member, values)?))
+                    Ok((name.clone(), filled(member, values, room)?))
                 })
                 .collect::<Result<_, String>>()?,
         ),

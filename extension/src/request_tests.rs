@@ -15,6 +15,11 @@ fn values<'a>(order_number: &'a str, reference: Option<&'a str>) -> Values<'a> {
     }
 }
 
+/// A text with room for all of it.
+fn text(template: &str, values: Values<'_>) -> Result<String, String> {
+    text_for(template, values, &mut Room::for_body())
+}
+
 #[test]
 fn bodies_and_headers_are_filled_in_and_stay_what_they_are() {
     let constants = json!({"mid": "M-1"});
@@ -95,6 +100,18 @@ fn bad_templates_say_why() {
         ("https://u:p@vendor.example/", "name a secret"),
         ("https://vendor.example/{+reference}", "change the path"),
         (
+            "https://vendor.example/{order_number:2}/{order_number}",
+            "for a part of a value",
+        ),
+        (
+            "https://vendor.example/{?reference*}",
+            "for a part of a value",
+        ),
+        (
+            "https://vendor.example/v1/%2e%2E/{reference}",
+            "its path would hold",
+        ),
+        (
             "https://vendor.example/{id}",
             "the variables are order_number, own_number, reference",
         ),
@@ -110,7 +127,85 @@ fn bad_templates_say_why() {
     }
 }
 
+#[test]
+fn values_that_stand_beside_each_other_change_no_path() {
+    for template in [
+        "https://v.example/v1/{order_number}{reference}",
+        "https://v.example/v1/{.order_number,reference}",
+        "https://v.example/v1/.{order_number}",
+    ] {
+        let dots = url_for(template, values(".a", Some(".a")));
+        assert!(dots.is_ok(), "{template}: {dots:?}");
+    }
+    let template = "https://v.example/v1/{details.a}{details.b}{details.c}/{reference}";
+    let details = json!({"a": "..", "b": "b", "c": "c"});
+    let values = Values {
+        details: Details::Of(details.as_object().expect("an object")),
+        ..values("1", Some("r"))
+    };
+    assert!(url_for(template, values).is_err());
+}
+
+#[test]
+fn what_is_built_is_bounded_and_not_written_to_its_end() {
+    let long = "x".repeat(60_000);
+    let values = values(&long, Some(&long));
+    let many = "{order_number}".repeat(4_000);
+    let began = std::time::Instant::now();
+    let url = url_for(&format!("https://v.example/{many}"), values);
+    assert_eq!(url, Err("it would be longer than 8000 bytes".to_owned()));
+    let headers = json!({"A": "{order_number}", "B": many});
+    assert_eq!(
+        headers_for(headers.as_object().expect("an object"), values),
+        Err("the header A: it would be longer than 16000 bytes".to_owned())
+    );
+    let half = "x".repeat(9_000);
+    let two = json!({"A": half, "B": half});
+    assert!(
+        headers_for(two.as_object().expect("an object"), values).is_err(),
+        "all headers together"
+    );
+    for body in [
+        json!({"json": {"a": many}}),
+        json!({"json": vec!["{reference}"; 4_000]}),
+        json!({"form": {"a": many}}),
+    ] {
+        assert_eq!(
+            body_for(&body, values),
+            Err("it would be longer than 262144 bytes".to_owned())
+        );
+        let problem = request_problem(None, None, Some(&body), values).unwrap_or_default();
+        assert_eq!(
+            problem,
+            "the body can't be built: it would be longer than 262144 bytes"
+        );
+    }
+    // Written to its end, each of these is 240 MB.
+    assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+    // What becomes longer by being escaped counts as it is sent.
+    let escaped = "\u{1}".repeat(60_000);
+    let body = json!({"json": "{order_number}"});
+    assert!(
+        body_for(
+            &body,
+            Values {
+                order_number: &escaped,
+                ..values
+            }
+        )
+        .is_err()
+    );
+}
+
 proptest! {
+    #[test]
+    fn no_values_take_a_segment_back(order in "[.a]{1,3}", reference in "[.a]{1,3}", between in prop::sample::select(vec!["", "/", ".", "/."])) {
+        let template = format!("https://v.example/v1/{{order_number}}{between}{{reference}}");
+        if let Ok(url) = url_for(&template, values(&order, Some(&reference))) {
+            prop_assert!(!url.split('/').any(|segment| segment == "." || segment == ".."), "{}", url);
+        }
+    }
+
     #[test]
     fn no_value_leaves_its_place(order in "\\PC{1,30}", reference in ".{1,30}") {
         prop_assume!(!matches!(order.as_str(), "." | "..") && !matches!(reference.as_str(), "." | ".."));
@@ -221,7 +316,7 @@ fn the_rows_own_number_is_the_orders_unless_it_is_given() {
         url_for(template, prefixed),
         Ok("https://v.example/17/A-17".to_owned())
     );
-    assert_eq!(text_for("{own_number}", prefixed), Ok("17".to_owned()));
+    assert_eq!(text("{own_number}", prefixed), Ok("17".to_owned()));
     let named = request_complaint(&json!({}), None, &given);
     assert!(named.is_some_and(|error| error.contains("own_number")));
 }
@@ -242,14 +337,14 @@ fn a_variable_never_goes_out_as_such() {
         "\\{ x \\}",
         "\\{{x}\\} \\{x\\}",
     ] {
-        assert!(text_for(template, values).is_err(), "{template}");
+        assert!(text(template, values).is_err(), "{template}");
     }
     for template in [
         "\\{\"a\": \\{\\}\\} {x}",
         "\\{y\\}",
         "\\{ {order_number} \\}",
     ] {
-        assert!(text_for(template, values).is_ok(), "{template}");
+        assert!(text(template, values).is_ok(), "{template}");
     }
     let mid = json!({"mid": "M"});
     let complaint = |headers: Value, body: Value| request_complaint(&headers, Some(&body), &mid);
@@ -281,7 +376,7 @@ proptest! {
         let constants = json!({"mid": "M"});
         let values = Values { order_number: &order, reference: reference.as_deref(), constants: constants.as_object(), details: Details::None };
         let fillings = [
-            text_for(&template, values).ok(),
+            text(&template, values).ok(),
             headers_for(json!({"X": template}).as_object().expect("an object"), values).ok().map(|headers| headers["X"].as_str().unwrap_or_default().to_owned()),
             body_for(&json!({"json": [template]}), values).ok(),
         ];

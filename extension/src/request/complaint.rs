@@ -2,7 +2,7 @@
 //! for orders that don't exist, through the functions of `request`.
 
 use super::{
-    DETAILS, Details, VARIABLES, Values, body_for, detail_of, header_for, parsed, url_for,
+    DETAILS, Details, Room, VARIABLES, Values, body_for, detail_of, header_for, parsed, url_for,
     variable_in,
 };
 use iri_string::types::UriStr;
@@ -19,6 +19,10 @@ pub fn template_error(template: &str, constants: &Map<String, Value>) -> Option<
     };
     if template.contains("{+") || template.contains("{#") {
         return Some("{+…} and {#…} would let a value change the path: use {…}".to_owned());
+    }
+    // Of "..a" the first two characters are a path of their own, and another order's number begins like this one's.
+    if expressions(template).any(|expression| expression.contains([':', '*'])) {
+        return Some("{…:n} and {…*} stand for a part of a value: use {…}".to_owned());
     }
     if let Some(error) = parsed
         .variables()
@@ -53,6 +57,14 @@ pub fn template_error(template: &str, constants: &Map<String, Value>) -> Option<
         (Ok(_), Ok(_)) => Some("its host may not be a variable".to_owned()),
         (Err(error), _) | (_, Err(error)) => Some(error),
     }
+}
+
+/// What stands between braces.
+fn expressions(template: &str) -> impl Iterator<Item = &str> {
+    template
+        .split('{')
+        .skip(1)
+        .filter_map(|rest| Some(rest.split_once('}')?.0))
 }
 
 /// A template's own text: without its expressions, and percent-encoded characters as what they stand for.
@@ -159,9 +171,10 @@ pub fn request_complaint(
         constants: Some(constants),
         details: Details::Any("a"),
     };
+    let mut room = Room::for_headers();
     for (name, value) in headers.as_object().into_iter().flatten() {
         let unknown = text_error(value.as_str().unwrap_or_default(), constants);
-        if let Some(error) = unknown.or_else(|| header_for(name, value, values).err()) {
+        if let Some(error) = unknown.or_else(|| header_for(name, value, values, &mut room).err()) {
             return Some(format!("headers: {name}: {error}"));
         }
     }

@@ -1,7 +1,7 @@
 //! Why a request can't be built of an order, and what its templates need of one: sentences for people, and yes or no.
 //! Fills templates in through the functions of `request`, so that what is said here is what would happen; sends nothing.
 
-use super::{VARIABLES, Values, body_for, detail_of, header_for, parsed, url_for};
+use super::{Room, VARIABLES, Values, body_for, detail_of, header_for, parsed, url_for};
 use leon::Template;
 use pgrx::prelude::*;
 use serde_json::{Map, Value};
@@ -19,8 +19,9 @@ pub fn request_problem(
         Some(format!("the URL can't be built: {error}"))
     };
     let of_headers = || {
+        let mut room = Room::for_headers();
         headers?.iter().find_map(|(name, value)| {
-            let error = header_for(name, value, values).err()?;
+            let error = header_for(name, value, values, &mut room).err()?;
             Some(format!("the header {name} can't be built: {error}"))
         })
     };

@@ -10,6 +10,7 @@ mod django;
 mod fuzzed;
 mod kept_locks;
 mod lending;
+mod lengths;
 mod lent_rights;
 mod locked;
 mod matrix;
