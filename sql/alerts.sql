@@ -93,6 +93,19 @@ select 'paid_twice', 'critical', p.name, min(s.noted_at),
 from reconcile.recorded_second_payments as s
 join reconcile.tracked_orders as o on o.order_id = s.order_id
 join reconcile.providers as p on p.provider_id = o.provider_id
+where s.decided_at is null and s.shared_with is null
+group by p.name
+union all
+-- Until a person has done with it, or one of the two is settled otherwise.
+select 'paid_for_two', 'critical', p.name, min(s.noted_at),
+    format('%s by a payment that has settled another, %L for one: %s. See which was paid, and say so of each with reconcile.resolve_order; '
+        'reconcile.second_payments shows them',
+        reconcile_internal._counted(count(*), 'order is settled', 'orders are settled'),
+        (array_agg(o.order_number order by s.noted_at desc))[1], (array_agg(s.detail order by s.noted_at desc))[1])
+from reconcile.recorded_second_payments as s
+join reconcile.tracked_orders as o on o.order_id = s.order_id and o.state = 'succeeded'
+join reconcile.tracked_orders as another on another.order_id = s.shared_with and another.state = 'succeeded'
+join reconcile.providers as p on p.provider_id = o.provider_id
 where s.decided_at is null
 group by p.name
 union all

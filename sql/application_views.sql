@@ -124,7 +124,12 @@ comment on column reconcile.failed_effects.state is 'Where the order stands.';
 create view reconcile.webhooks as
 select
     p.name as provider, w.event_id, w.received_at, coalesce(o.order_number, w.order_number) as order_number, w.reference, w.effect, w.payload,
-    w.received_from
+    w.received_from,
+    array(
+        select another.order_number from unnest(w.others) with ordinality as also (order_id, place)
+        join reconcile.tracked_orders as another on another.order_id = also.order_id
+        order by also.place
+    ) as others
 from reconcile.received_webhooks as w
 join reconcile.providers as p on p.provider_id = w.provider_id
 left join reconcile.tracked_orders as o on o.order_id = w.order_id;
@@ -138,3 +143,4 @@ comment on column reconcile.webhooks.reference is 'The reference that it named.'
 comment on column reconcile.webhooks.effect is 'What came of it: kept, asked, applied or ignored.';
 comment on column reconcile.webhooks.payload is 'Its payload, with secrets masked.';
 comment on column reconcile.webhooks.received_from is 'The role that handed it over.';
+comment on column reconcile.webhooks.others is 'Other orders that it could be about: then it moved none, and all of them were asked about.';

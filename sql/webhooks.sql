@@ -2,7 +2,7 @@
 --
 -- One event has one effect, however often it is handed over. As a doorbell it makes the check due now, and the provider's own answer
 -- decides. As evidence, by the provider's row, its payload is read like an answer: by the same rules, so a late or repeated one moves
--- nothing back. Events of orders that are not known yet are kept until they are.
+-- nothing back. Events of orders that are not known yet are kept until they are; which orders an event is about is for matching to say.
 -- Locks: the order, then its lease and its place in the queue, as everywhere.
 -- Requires: lookups.
 
@@ -14,13 +14,15 @@ create table reconcile.received_webhooks (
     reference text,
     payload jsonb not null,
     order_id bigint,
+    others bigint[] not null default '{}',
     effect text not null,
     received_from text not null default session_user,
     primary key (provider_id, event_id)
 );
 
-create index received_webhooks_early on reconcile.received_webhooks (order_number) where order_id is null;
-create index received_webhooks_early_reference on reconcile.received_webhooks (reference) where order_id is null;
+create index received_webhooks_early on reconcile.received_webhooks (received_at) where order_id is null;
+create index received_webhooks_by_number on reconcile.received_webhooks (order_number) where order_number is not null;
+create index received_webhooks_by_reference on reconcile.received_webhooks (reference) where order_number is null;
 create index received_webhooks_linked on reconcile.received_webhooks (order_id) where effect = 'kept' and order_id is not null;
 create index received_webhooks_received_at on reconcile.received_webhooks (received_at);
 
@@ -32,6 +34,7 @@ comment on column reconcile.received_webhooks.order_number is 'The order that it
 comment on column reconcile.received_webhooks.reference is 'The reference that it names.';
 comment on column reconcile.received_webhooks.payload is 'Its payload, with secrets masked.';
 comment on column reconcile.received_webhooks.order_id is 'The order that it was found to be about; NULL as long as that is not known.';
+comment on column reconcile.received_webhooks.others is 'Other orders that it could be about: then it moves none, and all of them are asked about.';
 comment on column reconcile.received_webhooks.effect is 'What came of it: kept, asked, applied or ignored.';
 comment on column reconcile.received_webhooks.received_from is 'The role whose session handed it over.';
 
@@ -40,6 +43,9 @@ create function reconcile_internal._ring(p_order_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
+    -- A closed one has no place in the queue that could be held while it is given one: see _ring_several.
+    perform from reconcile.tracked_orders as o
+    where o.order_id = any (p_order_ids) and o.state not in ('pending', 'processing') order by o.order_id for share;
     -- A claim that is just being committed is waited for: until then its lease is not to be seen.
     perform from reconcile.due_checks as d where d.order_id = any (p_order_ids) order by d.order_id for update;
     update reconcile.leases as l set rung = true where l.order_id = any (p_order_ids);
@@ -53,6 +59,39 @@ end
 $$;
 
 comment on function reconcile_internal._ring(bigint[]) is 'Makes the checks of orders due now, because the provider said that something has changed.';
+
+-- Orders that have no more in common than a number or a reference: who holds one of them keeps no other from being asked about.
+create function reconcile_internal._ring_several(p_order_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_closed bigint[] := array(
+        select o.order_id from reconcile.tracked_orders as o
+        where o.order_id = any (p_order_ids) and o.state not in ('pending', 'processing', 'refunded')
+        order by o.order_id
+        for no key update skip locked
+    );
+begin
+    update reconcile.leases as l set rung = true
+    where l.order_id in (
+        select free.order_id from reconcile.leases as free where free.order_id = any (p_order_ids) for update skip locked
+    );
+    update reconcile.due_checks as d set due_at = least(d.due_at, clock_timestamp())
+    where d.order_id in (
+        select free.order_id from reconcile.due_checks as free where free.order_id = any (p_order_ids) for update skip locked
+    );
+    insert into reconcile.due_checks (order_id, provider_id, due_at)
+    select o.order_id, o.provider_id, clock_timestamp()
+    from reconcile.tracked_orders as o
+    where o.order_id = any (v_closed)
+      and not exists (select from reconcile.leases as l where l.order_id = o.order_id)
+      and not exists (select from reconcile.due_checks as d where d.order_id = o.order_id)
+    on conflict (order_id) do nothing;
+end
+$$;
+
+comment on function reconcile_internal._ring_several(bigint[]) is
+    'As _ring, of orders that may be several applications'', and waits for none: one that is held is asked about when it is due anyway.';
 
 -- The payload is read as if the provider had answered it just now.
 create function reconcile_internal._take_as_evidence(p_order_id bigint, p_payload text, p_event_id text, p_ends_here boolean) returns text
@@ -115,67 +154,28 @@ comment on function reconcile_internal._take_as_evidence(bigint, text, text, boo
     'Settles an order by a webhook''s payload; answers applied when it moved the order or tells of money paid back, asked when it '
     'was not understood and the provider is asked, and ignored when it says nothing new.';
 
--- Says which events are about these orders, and rings. Done in the application's transaction, which is no place for a provider's evidence
--- to be settled in, nor for NOTIFY: evidence waits for _take_kept_evidence, and what was rung is found by the next heartbeat.
-create function reconcile_internal._answer_early_webhooks(p_order_ids bigint[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_rung bigint[];
-begin
-    if not exists (select from reconcile.received_webhooks as w where w.order_id is null) then
-        return;
-    end if;
-    with linked as (
-        update reconcile.received_webhooks as w
-        set order_id = early.order_id, effect = case when early.is_evidence then 'kept' else 'asked' end
-        from (
-            select found.provider_id, found.event_id, o.order_id,
-                -- A payload is kept without its secrets: where one of them is wanted, the provider is asked.
-                coalesce((p.webhook ->> 'evidence')::boolean, false) and found.is_sure and not exists (
-                    select from jsonb_each(p.captures || coalesce(p.webhook -> 'captures', '{}')) as c where (c.value ->> 'sensitive')::boolean
-                ) as is_evidence
-            from reconcile.tracked_orders as o
-            -- Each by its index: a handler may keep events of many orders that are never known here.
-            cross join lateral (
-                select early.provider_id, early.event_id, true as is_sure from reconcile.received_webhooks as early
-                where early.order_id is null and early.order_number = o.order_number
-                union all
-                -- Another table's row may have this number, too: its provider is asked.
-                select early.provider_id, early.event_id, false from reconcile.received_webhooks as early
-                where early.order_id is null and early.order_number = o.own_number and coalesce(early.reference = o.reference, true)
-                union all
-                select early.provider_id, early.event_id, true from reconcile.received_webhooks as early
-                where early.order_id is null and early.order_number is null and early.reference = o.reference
-            ) as found
-            join reconcile.providers as p on p.provider_id = o.provider_id
-            where o.order_id = any (p_order_ids) and found.provider_id = o.provider_id
-        ) as early
-        where w.provider_id = early.provider_id and w.event_id = early.event_id and w.order_id is null
-        returning early.order_id, early.is_evidence
-    )
-    select array_agg(distinct l.order_id) filter (where not l.is_evidence) into v_rung from linked as l;
-    if v_rung is not null then
-        perform reconcile_internal._ring(v_rung);
-    end if;
-end
-$$;
-
-comment on function reconcile_internal._answer_early_webhooks(bigint[]) is 'Gives orders that are known now the events that came before them.';
-
+-- Which orders it could be about is looked at when it is taken: another one may have come meanwhile.
 create function reconcile_internal._take_event(p_webhook reconcile.received_webhooks, p_ends_here boolean) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_effect text := reconcile_internal._take_as_evidence(p_webhook.order_id, p_webhook.payload::text, p_webhook.event_id, p_ends_here);
+    v_order_ids bigint[] := reconcile_internal._orders_of_event(p_webhook.provider_id, p_webhook.order_number, p_webhook.reference);
+    v_effect text := 'asked';
 begin
+    v_order_ids := array_remove(v_order_ids, p_webhook.order_id);
+    if v_order_ids = '{}' then
+        v_effect := reconcile_internal._take_as_evidence(p_webhook.order_id, p_webhook.payload::text, p_webhook.event_id, p_ends_here);
+    else
+        perform reconcile_internal._ring_several(p_webhook.order_id || v_order_ids);
+    end if;
     update reconcile.received_webhooks as w
-    set effect = v_effect
+    set effect = v_effect, others = v_order_ids
     where w.provider_id = p_webhook.provider_id and w.event_id = p_webhook.event_id;
 end
 $$;
 
-comment on function reconcile_internal._take_event(reconcile.received_webhooks, boolean) is 'Settles an order by an event that was kept for it.';
+comment on function reconcile_internal._take_event(reconcile.received_webhooks, boolean) is
+    'Settles an order by an event that was kept for it, or rings all that it could be about.';
 
 -- One order at a time, and who finds one locked leaves it to the next run.
 create function reconcile_internal._take_kept_evidence(p_provider_id integer) returns integer

@@ -209,9 +209,14 @@ extension_sql_file!(
     requires = ["lookups"]
 );
 extension_sql_file!(
+    "../../sql/matching.sql",
+    name = "matching",
+    requires = ["webhooks"]
+);
+extension_sql_file!(
     "../../sql/recording.sql",
     name = "recording",
-    requires = ["webhooks"]
+    requires = ["matching"]
 );
 extension_sql_file!(
     "../../sql/removing.sql",

@@ -9,6 +9,7 @@ mod hostile;
 mod overlapping;
 mod races;
 mod rights;
+mod several;
 mod two_phase;
 
 use anyhow::Result;
