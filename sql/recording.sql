@@ -14,6 +14,38 @@ $$;
 
 comment on function reconcile_internal._named_by(jsonb, text) is 'What an event calls its order by, where a path leads.';
 
+-- Of each role, so that nobody's events keep another's out.
+create function reconcile_internal._refuse_more_events(p_provider_id integer, p_event_id text, p_order_number text, p_reference text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_most constant integer := 100;
+    v_kept integer := (
+        select count(*)
+        from (
+            select from reconcile.received_webhooks as w
+            where w.order_number = p_order_number and w.provider_id = p_provider_id and w.order_id is null and w.received_from = session_user
+            union all
+            select from reconcile.received_webhooks as w
+            where w.reference = p_reference and w.order_number is null and w.provider_id = p_provider_id and w.order_id is null
+              and w.received_from = session_user and p_order_number is null
+            limit v_most
+        ) as early
+    );
+begin
+    if v_kept >= v_most and not exists (
+        select from reconcile.received_webhooks as w where w.provider_id = p_provider_id and w.event_id = p_event_id
+    ) then
+        raise exception 'event % is about an order that is not known (%), and % events of % are kept for it already',
+            left(p_event_id, 80), left(coalesce(p_order_number, p_reference), 80), v_most, session_user
+            using errcode = 'RC001', hint = 'Track the order, and hand the event over again: providers repeat what was not taken.';
+    end if;
+end
+$$;
+
+comment on function reconcile_internal._refuse_more_events(integer, text, text, text) is
+    'Raises that enough events of an order that is not known are kept.';
+
 create function reconcile.record_webhook(
     provider text,
     event_id text,
@@ -48,6 +80,9 @@ begin
             using errcode = 'RC005', hint = 'Give order_number or reference, or write webhook => ''{"reference_path": "$.…"}'' on the provider.';
     end if;
     v_order_ids := reconcile_internal._orders_of_event(v_provider.provider_id, v_order_number, v_reference);
+    if v_order_ids = '{}' then
+        perform reconcile_internal._refuse_more_events(v_provider.provider_id, record_webhook.event_id, v_order_number, v_reference);
+    end if;
     insert into reconcile.received_webhooks as w (provider_id, event_id, order_number, reference, payload, order_id, others, effect)
     values (
         v_provider.provider_id, record_webhook.event_id, v_order_number, v_reference,

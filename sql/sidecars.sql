@@ -217,14 +217,14 @@ declare
 begin
     -- As sidecar_follow.
     perform pg_advisory_unlock_all();
-    v_taken := reconcile_internal._take_kept_evidence(p_provider_id);
+    v_taken := reconcile_internal._take_kept_evidence(p_provider_id, true);
     perform pg_advisory_unlock_all();
     return v_taken;
 end
 $$;
 
 comment on function reconcile.sidecar_settle_webhooks(bigint, integer) is
-    'Protocol: settles orders of one provider by webhooks that came before them; answers how many.';
+    'Protocol: settles orders of one provider by webhooks that came before them, for two seconds; answers how many.';
 
 create function reconcile.sidecar_stop(p_sidecar_id bigint) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp

@@ -177,11 +177,17 @@ $$;
 comment on function reconcile_internal._take_event(reconcile.received_webhooks, boolean) is
     'Settles an order by an event that was kept for it, or rings all that it could be about.';
 
--- One order at a time, and who finds one locked leaves it to the next run.
-create function reconcile_internal._take_kept_evidence(p_provider_id integer) returns integer
+-- For as long as others can wait, from another order on each time: what takes too long, or fails, is not always what comes first. An order's
+-- own events stay in the order in which they came; who finds an order locked leaves it to the next run.
+create function reconcile_internal._take_kept_evidence(p_provider_id integer, p_keeps boolean default false) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
+    v_until constant timestamptz := clock_timestamp() + interval '2 seconds';
+    v_from constant bigint := (
+        select floor(random() * (max(w.order_id) + 1)) from reconcile.received_webhooks as w
+        where w.effect = 'kept' and w.order_id is not null
+    );
     v_webhook reconcile.received_webhooks;
     v_taken integer := 0;
 begin
@@ -191,20 +197,31 @@ begin
         from reconcile.received_webhooks as w
         join reconcile.tracked_orders as o on o.order_id = w.order_id
         where w.effect = 'kept' and w.order_id is not null and w.provider_id = p_provider_id
-        order by w.received_at
+        order by w.order_id < v_from, w.order_id, w.received_at
         limit 500
         for update of w, o skip locked
     ) loop
-        perform reconcile_internal._take_event(v_webhook, true);
+        begin
+            perform reconcile_internal._take_event(v_webhook, true);
+        exception
+            when query_canceled then
+                if not p_keeps or v_taken = 0 then
+                    raise;
+                end if;
+                return v_taken;
+        end;
         v_taken := v_taken + 1;
+        exit when clock_timestamp() > v_until;
     end loop;
     return v_taken;
 end
 $$;
 
-comment on function reconcile_internal._take_kept_evidence(integer) is
-    'Settles orders of a provider by events that came before them, 500 at most; answers how many events were taken.';
+comment on function reconcile_internal._take_kept_evidence(integer, boolean) is
+    'Settles orders of a provider by events that came before them, 500 at most and for two seconds; answers how many events were taken. To '
+    'keep is for who calls this alone: it ends when it is cancelled, and what was done until then stays.';
 
+-- In the transaction of whoever tracks it, who may have a customer waiting: a few, and what is left is taken by the next heartbeat.
 create function reconcile_internal._take_kept_evidence_of(p_order_id bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -218,6 +235,7 @@ begin
         select w.* from reconcile.received_webhooks as w
         where w.order_id = p_order_id and w.effect = 'kept'
         order by w.received_at
+        limit 10
         for update of w skip locked
     ) as w;
     perform reconcile_internal._defer_again();
@@ -225,6 +243,6 @@ end
 $$;
 
 comment on function reconcile_internal._take_kept_evidence_of(bigint) is
-    'Settles an order, which its caller has just written, by the events that came before it.';
+    'Settles an order, which its caller has just written, by the first ten of the events that came before it.';
 
 select pg_catalog.pg_extension_config_dump('reconcile.received_webhooks', '');

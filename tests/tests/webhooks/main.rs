@@ -2,6 +2,7 @@
 //! instant as the check.
 
 mod claims;
+mod crowded;
 mod doorbell;
 mod early;
 mod evidence;
