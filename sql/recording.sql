@@ -62,6 +62,8 @@ declare
     v_reference text := nullif(record_webhook.reference, '');
     v_payload jsonb := coalesce(record_webhook.payload, '{}');
     v_order_ids bigint[];
+    v_is_evidence constant boolean := coalesce((v_provider.webhook ->> 'evidence')::boolean, false);
+    v_runs_elsewhere constant boolean := reconcile_internal._lends() and reconcile_internal._strange_object() is not null;
     v_effect text;
 begin
     if record_webhook.event_id is null or length(record_webhook.event_id) not between 1 and 500 then
@@ -102,8 +104,19 @@ begin
         perform pg_notify('reconcile_due', '');
         return 'asked';
     end if;
+    if v_runs_elsewhere and v_is_evidence then
+        -- An event is not lost because its handler has a temporary table: a sidecar settles by it, in a session of its own.
+        update reconcile.received_webhooks as w set effect = 'kept'
+        where w.provider_id = v_provider.provider_id and w.event_id = record_webhook.event_id;
+        perform pg_notify('reconcile_due', '');
+        return 'kept';
+    elsif v_runs_elsewhere then
+        perform reconcile_internal._ring(v_order_ids);
+        perform pg_notify('reconcile_due', '');
+        return v_effect;
+    end if;
     perform reconcile_internal._check_pending();
-    if coalesce((v_provider.webhook ->> 'evidence')::boolean, false) then
+    if v_is_evidence then
         v_effect := reconcile_internal._take_as_evidence(v_order_ids[1], v_payload::text, record_webhook.event_id, false);
         update reconcile.received_webhooks as w set effect = v_effect
         where w.provider_id = v_provider.provider_id and w.event_id = record_webhook.event_id;

@@ -226,7 +226,9 @@ create function reconcile_internal._take_kept_evidence_of(p_order_id bigint) ret
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if not exists (select from reconcile.received_webhooks as w where w.order_id = p_order_id and w.effect = 'kept') then
+    if not exists (select from reconcile.received_webhooks as w where w.order_id = p_order_id and w.effect = 'kept')
+        or reconcile_internal._strange_object() is not null
+    then
         return;
     end if;
     perform reconcile_internal._check_pending();

@@ -55,3 +55,33 @@ async fn nobodys_code_meets_a_callers_temporary_table() -> Result<()> {
     )
     .await
 }
+
+/// Proves that an event which settles its order is kept where its handler has a temporary table, and settled by a sidecar.
+#[tokio::test]
+async fn an_event_is_kept_where_its_handler_has_a_temporary_table() -> Result<()> {
+    let scene = Scene::open("hostile_temporary_event", HOOK, "").await?;
+    run(
+        &scene.dba,
+        "select reconcile.add_provider('evidence', 'http://127.0.0.1:9/{order_number}', status_path => '$.status',
+             status_map => '{\"paid\": \"succeeded\"}', webhook => '{\"evidence\": true}');
+         select reconcile.track_order('E-1', 'evidence')",
+    )
+    .await?;
+    let app = scene.database.connect_as("shop_app").await?;
+    run(&app, SHADOW).await?;
+    let handed =
+        "select reconcile.record_webhook('evidence', 'e-1', '{\"status\": \"paid\"}', 'E-1')";
+    let effect = text(&app, handed).await?;
+    ensure!(effect.as_deref() == Some("kept"), "{effect:?}");
+    let state = "select state from reconcile.orders where order_number = 'E-1'";
+    ensure!(text(&scene.dba, state).await?.as_deref() == Some("pending"));
+    let sidecar = scene.database.connect_as("shop_sidecar").await?;
+    run(
+        &sidecar,
+        "select reconcile.sidecar_settle_webhooks(s.id, b.provider_id)
+         from reconcile.sidecar_start('by hand', '0', 1) as s (id), reconcile.sidecar_backlog(s.id) as b",
+    )
+    .await?;
+    ensure!(text(&scene.dba, state).await?.as_deref() == Some("succeeded"));
+    Ok(())
+}
