@@ -14,7 +14,8 @@ create type reconcile_internal.said as (
     refunds text[],
     reference text,
     several jsonb,
-    parts text[]
+    parts text[],
+    quoted jsonb
 );
 
 comment on type reconcile_internal.said is 'What a provider''s paths find in an answer.';
@@ -27,6 +28,7 @@ comment on column reconcile_internal.said.currency is 'The first value of curren
 comment on column reconcile_internal.said.refunds is 'All that refunded_path finds.';
 comment on column reconcile_internal.said.reference is 'The first value of reference_path.';
 comment on column reconcile_internal.said.parts is 'Several amounts that add up to one.';
+comment on column reconcile_internal.said.quoted is 'What may be quoted of several words, and of what was paid back: as the masked answer has it.';
 comment on column reconcile_internal.said.several is 'By its name, what each path found that found more than one value: the judge says what they are.';
 
 create type reconcile_internal.answer_read as (
@@ -94,6 +96,12 @@ begin
     end if;
     -- The word is shown, so it is what a masked answer has: a path may lead to what is masked.
     v_said.word := left(jsonb_path_query_first(p_shown, p_provider.status_path, p_variables, true) #>> '{}', 200);
+    -- Masked as a part of the answer, whose names say what is a secret, and before it is cut.
+    if jsonb_array_length(v_said.statuses) > 1 or jsonb_array_length(v_refunds) > 0 then
+        v_said.quoted := jsonb_build_object(
+            'statuses', jsonb_path_query_array(p_shown, p_provider.status_path, p_variables, true),
+            'refunds', jsonb_path_query_array(p_shown, p_provider.refunded_path, p_variables, true));
+    end if;
     v_said.transaction_id := left(reconcile_internal._first_text(v_transaction_ids), 500);
     v_said.amount := reconcile_internal._first_text(v_amounts);
     v_said.currency := coalesce(left(reconcile_internal._first_text(v_currencies), 20), p_provider.currency);
@@ -167,7 +175,7 @@ begin
     return case
         when v_type is null then format('the answer has nothing at %s', p_provider.status_path)
         when v_type in ('object', 'array', 'null') then format('the status is %s and not a word', v_type)
-        when jsonb_array_length(p_said.statuses) > 1 then format('the status map does not have all of %s', left(p_said.statuses::text, 200))
+        when jsonb_array_length(p_said.statuses) > 1 then format('the status map does not have all of %s', left((p_said.quoted -> 'statuses')::text, 200))
         else format('the status map does not have %L', p_said.word)
     end;
 end
@@ -188,10 +196,10 @@ begin
     outcome := 'mismatch';
     remark := case
         when v_meaning is null then reconcile_internal._why_not_understood(p_provider, p_said)
-        when v_meaning = 'mismatch' then format('status_path finds several different values: %s', left(p_said.statuses::text, 200))
+        when v_meaning = 'mismatch' then format('status_path finds several different values: %s', left((p_said.quoted -> 'statuses')::text, 200))
         -- What can't be read is not nothing.
         when v_meaning in ('succeeded', 'refunded') and p_refunded is null and p_said.refunds <> '{}'
-            then format('the amount at refunded_path can''t be read: %s', left(p_said.refunds::text, 200))
+            then format('the amount at refunded_path can''t be read: %s', left((p_said.quoted -> 'refunds')::text, 200))
         else reconcile_internal.disagreement(
             v_meaning, trim_scale(p_order.amount)::text, p_order.currency, p_order.reference, p_said.amount, p_said.currency, p_said.reference,
             p_provider.amount_unit, nullif(p_provider.currency_exponents, '{}'),

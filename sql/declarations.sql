@@ -3,7 +3,7 @@
 -- A function that runs with the extension's rights can't learn its caller's role. So these calls run with the caller's: they write what
 -- is asked for here, where the role is a column that nobody may write, and only then have it done with the extension's rights.
 -- Good for the transaction in which it was written, and kept as the record of who asked for what.
--- Requires: audit.
+-- Requires: masking.
 
 create sequence reconcile.declaration_ids;
 

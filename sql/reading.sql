@@ -202,7 +202,7 @@ begin
         v_shown := '';
     else
         -- Without a fault, the detail is the content type.
-        v_shown := format(' (%s characters%s)', length(p_body), ' of ' || left(p_detail, 100))
+        v_shown := format(' (%s characters%s)', length(p_body), ' of ' || reconcile_internal._masked(p_detail, p_never_kept, 100))
             || coalesce(': ' || nullif(reconcile_internal._excerpt(p_body, p_never_kept), ''), '');
     end if;
     return case

@@ -11,7 +11,8 @@ language sql set search_path = pg_catalog, pg_temp
 as $$
     with answered as (
         update reconcile.provider_tests as test
-        set answered_at = clock_timestamp(), fault = given.fault, http_status = given.http_status, detail = left(given.detail, 1000),
+        set answered_at = clock_timestamp(), fault = given.fault, http_status = given.http_status,
+            detail = reconcile_internal._masked(given.detail, reconcile_internal._never_kept(p), 1000),
             -- Of what is not JSON the beginning is kept, masked, and its length, for the message.
             body = case
                 when reconcile_internal._parsed(given.body) is null

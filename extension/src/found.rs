@@ -167,6 +167,9 @@ fn listed(found: &[String]) -> String {
 /// A text of an answer, as it stands in a sentence.
 #[must_use]
 pub fn shown(text: &str) -> String {
+    // Masked before it is cut: half a card's number is not told from another number.
+    let masked = crate::redact::redacted_text(text, &[]);
+    let text = masked.as_deref().unwrap_or(text);
     let text: String = text.chars().take(80).flat_map(char::escape_debug).collect();
     format!("\"{text}\"")
 }

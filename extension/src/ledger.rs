@@ -19,9 +19,14 @@ extension_sql_file!(
 );
 extension_sql_file!("../../sql/audit.sql", name = "audit", requires = ["tables"]);
 extension_sql_file!(
+    "../../sql/masking.sql",
+    name = "masking",
+    requires = ["audit"]
+);
+extension_sql_file!(
     "../../sql/declarations.sql",
     name = "declarations",
-    requires = ["audit"]
+    requires = ["masking"]
 );
 extension_sql_file!(
     "../../sql/paths.sql",

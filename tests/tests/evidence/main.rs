@@ -12,6 +12,7 @@ mod mapping;
 mod money;
 mod not_found;
 mod parts;
+mod quoted;
 mod repeats;
 mod second_payments;
 mod several;
