@@ -13,6 +13,7 @@
 //! | `credentials`    | where does it hold a token or a private key?                |
 //! | `key_beginnings` | how do makers begin their keys?                             |
 //! | `pairs`          | where does it hold a sensitive name beside its value?       |
+//! | `tags`           | where does it hold an element of a sensitive name?          |
 //! | `folding`        | how is the same spelled the same?                           |
 //! | `numbers`        | are the numbers of a size that can be kept?                 |
 
@@ -25,6 +26,7 @@ mod key_beginnings;
 mod names;
 mod numbers;
 mod pairs;
+mod tags;
 mod text;
 mod tracks;
 mod vocabulary;

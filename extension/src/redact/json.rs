@@ -16,6 +16,46 @@ thread_local! {
     static HARMLESS: RefCell<HashSet<Box<str>>> = RefCell::default();
 }
 
+/// Members by which a form that is written as a list names its fields, and those that hold what a field says.
+const NAMING: [&str; 14] = [
+    "name",
+    "key",
+    "field",
+    "fieldName",
+    "field_name",
+    "id",
+    "label",
+    "param",
+    "parameter",
+    "attribute",
+    "property",
+    "type",
+    "@name",
+    "@key",
+];
+const SAYING: [&str; 11] = [
+    "value",
+    "values",
+    "val",
+    "v",
+    "content",
+    "text",
+    "#text",
+    "$",
+    "_",
+    "string",
+    "stringValue",
+];
+
+fn is_one_of(name: &str, names: &[&str]) -> bool {
+    names.iter().any(|each| name.eq_ignore_ascii_case(each))
+}
+
+/// What is not NULL, nor a truth value.
+fn says(value: &Value) -> bool {
+    !value.is_null() && !value.is_boolean()
+}
+
 /// Whether a name has nothing in it to mask and is no secret's. Only names of letters, digits, `_` and `-` are remembered:
 /// nothing in them stands beside a value of its own.
 fn is_harmless(name: &str) -> bool {
@@ -113,10 +153,27 @@ impl Look<'_> {
         }
     }
 
+    /// `{"name": "password", "value": "…"}`: a member is named by another one.
+    fn is_secret_field(&self, members: &Map<String, Value>) -> bool {
+        members.iter().any(|(name, value)| {
+            is_one_of(name, &NAMING)
+                && value
+                    .as_str()
+                    .is_some_and(|field| self.also.holds(field) || says_secret(field))
+        })
+    }
+
     fn through_members(&mut self, members: &mut Map<String, Value>) {
         let mut renamed = Vec::new();
+        let is_field = self.is_secret_field(members);
         for (name, value) in members.iter_mut() {
             self.members += 1;
+            if is_field && is_one_of(name, &SAYING) && says(value) {
+                if value != MASK {
+                    self.mask(value);
+                }
+                continue;
+            }
             if is_harmless(name) && (value.is_null() || !self.also.holds(name)) {
                 self.through(value);
                 continue;

@@ -1,5 +1,5 @@
 //! Names beside their values in a text: `pin=1234` of a URL, a form or a log, `"pin": "1234"` of JSON that is cut short,
-//! `Cookie: …` of a header, `<pin>1234</pin>` of XML. Owns where such a value begins and ends; reads folded text.
+//! `Cookie: …` of a header. Owns where such a value begins and ends; reads folded text.
 
 use super::MASK;
 use super::names::{Also, says_secret};
@@ -14,7 +14,7 @@ pub(super) fn find(text: &str, also: &Also, found: &mut Vec<Range<usize>>) {
     let mut place = 0;
     while let Some(next) = bytes[place..]
         .iter()
-        .position(|byte| matches!(byte, b'=' | b':' | b'>'))
+        .position(|byte| matches!(byte, b'=' | b':'))
     {
         let mark = place + next;
         place = mark + 1;
@@ -36,12 +36,6 @@ fn value_after(text: &str, mark: usize, also: &Also) -> Option<Range<usize>> {
     let sensitive = || also.holds(&name) || says_secret(&name);
     let bytes = text.as_bytes();
     match bytes[mark] {
-        b'>' => (is_tag(bytes, mark, &name) && sensitive()).then(|| {
-            let end = text[mark + 1..]
-                .find('<')
-                .map_or(text.len(), |end| mark + 1 + end);
-            mark + 1..end
-        }),
         b'=' => sensitive().then(|| scalar(text, mark + 1)),
         _ if quoted => sensitive().then(|| scalar(text, mark + 1)),
         _ if !sensitive() => None,
@@ -77,11 +71,6 @@ fn name_before(text: &str, mark: usize) -> (String, bool) {
         );
     }
     (name.to_owned(), quoted)
-}
-
-fn is_tag(bytes: &[u8], mark: usize, name: &str) -> bool {
-    let start = mark.checked_sub(name.len() + 1);
-    start.is_some_and(|start| bytes[start] == b'<' || bytes[start] == b':')
 }
 
 /// One value: what its quotes hold or, without quotes, up to a blank, `&`, a quote or a bracket that closes.
@@ -148,6 +137,6 @@ fn prose(text: &str, from: usize, name: &str) -> Range<usize> {
 }
 
 /// Nothing, null, a truth value and what is masked already stay.
-fn says_something(value: &str) -> bool {
+pub(super) fn says_something(value: &str) -> bool {
     !matches!(value, "" | "null" | "true" | "false" | "None" | "nil") && value != MASK
 }

@@ -109,6 +109,38 @@ proptest! {
     }
 
     #[test]
+    fn no_content_of_a_sensitive_element_or_field_is_left(
+        name in "(voucher_|card)?(pin|Pin|PIN|cvv|token|Secret|password|otp)(2|_code)?",
+        prefix in "([a-z]{1,4}:)?",
+        attributes in "( [a-z]{1,5}(:[a-z]{1,4})? ?= ?(\"[a-z:> ]{0,8}\"|'[a-z:]{0,8}'|[a-z0-9]{1,4})){0,3}[ \n]{0,2}",
+        value in "[A-Za-z]{6}[0-9]{2}",
+        (opening, closing) in prop::sample::select(vec![("<", ">"), ("&lt;", "&gt;"), ("&amp;lt;", "&amp;gt;"), ("&#60;", "&#62;"), ("&#x3C;", "&#x3e;")]),
+        before in "[a-z ]{0,8}",
+        wrapped in prop::sample::select(vec!["%", " % ", "<v>%</v>", "<![CDATA[%]]>", "<a b=\"1\">%</a>"]),
+        cut in any::<bool>(),
+    ) {
+        let wrapped = wrapped.replace('%', &value).replace('<', opening).replace('>', closing);
+        let end = if cut && !wrapped.contains(opening) { String::new() } else { format!("{opening}/{prefix}{name}{closing} and more") };
+        let field = format!("{opening}field{attributes} name=\"{name}\"{closing}{wrapped}{opening}/field{closing}");
+        for text in [
+            format!("{before}{opening}{prefix}{name}{attributes}{closing}{wrapped}{end}"),
+            field,
+            format!("{opening}param name='{name}'{attributes} value=\"{value}\"/{closing}"),
+        ] {
+            let masked = redacted_text(&text, &[]).unwrap_or(text.clone());
+            prop_assert!(!masked.contains(&value), "{} -> {}", text, masked);
+            let body = serde_json::json!({ "answer": text }).to_string();
+            prop_assert!(!redacted(&body, &[]).unwrap_or_default().contains(&value), "{}", body);
+        }
+        for (naming, saying) in [("name", "value"), ("Key", "val"), ("field", "#text"), ("type", "values"), ("@name", "$")] {
+            for said in [serde_json::json!(value), serde_json::json!([value]), serde_json::json!({"a": value})] {
+                let body = serde_json::json!({ "form": [{"x": 1}, { naming: name, "n": 1, saying: said }] }).to_string();
+                prop_assert!(!redacted(&body, &[]).unwrap_or_default().contains(&value), "{}", body);
+            }
+        }
+    }
+
+    #[test]
     fn numbers_stay_as_they_are_written(numbers in prop::collection::vec("-?(0|[1-9][0-9]{0,9})(\\.[0-9]{1,9})?(e[+-][0-9]{1,2})?", 1..6)) {
         let body = format!(r#"{{"n":[{}],"pin":"1"}}"#, numbers.join(","));
         let expected = format!(r#"{{"n":[{}],"pin":"[redacted]"}}"#, numbers.join(","));
@@ -145,6 +177,12 @@ fn what_it_costs() {
         ),
         ("pairs", Value::from(repeated("a=b&token=1&")).to_string()),
         ("marks", Value::from(repeated("pin={")).to_string()),
+        ("tags", Value::from(repeated("<pin a=\"")).to_string()),
+        ("open elements", Value::from(repeated("<pin>a")).to_string()),
+        (
+            "escaped tags",
+            Value::from(repeated("&lt;pin&gt;")).to_string(),
+        ),
         ("equals", Value::from(repeated("=")).to_string()),
         ("colons", Value::from(repeated("abc:")).to_string()),
         ("half tokens", Value::from(repeated("eyJ")).to_string()),

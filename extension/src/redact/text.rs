@@ -3,7 +3,7 @@
 
 use super::folding::Folded;
 use super::names::Also;
-use super::{MASK, cards, credentials, json, pairs};
+use super::{MASK, cards, credentials, json, pairs, tags};
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -90,6 +90,7 @@ fn plainly_redacted(text: &str, also: &Also) -> Option<String> {
     }
     credentials::find(&folded.text, &mut found);
     pairs::find(&folded.text, also, &mut found);
+    tags::find(&folded.text, also, &mut found);
     if found.is_empty() {
         return None;
     }
