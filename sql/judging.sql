@@ -64,7 +64,9 @@ declare
 begin
     select p.* into v_provider from reconcile.providers as p where p.provider_id = p_provider_id;
     if p_of_webhooks and v_provider.kind = 'http' then
-        return jsonb_populate_record(v_provider, v_provider.webhook - '{evidence,order_number_path}'::text[]);
+        -- Read by other captures, and masked by all.
+        return jsonb_populate_record(v_provider, v_provider.webhook - '{evidence,order_number_path}'::text[]
+            || jsonb_build_object('sensitive', reconcile_internal._never_kept(v_provider)));
     elsif v_provider.version <> p_version then
         select (jsonb_populate_record(v_provider, v.settings)).* into v_provider
         from reconcile.provider_versions as v

@@ -34,13 +34,18 @@ as $$
     select p_provider.sensitive || array(
         -- A name in a path is written as in JSON.
         select (regexp_match((capture.value ->> 'path')::jsonpath::text, E'\\.("(?:[^"\\\\]|\\\\.)*")(?:\\[[^]"]*\\])*$'))[1]::jsonb #>> '{}'
-        from jsonb_each(p_provider.captures) as capture
+        from (
+            select * from jsonb_each(p_provider.captures)
+            union all
+            select * from jsonb_each(p_provider.webhook -> 'captures')
+        ) as capture (name, value)
         where (capture.value ->> 'sensitive')::boolean
     )
 $$;
 
 comment on function reconcile_internal._never_kept(reconcile.providers) is
-    'Names of members of an answer that are never stored: the provider''s sensitive ones, and those that sensitive captures read.';
+    'Names of members of an answer or an event that are never stored: the provider''s sensitive ones, and those that sensitive captures read, of '
+    'answers or of events.';
 
 -- What is sensitive is kept on the order, for who is meant to have it; all else as it may be kept anywhere.
 create function reconcile_internal._captured(p_captures jsonb, p_answer jsonb, p_shown jsonb, p_variables jsonb) returns jsonb

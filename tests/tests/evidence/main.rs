@@ -4,6 +4,7 @@
 mod bad_answers;
 mod by_order_number;
 mod closing;
+mod events;
 mod giving_up;
 mod jitter;
 mod kept;

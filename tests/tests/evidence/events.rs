@@ -1,0 +1,60 @@
+//! What is kept of an event that a webhook hands over: masked by all that the provider's row calls sensitive, for answers and for events.
+
+use anyhow::Result;
+use reconcile_tests::shop::Shop;
+
+const SENSITIVE: &str = r#"{"voucher": {"path": "$.unlock_text", "sensitive": true}}"#;
+const PLAIN: &str = r#"{"txid": "$.tx"}"#;
+
+/// Proves that what a sensitive capture reads stands in clear in nothing that a reader reads, be the capture the row's own, the webhook's or
+/// both, be the event evidence or not, and its order known or not yet.
+#[tokio::test]
+async fn an_event_is_masked_by_the_captures_of_both() -> Result<()> {
+    let shop = Shop::open("evidence_events").await?;
+    let mut nr = 0;
+    for (own, of_webhook) in [
+        (SENSITIVE, ""),
+        (SENSITIVE, PLAIN),
+        (PLAIN, SENSITIVE),
+        ("{}", SENSITIVE),
+        (SENSITIVE, SENSITIVE),
+    ] {
+        for evidence in [true, false] {
+            for early in [false, true] {
+                nr += 1;
+                let captures = match of_webhook {
+                    "" => String::new(),
+                    captures => format!(r#", "captures": {captures}"#),
+                };
+                shop.run(&format!(
+                    r#"select reconcile.add_provider('e{nr}', 'https://e.example/{{order_number}}', '{{"paid": "succeeded"}}', captures => '{own}',
+                        webhook => '{{"evidence": {evidence}, "order_number_path": "$.order"{captures}}}')"#
+                ))
+                .await?;
+                let track = format!("select reconcile.track_order('E-{nr}', 'e{nr}')");
+                let event = format!(
+                    r#"select reconcile.record_webhook('e{nr}', 'event', '{{"order": "E-{nr}", "status": "paid", "tx": "t1", "unlock_text": "GIFT-1234"}}')"#
+                );
+                let steps = if early {
+                    [event, track]
+                } else {
+                    [track, event]
+                };
+                for step in steps {
+                    shop.run(&step).await?;
+                }
+                let shown = "select coalesce(string_agg(told, E'\\n'), '') from (
+                        select w::text as told from reconcile.webhooks as w union all select c::text from reconcile.checks as c
+                        union all select o::text from reconcile.orders as o union all select h::text from reconcile.order_history as h
+                        union all select reconcile.explain_order(o.order_number) from reconcile.orders as o
+                    ) as every where told like '%GIFT-1234%'";
+                let shown: String = shop.one(shown, &[]).await?;
+                assert_eq!(
+                    shown, "",
+                    "{own} {of_webhook} evidence: {evidence} early: {early}"
+                );
+            }
+        }
+    }
+    Ok(())
+}
