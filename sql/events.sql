@@ -103,7 +103,7 @@ begin
     select
         e.event_id, 'order.' || t.to_state, o.order_number, t.changed_at, t.from_state, t.to_state, t.cause, t.reason,
         p.name, o.reference, o.transaction_id, o.amount, o.currency, o.details,
-        reconcile_internal._harmless_captures(p.captures, o.captured)
+        reconcile_internal._harmless_captures(reconcile_internal._captures_of_both(p.captures, p.webhook), o.captured)
     from reconcile_internal._events_after(v_after, read_events.max_events) as e
     join reconcile.transitions as t on t.transition_id = e.transition_id
     join reconcile.tracked_orders as o on o.order_id = t.order_id

@@ -29,7 +29,8 @@ begin
                 'own_number', coalesce(o.own_number, o.order_number), 'state', p_transition.to_state,
                 'previous_state', p_transition.from_state, 'cause', p_transition.cause, 'reason', p_transition.reason,
                 'provider', p.name, 'reference', o.reference, 'transaction_id', o.transaction_id, 'amount', o.amount::text,
-                'currency', o.currency, 'details', o.details, 'captured', reconcile_internal._harmless_captures(p.captures, o.captured)
+                'currency', o.currency, 'details', o.details, 'captured', reconcile_internal._harmless_captures(
+                        reconcile_internal._captures_of_both(p.captures, p.webhook), o.captured)
             )
         )
         from reconcile.tracked_orders as o

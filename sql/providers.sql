@@ -53,6 +53,10 @@ begin
         raise exception 'provider %: % is not a field', left(p_name, 80), left(v_unknown, 80)
             using errcode = 'RC003', hint = 'The fields are the arguments of reconcile.add_provider.';
     end if;
+    if p_fields -> 'webhook' ? 'captures' then
+        p_fields := jsonb_set(p_fields, '{webhook,captures}',
+            coalesce(reconcile_internal.full_captures(p_fields #> '{webhook,captures}'), p_fields #> '{webhook,captures}'));
+    end if;
     if p_fields ? 'captures' then
         p_fields := p_fields
             || jsonb_build_object('captures', coalesce(reconcile_internal.full_captures(p_fields -> 'captures'), p_fields -> 'captures'));

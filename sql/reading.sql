@@ -64,6 +64,23 @@ $$;
 comment on function reconcile_internal._captured(jsonb, jsonb, jsonb, jsonb) is
     'The values that a provider''s captures find in an answer: sensitive ones in the answer, others in what is shown of it.';
 
+-- By their names: one that either calls sensitive is.
+create function reconcile_internal._captures_of_both(p_captures jsonb, p_webhook jsonb) returns jsonb
+language sql immutable parallel safe set search_path = pg_catalog, pg_temp
+as $$
+    select case when p_webhook -> 'captures' is null then p_captures else (
+        select coalesce(jsonb_object_agg(named.name, jsonb_build_object('sensitive', named.sensitive)), '{}')
+        from (
+            select capture.name, bool_or(coalesce((capture.value ->> 'sensitive')::boolean, false)) as sensitive
+            from (select * from jsonb_each(p_captures) union all select * from jsonb_each(p_webhook -> 'captures')) as capture (name, value)
+            group by capture.name
+        ) as named
+    ) end
+$$;
+
+comment on function reconcile_internal._captures_of_both(jsonb, jsonb) is
+    'Which captures a provider''s row and its webhook have, and which of them are sensitive.';
+
 create function reconcile_internal._texts(p_found jsonb) returns text[]
 language sql immutable parallel safe set search_path = pg_catalog, pg_temp
 as $$

@@ -18,8 +18,12 @@ select
     (
         -- Shown is what the provider's row calls harmless: not what it called sensitive before it changed.
         select coalesce(jsonb_object_agg(
-            c.key, case when not (p.captures -> c.key ->> 'sensitive')::boolean then c.value else to_jsonb('[redacted]'::text) end), '{}')
+            c.key, case when not coalesce(said.own or said.of_webhook, said.own, said.of_webhook) then c.value
+                else to_jsonb('[redacted]'::text) end), '{}')
         from jsonb_each(o.captured) as c
+        -- By either: a webhook may have a capture of the same name.
+        cross join lateral (select (p.captures -> c.key ->> 'sensitive')::boolean as own,
+            (p.webhook -> 'captures' -> c.key ->> 'sensitive')::boolean as of_webhook) as said
     ) as captured,
     o.refunded_amount, o.provider_status, o.last_outcome, o.last_checked_at, o.tries, o.faults,
     d.due_at as next_check_at, l.claimed_at is not null as in_flight,

@@ -58,3 +58,48 @@ async fn an_event_is_masked_by_the_captures_of_both() -> Result<()> {
     }
     Ok(())
 }
+
+/// Proves that a webhook's captures mean the same in their short form as in their full one, as the row's own do, and that the row is stored in
+/// full.
+#[tokio::test]
+async fn a_webhooks_captures_have_a_short_form() -> Result<()> {
+    let shop = Shop::open("evidence_short_captures").await?;
+    for (name, captures) in [
+        ("short", r#"{"txt": "$.data.txt"}"#),
+        ("full", r#"{"txt": {"path": "$.data.txt"}}"#),
+    ] {
+        for (step, call) in [
+            ("added", format!("select reconcile.add_provider('{name}_added', 'https://e.example/{{order_number}}', '{{\"paid\": \"succeeded\"}}',
+                webhook => '{{\"evidence\": true, \"captures\": {captures}}}')")),
+            ("altered", format!("select reconcile.add_provider('{name}_altered', 'https://e.example/{{order_number}}', '{{\"paid\": \"succeeded\"}}');
+                select reconcile.alter_provider('{name}_altered', webhook => '{{\"evidence\": true, \"captures\": {captures}}}')")),
+        ] {
+            shop.run(&call).await?;
+            shop.run(&format!("select reconcile.track_order('{name}-{step}', '{name}_{step}')")).await?;
+            shop.run(&format!(
+                "select reconcile.record_webhook('{name}_{step}', 'e', '{{\"status\": \"paid\", \"data\": {{\"txt\": \"hello\"}}}}', '{name}-{step}')"
+            ))
+            .await?;
+        }
+    }
+    let captured = "select string_agg(distinct format('%s %s %s %s', o.state, o.captured, p.webhook -> 'captures', e.captured), '; ')
+        from reconcile.orders as o join reconcile.providers as p on p.name = o.provider join reconcile.read_events() as e using (order_number)";
+    let captured: String = shop.one(captured, &[]).await?;
+    assert_eq!(
+        captured,
+        r#"succeeded {"txt": "hello"} {"txt": {"path": "$.data.txt", "sensitive": false}} {"txt": "hello"}"#
+    );
+    // What either calls sensitive is shown to nobody, if only their names agree.
+    for name in ["full_added", "short_altered"] {
+        shop.run(&format!(
+            r#"select reconcile.alter_provider('{name}', webhook => '{{"evidence": true, "captures": {{"txt": {{"path": "$.t", "sensitive": true}}}}}}',
+                captures => '{{"txt": "$.data.txt"}}')"#
+        ))
+        .await?;
+    }
+    let shown = "select string_agg(distinct format('%s %s', o.captured, e.captured), '; ')
+        from reconcile.orders as o join reconcile.read_events() as e using (order_number) where o.provider in ('full_added', 'short_altered')";
+    let shown: String = shop.one(shown, &[]).await?;
+    assert_eq!(shown, r#"{"txt": "[redacted]"} {}"#);
+    Ok(())
+}
