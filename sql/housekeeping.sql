@@ -272,10 +272,19 @@ language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_mended integer;
-    -- Claims wait for this; reports don't, so leases and ended calls are counted in one snapshot. This waits for nobody: what is held is
-    -- counted by the next run.
-    v_held integer[] := array(select t.provider_id from reconcile.provider_traffic as t order by t.provider_id for update skip locked);
+    -- Claims wait for what this holds, to the end of a person's transaction perhaps: so only what seems wrong is held, and then counted once
+    -- more. Reports don't wait, so leases and ended calls are counted in one snapshot. This waits for nobody: what is held is counted by the
+    -- next run.
+    v_wrong integer[] := array(
+        select t.provider_id
+        from reconcile.provider_traffic as t
+        join reconcile_internal._calls_in_flight as counts on counts.provider_id = t.provider_id and counts.calls <> t.in_flight
+    );
+    v_held integer[];
 begin
+    v_held := array(
+        select t.provider_id from reconcile.provider_traffic as t where t.provider_id = any (v_wrong) order by t.provider_id for update skip locked
+    );
     update reconcile.provider_traffic as t
     set in_flight = counts.calls
     from reconcile_internal._calls_in_flight as counts

@@ -42,6 +42,7 @@ begin
     end if;
     delete from reconcile.provider_tests as test where test.provider_id = v_provider.provider_id;
     delete from reconcile.ended_calls as e where e.provider_id = v_provider.provider_id;
+    delete from reconcile.mended_providers as m where m.provider_id = v_provider.provider_id;
     delete from reconcile.spent_calls as s where s.provider_id = v_provider.provider_id;
     delete from reconcile.provider_traffic as t where t.provider_id = v_provider.provider_id;
     delete from reconcile.provider_versions as v where v.provider_id = v_provider.provider_id;

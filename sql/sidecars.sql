@@ -149,8 +149,8 @@ begin
         perform reconcile_internal._ensure_partitions();
     end if;
     -- Without claims nobody else would count what has ended.
-    if exists (select from reconcile.ended_calls) then
-        -- One that somebody holds, an operator's open transaction for one, is counted by the next heartbeat.
+    if exists (select from reconcile.ended_calls) or exists (select from reconcile.mended_providers) then
+        -- One that a claim holds is counted by that.
         perform reconcile_internal._fold_ended_calls(
             array(select t.provider_id from reconcile.provider_traffic as t order by t.provider_id for update skip locked)
         );

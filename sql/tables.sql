@@ -261,6 +261,18 @@ comment on column reconcile.ended_calls.last_rejection is 'What one of these sai
 comment on column reconcile.ended_calls.retry_after_ms is 'How long the provider asked to be left alone, at most.';
 comment on column reconcile.ended_calls.unknown_status is 'A word that the status map did not have.';
 
+-- Whoever resumes or alters a provider may have a transaction open for long, and holds no row of provider_traffic, for which claims would wait.
+create table reconcile.mended_providers (
+    provider_id integer not null,
+    mended_at timestamptz not null
+);
+
+alter table reconcile.mended_providers replica identity full;
+
+comment on table reconcile.mended_providers is 'Providers that somebody has resumed or altered since a claim last looked: what kept them from being asked is forgotten by the next.';
+comment on column reconcile.mended_providers.provider_id is 'The provider.';
+comment on column reconcile.mended_providers.mended_at is 'When, by the steady clock.';
+
 create table reconcile.spent_calls (
     provider_id integer not null,
     ended_at timestamptz not null,
@@ -494,6 +506,7 @@ select pg_catalog.pg_extension_config_dump('reconcile.providers', '');
 select pg_catalog.pg_extension_config_dump('reconcile.provider_versions', '');
 select pg_catalog.pg_extension_config_dump('reconcile.provider_traffic', '');
 select pg_catalog.pg_extension_config_dump('reconcile.ended_calls', '');
+select pg_catalog.pg_extension_config_dump('reconcile.mended_providers', '');
 select pg_catalog.pg_extension_config_dump('reconcile.spent_calls', '');
 select pg_catalog.pg_extension_config_dump('reconcile.order_ids', '');
 select pg_catalog.pg_extension_config_dump('reconcile.tracked_orders', '');

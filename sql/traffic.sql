@@ -94,7 +94,7 @@ comment on function reconcile_internal._looks_back(reconcile.provider_traffic, t
     'From which end of calls on ended calls of a provider are looked for: some seconds before what was counted last, and every 5 s a minute.';
 
 -- Called with the rows of provider_traffic locked.
-create function reconcile_internal._take_ended_calls(p_provider_ids integer[])
+create function reconcile_internal._take_ended_calls(p_provider_ids integer[], p_until timestamptz)
 returns table (
     provider_id integer, calls integer, faults integer, answered boolean, rejected integer, ended_at timestamptz, answered_at timestamptz,
     faulted_at timestamptz, rejected_at timestamptz, last_fault text, last_fault_detail text, last_rejection text, rests_until timestamptz,
@@ -118,7 +118,7 @@ begin
         ) as look
         cross join lateral (
             select late.ctid from reconcile.ended_calls as late
-            where late.provider_id = look.provider_id and late.ended_at > look.since
+            where late.provider_id = look.provider_id and late.ended_at > look.since and late.ended_at <= p_until
             offset 0
         ) as found
         where e.ctid = found.ctid
@@ -151,10 +151,10 @@ begin
 end
 $$;
 
-comment on function reconcile_internal._take_ended_calls(integer[]) is
-    'Takes what has ended, summed up for each provider, and keeps what counts as spent for its rate.';
+comment on function reconcile_internal._take_ended_calls(integer[], timestamptz) is
+    'Takes what has ended until a time, summed up for each provider, and keeps what counts as spent for its rate.';
 
-create function reconcile_internal._fold_ended_calls(p_provider_ids integer[]) returns void
+create function reconcile_internal._fold_until(p_provider_ids integer[], p_until timestamptz) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -181,7 +181,7 @@ begin
             else v_now
                 + reconcile.schedule_delay_ms('then 5s growing by 2 up to 5m', breaker.probes, p.name) * interval '1 millisecond'
         end
-    from reconcile_internal._take_ended_calls(p_provider_ids) as sums
+    from reconcile_internal._take_ended_calls(p_provider_ids, p_until) as sums
     join reconcile.providers as p on p.provider_id = sums.provider_id
     join reconcile.provider_traffic as was on was.provider_id = sums.provider_id
     cross join lateral (
@@ -201,24 +201,45 @@ begin
 end
 $$;
 
-comment on function reconcile_internal._fold_ended_calls(integer[]) is
-    'Counts ended calls into provider_traffic. A call of a provider with a rate counts as spent for rate_interval after its end.';
+comment on function reconcile_internal._fold_until(integer[], timestamptz) is
+    'Counts calls that ended until a time into provider_traffic. A call of a provider with a rate counts as spent for rate_interval after its end.';
 
+create function reconcile_internal._fold_ended_calls(p_provider_ids integer[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_mended reconcile.mended_providers;
+begin
+    -- What had ended by then is counted before it is forgotten, and what has ended since is not forgotten.
+    for v_mended in
+        with mended as (
+            delete from reconcile.mended_providers as m where m.provider_id = any (p_provider_ids) returning m.*
+        )
+        select mended.provider_id, max(mended.mended_at) from mended group by mended.provider_id
+    loop
+        perform reconcile_internal._fold_until(array[v_mended.provider_id], v_mended.mended_at);
+        update reconcile.provider_traffic as t
+        set faults = 0, probes = 0, probe_at = null, rests_until = null, rejected = 0
+        where t.provider_id = v_mended.provider_id;
+    end loop;
+    perform reconcile_internal._fold_until(p_provider_ids, 'infinity');
+end
+$$;
+
+comment on function reconcile_internal._fold_ended_calls(integer[]) is
+    'Counts ended calls into provider_traffic, and forgets what kept a provider from being asked until somebody mended it. Called with its row locked.';
+
+-- Noted, and not written: only claims, heartbeats and runs hold rows of provider_traffic, which end at once.
 create function reconcile_internal._ask_anew(p_provider_id integer) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
-    perform from reconcile.provider_traffic as t where t.provider_id = p_provider_id for update;
-    -- What has ended already is counted before it is forgotten, and not after.
-    perform reconcile_internal._fold_ended_calls(array[p_provider_id]);
-    update reconcile.provider_traffic as t
-    set faults = 0, probes = 0, probe_at = null, rests_until = null, rejected = 0
-    where t.provider_id = p_provider_id;
+    insert into reconcile.mended_providers (provider_id, mended_at) values (p_provider_id, reconcile_internal._steady_now());
 end
 $$;
 
 comment on function reconcile_internal._ask_anew(integer) is
-    'Forgets what keeps a provider from being asked: its rest, its faults and its open breaker.';
+    'Has the next claim forget what keeps a provider from being asked: its rest, its faults and its open breaker.';
 
 -- What a claim may do for each provider, in one place.
 create function reconcile_internal._quotas(p_provider_ids integer[])
@@ -251,7 +272,7 @@ begin
             case when p.rate_limit <= flight.calls + spent.in_interval
                 then least(flight.oldest, spent.oldest) + rate.interval end
         ) + (now.date - now.at),
-        flight.unfolded,
+        flight.unfolded or exists (select from reconcile.mended_providers as m where m.provider_id = p.provider_id),
         breaker.is_open
     from (select reconcile_internal._steady_now() as at, clock_timestamp() as date) as now
     cross join reconcile.providers as p
@@ -286,7 +307,7 @@ $$;
 
 comment on function reconcile_internal._quotas(integer[]) is
     'For each provider that is not paused: from which due time a claim looks, how many calls its limits allow now, until when, as a '
-    'date, they allow none, whether calls have ended that are not counted yet, and whether its breaker is open, so that the next call is a probe.';
+    'date, they allow none, whether calls have ended that are not counted yet or it is mended, and whether its breaker is open, so that the next call is a probe.';
 
 -- A look ahead that costs some milliseconds and happens as often as probes do. Where all that is due has failed, the first of it is tried.
 create function reconcile_internal._order_to_probe(p_provider_id integer, p_looks_from timestamptz, p_now timestamptz) returns bigint

@@ -203,12 +203,13 @@ cross join lateral (
     select
         counted.in_flight - ended.calls as in_flight,
         greatest(counted.last_answer_at, ended.answered_at) + date.ahead as last_answer_at,
-        greatest(counted.rests_until, ended.rests_until) + date.ahead as rests_until, counted.probe_at + date.ahead as probe_at,
-        case when ended.answered_at is null then counted.faults + ended.faults else 0 end as faults,
+        case when not mended.is_mended then greatest(counted.rests_until, ended.rests_until) + date.ahead end as rests_until,
+        case when not mended.is_mended then counted.probe_at + date.ahead end as probe_at,
+        case when ended.answered_at is null and not mended.is_mended then counted.faults + ended.faults else 0 end as faults,
         case when ended.faults > 0 then ended.last_fault else counted.last_fault end as last_fault,
         case when ended.faults > 0 then ended.last_fault_detail else counted.last_fault_detail end as last_fault_detail,
         greatest(counted.last_fault_at, ended.faulted_at) + date.ahead as last_fault_at,
-        case when ended.answered_at is null then counted.rejected + ended.rejected else 0 end as rejected,
+        case when ended.answered_at is null and not mended.is_mended then counted.rejected + ended.rejected else 0 end as rejected,
         coalesce(ended.last_rejection, counted.last_rejection) as last_rejection,
         greatest(counted.last_rejection_at, ended.rejected_at) + date.ahead as last_rejection_at,
         coalesce(ended.unknown_status, counted.unknown_status) as unknown_status,
@@ -229,6 +230,7 @@ cross join lateral (
         from reconcile.ended_calls as e
         where e.provider_id = p.provider_id
     ) as ended
+    cross join lateral (select exists (select from reconcile.mended_providers as m where m.provider_id = p.provider_id) as is_mended) as mended
     where counted.provider_id = p.provider_id
 ) as t
 cross join lateral (

@@ -126,3 +126,64 @@ async fn a_transaction_that_only_writes_is_an_alert_after_half_an_hour() -> Resu
     );
     Ok(())
 }
+
+/// Proves that a person's transaction that stays open, in which a provider was resumed or altered or house was kept, keeps no sidecar from
+/// claiming another provider's orders, nor its heartbeat, and that what was resumed is asked as soon as the transaction is committed.
+#[tokio::test]
+async fn a_persons_open_transaction_holds_no_claim() -> Result<()> {
+    let scene = Scene::open("hostile_open", "", "").await?;
+    let add = r#"select reconcile.add_provider('mine', 'https://m.example/{order_number}', '{"paid": "succeeded"}')"#;
+    run(&scene.owner, add).await?;
+    let failing = "update reconcile.provider_traffic set faults = 20, probe_at = now() + interval '1 hour', rests_until = now() + interval '1 hour'
+        where provider_id = (select provider_id from reconcile.providers where name = 'mine')";
+    let sidecar = scene.database.connect_as("shop_sidecar").await?;
+    run(&sidecar, "set statement_timeout = '10s'").await?;
+    let claim = |id: &str| {
+        format!(
+            "select string_agg(provider, ' ' order by provider) from reconcile.sidecar_claim({id}, 50)"
+        )
+    };
+    let id = text(
+        &sidecar,
+        "select reconcile.sidecar_start('by hand', '0', 50)",
+    )
+    .await?
+    .context("no id")?;
+    let track = |number: usize| {
+        format!("select reconcile.track_order('V-{number}', 'vendor', created_at => now() - interval '1 hour'),
+            reconcile.track_order('M-{number}', 'mine', created_at => now() - interval '1 hour')")
+    };
+    let calls = [
+        "select reconcile.resume_provider('mine')",
+        "select reconcile.alter_provider('mine', deadline => '3 hours')",
+        "select * from reconcile.housekeep()",
+    ];
+    for (nth, call) in calls.into_iter().enumerate() {
+        run(&scene.dba, &track(nth)).await?;
+        run(&scene.dba, failing).await?;
+        run(&scene.owner, "begin").await?;
+        run(&scene.owner, call).await?;
+        assert_eq!(
+            text(&sidecar, &claim(&id)).await?.as_deref(),
+            Some("vendor"),
+            "{call}"
+        );
+        run(
+            &sidecar,
+            &format!("select reconcile.sidecar_heartbeat({id}, 1)"),
+        )
+        .await?;
+        run(&scene.owner, "commit").await?;
+        let asked = text(&sidecar, &claim(&id)).await?;
+        let health =
+            "select health || ' ' || breaker from reconcile.provider_health where name = 'mine'";
+        let health = text(&scene.dba, health).await?;
+        if nth < 2 {
+            assert!(
+                asked.as_deref().is_some_and(|asked| asked.contains("mine")),
+                "{call}: {health:?}"
+            );
+        }
+    }
+    Ok(())
+}

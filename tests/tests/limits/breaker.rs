@@ -288,6 +288,8 @@ async fn a_call_makes_room_when_its_fault_is_counted_and_not_before() -> Result<
             perform from reconcile.provider_traffic for update;
             perform reconcile_internal._fold_ended_calls(array(select provider_id from reconcile.providers));
         end $$";
+    // That it was altered is counted, as by the next heartbeat.
+    shop.run(fold).await?;
     for (standing, ended) in [
         (
             "faults = 3, last_fault = 'unreachable', probe_at = clock_timestamp()",
