@@ -429,7 +429,7 @@ async fn lookups_and_hooks_get_the_rows_own_number() -> Result<()> {
         ["A-1 1 store.orders"]
     );
     let message = "select concat_ws(' ', m -> 'data' ->> 'order_number', m -> 'data' ->> 'own_number')
-        from reconcile.transitions as t, lateral (select reconcile_internal._message(t)::jsonb) as message (m)";
+        from reconcile.transitions as t, lateral (select reconcile_internal._message(t, 1)::jsonb) as message (m)";
     assert_eq!(list(&shop, message).await?, ["A-1 1"]);
     shop.is_sound().await
 }
