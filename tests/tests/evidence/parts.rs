@@ -21,13 +21,13 @@ async fn capturing(name: &'static str) -> Result<Shop<'static>> {
     Ok(shop)
 }
 
-/// Captures, each as amount, currency and what was paid back.
-fn captures(list: &[(u32, &str, u32)]) -> String {
+/// An order's captures, each as amount, currency and what was paid back.
+fn captures(order_number: &str, list: &[(u32, &str, u32)]) -> String {
     let list: Vec<String> = list
         .iter()
         .enumerate()
         .map(|(place, (amount, currency, refunded))| {
-            format!(r#"{{"id": "c-{place}", "status": "captured", "amount": {amount}, "currency": "{currency}", "refunded": {refunded}}}"#)
+            format!(r#"{{"id": "{order_number}-{place}", "status": "captured", "amount": {amount}, "currency": "{currency}", "refunded": {refunded}}}"#)
         })
         .collect();
     format!(r#"{{"captures": [{}]}}"#, list.join(", "))
@@ -113,7 +113,7 @@ async fn captures_add_up_to_a_success() -> Result<()> {
         ),
     ];
     for (number, list, outcome, says) in cases {
-        let check = answered(&shop, number, &captures(list)).await?;
+        let check = answered(&shop, number, &captures(number, list)).await?;
         assert_eq!(check.outcome, outcome, "{number}: {check:?}");
         let detail = check.detail.unwrap_or_default();
         assert!(detail.starts_with(says), "{number}: {detail}");
@@ -130,7 +130,7 @@ async fn captures_add_up_to_a_success() -> Result<()> {
 async fn parts_of_an_unknown_sum_are_no_success() -> Result<()> {
     let shop = capturing("captures_of_unknown").await?;
     let _sidecar = shop.sidecar().await?;
-    let body = captures(&[(70, "USD", 0), (3, "USD", 0)]);
+    let body = captures("A", &[(70, "USD", 0), (3, "USD", 0)]);
     shop.vendor
         .set_fate("A", Fate::of([Step::http(200, &body)]));
     shop.run("select reconcile.track_order('A', 'vendor', 'INV-A')")
