@@ -19,7 +19,7 @@ begin
     perform reconcile_internal._give_back_settings(v_level);
 exception
     when others then
-        raise exception 'attach %: %', p_row.relation, left(sqlerrm, 4000)
+        raise exception 'attach %: %', p_row.relation, reconcile_internal._problem_of(sqlerrm, 4000)
             using errcode = 'RC009', hint = 'A status, a value or a column does not fit its column''s type.';
 end
 $$;
@@ -166,7 +166,7 @@ begin
             raise exception 'attach %: it is attached already', v_row.relation
                 using errcode = 'RC009', hint = 'To change how, detach it and attach it again: its orders go on being asked about between the two.';
         when not_null_violation then
-            raise exception 'attach %: %', v_row.relation, coalesce(reconcile_internal._attachment_problem(v_row), sqlerrm)
+            raise exception 'attach %: %', v_row.relation, coalesce(reconcile_internal._attachment_problem(v_row), reconcile_internal._problem_of(sqlerrm, 4000))
                 using errcode = 'RC009', hint = v_hint;
     end;
     return v_done;

@@ -116,7 +116,7 @@ exception
         if reconcile_internal._is_own_trouble(sqlstate, v_context) then
             raise;
         end if;
-        return format('%s: %s', sqlstate, sqlerrm);
+        return format('%s: %s', sqlstate, reconcile_internal._problem_of(sqlerrm, 4000, array[v_order.order_id]));
 end
 $$;
 

@@ -87,9 +87,9 @@ comment on function reconcile_internal._wants_room(text, text) is
 
 -- An error of the application's code is marked where that code was called, in a field that is written here last: whatever it says of itself
 -- is taken for nothing else. RC011, which is waited out without being counted, is not the application's to say. However long it is, it
--- is cut here, before anybody masks, formats or logs it.
+-- is masked and cut here, before anybody formats, keeps or logs it.
 create function reconcile_internal._blame(
-    p_effect text, p_sqlstate text, p_message text, p_detail text, p_hint text, p_context text
+    p_effect text, p_sqlstate text, p_message text, p_detail text, p_hint text, p_context text, p_order_ids bigint[]
 ) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -99,14 +99,16 @@ declare
 begin
     raise exception using
         errcode = case when v_is_ours then 'P0001' else p_sqlstate end,
-        message = case when v_is_ours then p_sqlstate || ': ' else '' end || coalesce(nullif(left(p_message, 4000), ''), 'an error without a message'),
-        detail = concat_ws(E'\n', nullif(left(p_detail, 2000), ''), left(p_context, 2000)), hint = coalesce(left(p_hint, 1000), ''), schema = p_effect,
+        message = case when v_is_ours then p_sqlstate || ': ' else '' end || coalesce(nullif(reconcile_internal._problem_of(p_message, 4000, p_order_ids), ''), 'an error without a message'),
+        detail = concat_ws(E'\n', nullif(reconcile_internal._problem_of(p_detail, 2000, p_order_ids), ''),
+            reconcile_internal._problem_of(p_context, 2000, p_order_ids)),
+        hint = coalesce(reconcile_internal._problem_of(p_hint, 1000, p_order_ids), ''), schema = p_effect,
         table = case when v_waits then 'waits' else '' end;
 end
 $$;
 
-comment on function reconcile_internal._blame(text, text, text, text, text, text) is
-    'Raises an error of an application''s code again, marked with the effect that it belongs to, a hook by its name or the write-back, and '
+comment on function reconcile_internal._blame(text, text, text, text, text, text, bigint[]) is
+    'Raises an error of an application''s code again, masked, and marked with the effect that it belongs to, a hook by its name or the write-back, and '
     'whether it is waited out.';
 
 -- An error without a mark is the ledger's, and so is its context.
@@ -272,7 +274,8 @@ begin
                 raise exception '% is not as it was attached: it has no column %', p_row.relation_name, quote_ident(v_changed) using errcode = 'RC011',
                     hint = 'It is tried again by itself. Where the column is gone for good, detach the table and attach it again.';
             end if;
-            v_refusal := reconcile_internal._blame('write-back', sqlstate, sqlerrm, v_detail, v_hint, v_context);
+            v_refusal := reconcile_internal._blame('write-back', sqlstate, sqlerrm, v_detail, v_hint, v_context,
+                array(select t.order_id from reconcile.transitions as t where t.transition_id = any (p_transition_ids)));
     end;
     perform reconcile_internal._give_back_settings(v_level);
     if v_unwritten.verdict <> 'written' then
@@ -338,7 +341,8 @@ begin
             if reconcile_internal._is_cancelled(sqlstate, v_context) then
                 raise;
             end if;
-            v_held := reconcile_internal._blame('hook ' || p_hook.name, sqlstate, sqlerrm, v_detail, v_hint, v_context);
+            v_held := reconcile_internal._blame('hook ' || p_hook.name, sqlstate, sqlerrm, v_detail, v_hint, v_context,
+                array(select o.order_id from reconcile.tracked_orders as o where o.order_number = any (p_order_numbers)));
     end;
     perform reconcile_internal._give_back_settings(v_level);
 end
@@ -604,7 +608,9 @@ begin
                 end if;
                 continue when v_decided;
                 perform reconcile_internal._put_up_with(p_transition_id,
-                    coalesce(reconcile_internal._effect_of(v_mark, v_context), case when v_step = 1 then 'write-back' end), sqlstate, left(sqlerrm, 4000),
+                    coalesce(reconcile_internal._effect_of(v_mark, v_context), case when v_step = 1 then 'write-back' end), sqlstate,
+                    reconcile_internal._problem_of(sqlerrm, 4000,
+                        array(select t.order_id from reconcile.transitions as t where t.transition_id = p_transition_id)),
                     reconcile_internal._is_waiting(sqlstate, v_context, v_mark, v_waits));
         end;
     end loop;
@@ -641,7 +647,7 @@ begin
                 get stacked diagnostics v_mark = schema_name;
                 update reconcile.recorded_failures as f
                 set waits = f.waits + 1, sqlstate = latest.code, problem = latest.problem, failed_at = clock_timestamp()
-                from (select sqlstate as code, left(sqlerrm, 1000) as problem) as latest
+                from (select sqlstate as code, reconcile_internal._problem_of(sqlerrm, 1000, array[v_order_id]) as problem) as latest
                 where f.order_id = v_order_id and f.effect = 'write-back';
                 -- The application has decided since: the search follows that.
                 delete from reconcile.owed_writes as w where w.order_id = v_order_id and sqlstate = 'RC013' and v_mark = '';

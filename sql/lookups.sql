@@ -258,7 +258,7 @@ begin
             if v_count <= 1 or sqlstate = 'RC011' then
                 bodies := array_fill(null::text, array[v_count]);
                 faults := array_fill('lookup_failed'::text, array[v_count]);
-                details := array_fill(format('%s: %s', sqlstate, left(sqlerrm, 500)), array[v_count]);
+                details := array_fill(format('%s: %s', sqlstate, reconcile_internal._problem_of(sqlerrm, 500)), array[v_count]);
                 return;
             end if;
     end;

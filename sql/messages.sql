@@ -53,7 +53,7 @@ begin
 exception
     when others then
         payload := '';
-        problem := left(format('the message can''t be written: %s (%s)', sqlerrm, sqlstate), 500);
+        problem := format('the message can''t be written: %s (%s)', reconcile_internal._problem_of(sqlerrm, 450, array[p_transition.order_id]), sqlstate);
 end
 $$;
 

@@ -83,7 +83,7 @@ begin
                     raise;
                 end if;
                 -- The note stays.
-                problem := format('%s (%s)', left(sqlerrm, 1000), sqlstate);
+                problem := format('%s (%s)', reconcile_internal._problem_of(sqlerrm, 1000), sqlstate);
         end;
         exit when clock_timestamp() > p_until;
     end loop;
@@ -211,7 +211,7 @@ begin
             if reconcile_internal._is_cancelled(sqlstate, v_context) then
                 raise;
             end if;
-            v_problem := format('%s (%s)', left(sqlerrm, 1000), sqlstate);
+            v_problem := format('%s (%s)', reconcile_internal._problem_of(sqlerrm, 1000), sqlstate);
     end;
     if v_looked or v_problem is not null then
         update reconcile.attachment_sweeps as s
@@ -262,6 +262,7 @@ declare
     v_row reconcile.attachments;
     v_sweep reconcile.attachment_sweeps;
     v_until timestamptz := clock_timestamp() + make_interval(secs => least(greatest(take_in.max_seconds, 1), 600));
+    v_context text;
 begin
     select a.* into v_row from reconcile.attachments as a where a.relation = take_in.relation;
     if not found then
@@ -275,7 +276,17 @@ begin
             using errcode = 'RC009', hint = reconcile_internal._missing_index(v_row) || ';';
     end if;
     perform reconcile_internal._take_arrivals(v_row, v_until);
-    v_sweep := reconcile_internal._search(v_row, v_until);
+    begin
+        v_sweep := reconcile_internal._search(v_row, v_until);
+    exception
+        when others or assert_failure or query_canceled then
+            get stacked diagnostics v_context = pg_exception_context;
+            if reconcile_internal._is_cancelled(sqlstate, v_context) then
+                raise;
+            end if;
+            -- Code of the table's, which may be another's than the caller's.
+            raise exception 'take_in %: %', take_in.relation, reconcile_internal._problem_of(sqlerrm, 1000) using errcode = sqlstate;
+    end;
     return query
     select v_sweep.rows_seen, v_sweep.rows_followed,
         (select coalesce(sum(cardinality(n.order_numbers)), 0) from reconcile.arrivals as n where n.attachment_id = v_row.attachment_id),

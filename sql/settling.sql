@@ -277,7 +277,8 @@ begin
             if v_count <= 1 then
                 return reconcile_internal._put_off(
                     p_sidecar_id, p_order_ids[1], p_tokens[1], p_faults[1], p_http_statuses[1], p_bodies[1], p_details[1],
-                    p_durations_ms[1], p_retry_after_s[1], p_ends_here, sqlstate, left(sqlerrm, 4000), reconcile_internal._effect_of(v_mark, v_context),
+                    p_durations_ms[1], p_retry_after_s[1], p_ends_here, sqlstate,
+                    reconcile_internal._problem_of(sqlerrm, 4000, p_order_ids), reconcile_internal._effect_of(v_mark, v_context),
                     reconcile_internal._is_waiting(sqlstate, v_context, v_mark, v_waits)
                 );
             end if;

@@ -28,7 +28,8 @@ begin
             insert into reconcile.arrivals (attachment_id, order_numbers) values (p_attachment_id, null);
         end if;
         if p_problem is not null then
-            raise warning 'reconcile: changed rows of an attached table could not be read and are looked for later: %', p_problem;
+            raise warning 'reconcile: changed rows of an attached table could not be read and are looked for later: %',
+                reconcile_internal._problem_of(p_problem, 1000);
         end if;
     elsif v_numbers = '{}' then
         return;

@@ -337,3 +337,31 @@ async fn nothing_is_defined_where_event_triggers_would_hear_of_it() -> Result<()
     assert_eq!(loud, ["reconcile_doors.make_triggers(regclass,integer)"]);
     Ok(())
 }
+
+/// Proves that no function passes the text of an error on but masked: what it may quote is not known where it is caught. Those that are listed
+/// catch what the ledger itself says of a path that is being written, or hand it to a function that masks it.
+#[tokio::test]
+async fn what_an_error_says_is_masked_where_it_is_caught() -> Result<()> {
+    cluster()
+        .await?
+        .database("masked", Contents::Extension)
+        .await?;
+    let unmasked = found(
+        "masked",
+        "select distinct p.pronamespace::regnamespace || '.' || p.proname
+         from member as m
+         join pg_proc as p on m.classid = 'pg_proc'::regclass and p.oid = m.objid
+         where regexp_replace(p.prosrc, '_problem_of\\(sqlerrm|_blame\\([^,]*, sqlstate, sqlerrm', '', 'g') ~ '\\msqlerrm\\M' order by 1",
+    )
+    .await?;
+    assert_eq!(
+        unmasked,
+        [
+            "reconcile.check_stale_orders",
+            "reconcile_internal._make_note_function",
+            "reconcile_internal._path_problem",
+            "reconcile_internal._webhook_problem",
+        ]
+    );
+    Ok(())
+}

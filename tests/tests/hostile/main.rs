@@ -4,6 +4,7 @@
 mod blamed;
 mod carriers;
 mod checked;
+mod confided;
 mod cursors;
 mod deciding;
 mod django;
