@@ -1,7 +1,8 @@
 //! What is kept of an event that a webhook hands over: masked by all that the provider's row calls sensitive, for answers and for events.
 
 use anyhow::Result;
-use reconcile_tests::shop::Shop;
+use reconcile_tests::shop::{SOON, Shop};
+use reconcile_tests::wait;
 
 const SENSITIVE: &str = r#"{"voucher": {"path": "$.unlock_text", "sensitive": true}}"#;
 const PLAIN: &str = r#"{"txid": "$.tx"}"#;
@@ -82,6 +83,12 @@ async fn a_webhooks_captures_have_a_short_form() -> Result<()> {
             .await?;
         }
     }
+    // Events are read when no older transaction is open, another test's neither.
+    wait::until(SOON, "four events", async || {
+        let events = shop.one::<i64>("select count(*) from reconcile.read_events()", &[]);
+        events.await.is_ok_and(|events| events == 4)
+    })
+    .await?;
     let captured = "select string_agg(distinct format('%s %s %s %s', o.state, o.captured, p.webhook -> 'captures', e.captured), '; ')
         from reconcile.orders as o join reconcile.providers as p on p.name = o.provider join reconcile.read_events() as e using (order_number)";
     let captured: String = shop.one(captured, &[]).await?;
