@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// A call that takes longer has lost its server, or waits behind a lock that a person has to see.
-const CALL_LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const CALL_LIMIT: Duration = Duration::from_secs(30);
 
 /// For asking the server to stop a call that took too long, and for saying goodbye.
 const COURTESY_LIMIT: Duration = Duration::from_secs(2);
@@ -123,17 +123,18 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Runs one statement.
+    /// Runs one statement, which is stopped after `limit`.
     pub(crate) async fn query(
         &self,
         sql: &str,
         parameters: Parameters<'_>,
+        limit: Duration,
     ) -> Result<Vec<Row>, Failure> {
-        match timeout(CALL_LIMIT, self.client.query_typed(sql, parameters)).await {
+        match timeout(limit, self.client.query_typed(sql, parameters)).await {
             Ok(result) => Ok(result?),
             Err(_) => {
                 self.stop();
-                Err(Failure::Silent(CALL_LIMIT))
+                Err(Failure::Silent(limit))
             }
         }
     }

@@ -1,7 +1,12 @@
 //! Owns the work that touches the applications' own tables: following what they noted, and settling
-//! webhooks that were kept. On a connection of its own, opened when there is such work for the first
+//! webhooks that were kept. On connections of its own, opened when there is such work for the first
 //! time, so that a lock or a trigger of an application holds up no claim and no heartbeat. What
-//! follows from a note is the database's business.
+//! takes long moves to a lane for the slow, so that a table whose policy sleeps holds up no other
+//! table for longer than a moment. What follows from a note is the database's business.
+//!
+//! - [`slow`]: which items belong to which lane
+
+mod slow;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -11,11 +16,17 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use self::slow::Slow;
 use crate::{
+    database::CALL_LIMIT,
     failure::Failure,
     log_limit::LogLimit,
     protocol::backlog::{Backlog, Item},
 };
+
+/// A call on the lane for what is quick is given up after so long: nobody waits for another any
+/// longer. The database itself ends one after two seconds, or with the note that it has begun.
+const QUICK_LIMIT: Duration = Duration::from_secs(4);
 
 /// One item that failed is left alone for so long, then for twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -25,48 +36,106 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 const FIRST_IDLE: Duration = Duration::from_millis(10);
 const LONGEST_IDLE: Duration = Duration::from_secs(1);
 
-/// Works off the backlog, each time that `wake` says there is one, until told to stop.
-pub(crate) async fn follow<B: Backlog>(mut backlog: B, wake: Arc<Notify>, stop: CancellationToken) {
-    stop.run_until_cancelled(follow_for_ever(&mut backlog, &wake))
-        .await;
-    backlog.close().await;
-}
-
-async fn follow_for_ever<B: Backlog>(backlog: &mut B, wake: &Notify) {
-    let mut items = Items::default();
-    loop {
-        tokio::select! {
-            () = wake.notified() => {}
-            () = until(items.next()) => {}
-            // It is opened again when there is work.
-            () = backlog.lost() => continue,
-        }
-        while round(backlog, &mut items).await {}
-    }
-}
-
-/// Works on each item that isn't left alone; false if there was none.
-async fn round<B: Backlog>(backlog: &mut B, items: &mut Items) -> bool {
-    backlog.ready().await;
-    let listed = match backlog.items().await {
-        Ok(listed) => listed,
-        Err(failure) => {
-            if let Some(times) = items.listing.happened() {
-                tracing::warn!(error = %failure, hint = failure.hint(), times,
-                    "the backlog can't be listed; this is logged at most once a minute");
-            }
-            return true;
-        }
+/// Works off the backlog, each time that `wake` says there is one, until told to stop: on the first of
+/// these what is quick, on the other what has taken long.
+pub(crate) async fn follow<B: Backlog>(
+    [quick, slow]: [B; 2],
+    wake: Arc<Notify>,
+    stop: CancellationToken,
+) {
+    let known = Arc::new(Slow::default());
+    let slow_wake = Arc::new(Notify::new());
+    let quick_lane = Lane {
+        limit: QUICK_LIMIT,
+        slow: Arc::clone(&known),
+        others: Some(Arc::clone(&slow_wake)),
     };
-    let due = items.due(listed);
-    for item in &due {
-        backlog.ready().await;
-        match backlog.work(*item).await {
-            Ok(changed) => items.succeeded(*item, changed),
-            Err(failure) => items.failed(*item, &failure),
+    let slow_lane = Lane {
+        limit: CALL_LIMIT,
+        slow: known,
+        others: None,
+    };
+    tokio::join!(
+        quick_lane.follow(quick, &wake, &stop),
+        slow_lane.follow(slow, &slow_wake, &stop)
+    );
+}
+
+/// A connection's share of the backlog.
+struct Lane {
+    /// For one call.
+    limit: Duration,
+    slow: Arc<Slow>,
+    /// Whom to tell of what is not this lane's; none is the lane for what is slow.
+    others: Option<Arc<Notify>>,
+}
+
+impl Lane {
+    async fn follow<B: Backlog>(&self, mut backlog: B, wake: &Notify, stop: &CancellationToken) {
+        stop.run_until_cancelled(self.follow_for_ever(&mut backlog, wake))
+            .await;
+        backlog.close().await;
+    }
+
+    async fn follow_for_ever<B: Backlog>(&self, backlog: &mut B, wake: &Notify) {
+        let mut items = Items::default();
+        loop {
+            tokio::select! {
+                () = wake.notified() => {}
+                () = until(items.next()) => {}
+                // It is opened again when there is work.
+                () = backlog.lost() => continue,
+            }
+            while self.round(backlog, &mut items).await {}
         }
     }
-    !due.is_empty()
+
+    /// Works on each item of this lane that isn't left alone; false if there was none.
+    async fn round<B: Backlog>(&self, backlog: &mut B, items: &mut Items) -> bool {
+        backlog.ready().await;
+        let listed = match backlog.items().await {
+            Ok(listed) => self.share(listed),
+            Err(failure) => {
+                if let Some(times) = items.listing.happened() {
+                    tracing::warn!(error = %failure, hint = failure.hint(), times,
+                        "the backlog can't be listed; this is logged at most once a minute");
+                }
+                return true;
+            }
+        };
+        let due = items.due(listed);
+        for item in &due {
+            backlog.ready().await;
+            let began = Instant::now();
+            let result = backlog.work(*item, self.limit).await;
+            let took = began.elapsed();
+            let moved = self.slow.took(*item, took);
+            match (result, &self.others) {
+                (_, Some(others)) if moved => {
+                    tracing::debug!(%item, took_s = took.as_secs_f64(), "it takes long, and goes on by itself");
+                    others.notify_one();
+                }
+                (Ok(changed), _) => items.succeeded(*item, changed, took),
+                (Err(failure), _) => items.failed(*item, &failure),
+            }
+        }
+        !due.is_empty()
+    }
+
+    /// What of the backlog is this lane's. The others are told of theirs.
+    fn share(&self, listed: Vec<Item>) -> Vec<Item> {
+        let (slow, quick): (Vec<_>, Vec<_>) =
+            listed.into_iter().partition(|item| self.slow.has(*item));
+        match &self.others {
+            None => slow,
+            Some(others) => {
+                if !slow.is_empty() {
+                    others.notify_one();
+                }
+                quick
+            }
+        }
+    }
 }
 
 /// Which items are left alone.
@@ -106,14 +175,17 @@ impl Items {
             .min()
     }
 
-    fn succeeded(&mut self, item: Item, changed: i32) {
+    fn succeeded(&mut self, item: Item, changed: i32, took: Duration) {
         let known = self.known.entry(item).or_default();
         known.failures = 0;
         known.idle = if changed > 0 { 0 } else { known.idle + 1 };
-        known.not_before = (known.idle > 0).then(|| {
+        let idle = (known.idle > 0).then(|| {
             let pause = FIRST_IDLE.saturating_mul(1 << (known.idle - 1).min(10));
-            Instant::now() + pause.min(LONGEST_IDLE)
+            pause.min(LONGEST_IDLE)
         });
+        // What is slow has the slow lane for half of the time at most.
+        let rest = slow::is_slow(took).then_some(took);
+        known.not_before = idle.max(rest).map(|pause| Instant::now() + pause);
     }
 
     fn failed(&mut self, item: Item, failure: &Failure) {

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_postgres::Row;
 
 use crate::{
-    database::{Database, Parameters, Session},
+    database::{CALL_LIMIT, Database, Parameters, Session},
     failure::{Failure, Remedy},
     listener::Ears,
 };
@@ -96,10 +96,20 @@ impl Line {
         sql: &str,
         parameters: Parameters<'_>,
     ) -> Result<Vec<Row>, Failure> {
+        self.query_within(CALL_LIMIT, sql, parameters).await
+    }
+
+    /// As [`Line::query`], for a statement that is given up after `limit`.
+    pub(crate) async fn query_within(
+        &mut self,
+        limit: Duration,
+        sql: &str,
+        parameters: Parameters<'_>,
+    ) -> Result<Vec<Row>, Failure> {
         let Some(session) = &self.session else {
             return Err(Failure::Lost("it was lost before".to_owned()));
         };
-        let result = session.query(sql, parameters).await;
+        let result = session.query(sql, parameters, limit).await;
         match &result {
             Ok(_) => self.pauses = None,
             Err(failure) => match failure.remedy() {

@@ -226,11 +226,11 @@ fn follower(
     wake: &Arc<Notify>,
     stop: &CancellationToken,
 ) -> AbortOnDropHandle<()> {
-    let backlog = DatabaseBacklog {
+    let backlog = || DatabaseBacklog {
         line: Line::new(Arc::clone(database), "follow"),
         sidecar: Arc::clone(sidecar),
     };
-    let following = follow(backlog, Arc::clone(wake), stop.clone());
+    let following = follow([backlog(), backlog()], Arc::clone(wake), stop.clone());
     AbortOnDropHandle::new(tokio::spawn(following))
 }
 

@@ -38,15 +38,15 @@ impl Backlog for Made {
         Ok(script.listed.clone())
     }
 
-    async fn work(&mut self, item: Item) -> Result<i32, Failure> {
+    async fn work(&mut self, item: Item, limit: Duration) -> Result<i32, Failure> {
         let (slow, failing) = {
             let mut script = self.0.lock().unwrap();
             script.worked.push((item, self.1.elapsed()));
             (script.slow.contains(&item), script.failing.contains(&item))
         };
         if slow {
-            sleep(30 * SECOND).await;
-            return Err(Failure::Silent(30 * SECOND));
+            sleep(limit).await;
+            return Err(Failure::Silent(limit));
         }
         if failing {
             return Err(Failure::Unreadable("odd".to_owned()));
@@ -75,7 +75,8 @@ fn start(script: Script) -> Running {
     let script = Arc::new(Mutex::new(script));
     let (wake, stop) = (Arc::new(Notify::new()), CancellationToken::new());
     let made = Made(Arc::clone(&script), Instant::now());
-    let task = tokio::spawn(follow(made, Arc::clone(&wake), stop.clone()));
+    let lanes = [made.clone(), made];
+    let task = tokio::spawn(follow(lanes, Arc::clone(&wake), stop.clone()));
     Running {
         script,
         wake,
@@ -133,11 +134,11 @@ async fn the_longest_pause_is_five_minutes() {
         items.failed(A, &Failure::Silent(SECOND));
     }
     assert_eq!(items.next().unwrap() - Instant::now(), LONGEST_PAUSE);
-    items.succeeded(A, 1);
+    items.succeeded(A, 1, SECOND);
     assert_eq!(items.next(), None);
     // What changes nothing is not asked for in quick succession.
     for _ in 0..40 {
-        items.succeeded(A, 0);
+        items.succeeded(A, 0, SECOND);
     }
     assert_eq!(items.next().unwrap() - Instant::now(), LONGEST_IDLE);
     assert!(items.due(vec![A, B]).eq(&[B]));
@@ -163,6 +164,50 @@ async fn one_that_takes_too_long_comes_after_the_others() {
         .map(|(item, _)| *item)
         .collect();
     assert_eq!(worked[..3], [A, B, A]);
+}
+
+/// Proves that what is quick is worked on within seconds while something slow goes on and on, from the
+/// first time on, and that what has been slow has a lane of its own from then on, also when it comes back.
+#[tokio::test(start_paused = true)]
+async fn one_that_takes_long_holds_up_no_other() {
+    let running = start(Script {
+        listed: vec![A],
+        slow: vec![A],
+        ..Script::default()
+    });
+    let started = Instant::now();
+    let quick = |pushed: Instant| {
+        let worked = running.script.lock().unwrap().worked.clone();
+        let (_, at) = worked.into_iter().rfind(|(item, _)| *item == B).unwrap();
+        (started + at).saturating_duration_since(pushed)
+    };
+    running.wake.notify_one();
+    for (round, most) in [5, 1, 1, 1].into_iter().enumerate() {
+        sleep(SECOND / 10).await;
+        let pushed = Instant::now();
+        running.script.lock().unwrap().listed.push(B);
+        running.wake.notify_one();
+        sleep(11 * SECOND).await;
+        assert!(quick(pushed) <= most * SECOND, "round {round}");
+        let mut script = running.script.lock().unwrap();
+        if round == 2 {
+            script.listed.retain(|item| *item != A);
+        } else if !script.listed.contains(&A) {
+            script.listed.push(A);
+        }
+    }
+    let worked = running.script.lock().unwrap().worked.clone();
+    assert!(worked.iter().filter(|(item, _)| *item == A).count() > 1);
+}
+
+/// Proves that a call which took long and did something leaves as much time to the others that are slow.
+#[tokio::test(start_paused = true)]
+async fn one_that_is_slow_rests_as_long_as_it_took() {
+    let mut items = Items::default();
+    items.succeeded(A, 1, 20 * SECOND);
+    assert_eq!(items.next().unwrap() - Instant::now(), 20 * SECOND);
+    items.succeeded(A, 1, SECOND);
+    assert_eq!(items.next(), None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
+    time::Duration,
 };
 
 use tokio_postgres::{Row, types::Type};
@@ -43,8 +44,12 @@ pub(crate) trait Backlog: Send {
     fn lost(&mut self) -> impl Future<Output = ()> + Send;
     /// What there is to work on.
     fn items(&mut self) -> impl Future<Output = Result<Vec<Item>, Failure>> + Send;
-    /// Works on one item; gives how many orders changed.
-    fn work(&mut self, item: Item) -> impl Future<Output = Result<i32, Failure>> + Send;
+    /// Works on one item, for no longer than `limit`; gives how many orders changed.
+    fn work(
+        &mut self,
+        item: Item,
+        limit: Duration,
+    ) -> impl Future<Output = Result<i32, Failure>> + Send;
     /// Ends what is under way, and says goodbye.
     fn close(self) -> impl Future<Output = ()> + Send;
 }
@@ -78,7 +83,7 @@ impl Backlog for DatabaseBacklog {
         items
     }
 
-    async fn work(&mut self, item: Item) -> Result<i32, Failure> {
+    async fn work(&mut self, item: Item, limit: Duration) -> Result<i32, Failure> {
         let sidecar = self.sidecar.load(Ordering::Relaxed);
         let (sql, id) = match item {
             Item::Attachment(id) => ("select reconcile.sidecar_follow($1, $2)", id),
@@ -86,7 +91,7 @@ impl Backlog for DatabaseBacklog {
         };
         let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
             [(&sidecar, Type::INT8), (&id, Type::INT4)];
-        let rows = self.line.query(sql, &parameters).await?;
+        let rows = self.line.query_within(limit, sql, &parameters).await?;
         Ok(only(&rows)?.try_get::<_, Option<i32>>(0)?.unwrap_or(0))
     }
 

@@ -1,7 +1,7 @@
 //! Trouble of one, and everybody else: callers who can't wait, an owner who is gone, a transaction that stays open.
 
 use anyhow::{Context, Result};
-use reconcile_tests::shop::{SOON, Shop};
+use reconcile_tests::shop::{SOON, Shop, Till};
 use reconcile_tests::simulator::{Fate, Step};
 use reconcile_tests::wait;
 
@@ -184,6 +184,48 @@ async fn a_persons_open_transaction_holds_no_claim() -> Result<()> {
                 "{call}: {health:?}"
             );
         }
+    }
+    Ok(())
+}
+
+/// Proves that rows which were noted of one attached table are followed within seconds while another application's table, whose policy
+/// never comes to an end, has rows to be followed, too, also when its turn comes again.
+#[tokio::test]
+async fn a_table_that_sleeps_delays_no_other_tables_rows() -> Result<()> {
+    let till = Till::open_in(cluster().await?, "hostile_sleepy").await?;
+    till.does(
+        "create function shop.sees() returns boolean language plpgsql as 'begin return true; end';
+         create table shop.sleepy (order_number text primary key, status text not null default 'pending');
+         create table shop.orders (like shop.sleepy including all);
+         alter table shop.sleepy enable row level security; alter table shop.sleepy force row level security;
+         create policy all_rows on shop.sleepy using (shop.sees()) with check (true);
+         select reconcile.attach_table('shop.sleepy', 'ledger', amount => '', currency => '', created_at => '', reference => '');
+         select reconcile.attach_table('shop.orders', 'ledger', amount => '', currency => '', created_at => '', reference => '');
+         create or replace function shop.sees() returns boolean language plpgsql as 'begin perform pg_sleep(600); return true; end'",
+    )
+    .await?;
+    let _sidecar = till.sidecar().await?;
+    for round in 1..=2 {
+        till.does(&format!(
+            "insert into shop.sleepy select 'S{round}-' || nr from generate_series(1, 1000) as nr"
+        ))
+        .await?;
+        wait::until(SOON, "a call that sleeps", async || {
+            let sleeps = "select exists (select from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep')";
+            till.one::<bool>(sleeps, &[]).await.unwrap_or(false)
+        })
+        .await?;
+        till.does(&format!(
+            "insert into shop.orders select '{round}-' || nr from generate_series(1, 200) as nr"
+        ))
+        .await?;
+        let seconds = std::time::Duration::from_secs(15);
+        wait::until(seconds, "the other table's rows", async || {
+            let followed = "select count(*) from reconcile.orders where order_number like $1";
+            let like = format!("{round}-%");
+            till.one::<i64>(followed, &[&like]).await.unwrap_or(0) == 200
+        })
+        .await?;
     }
     Ok(())
 }
