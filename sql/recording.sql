@@ -140,4 +140,5 @@ $$;
 
 comment on function reconcile.record_webhook(text, text, jsonb, text, text) is
     'Takes an event whose signature the caller has verified: asked (the order, or each that it could be about, is asked about now), applied or ignored (evidence), kept (its '
-    'order is not known yet) or repeated (nothing is done).';
+    'order is not known yet) or repeated (nothing is done). Evidence is settled in the caller''s transaction, which until its end holds the order '
+    'and what follows from it: its row in the attached table, and what hooks have written.';

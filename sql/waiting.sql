@@ -220,7 +220,8 @@ $$;
 
 comment on function @extschema@.reconcile_order(text, interval, boolean) is
     'Asks the provider about one order now and answers where it stands: select * from reconcile_order(''ORD-1''). With even_closed, about one '
-    'that is closed too.';
+    'that is closed too. Where this database knows (kind sql), it is settled in the caller''s transaction, which until its end holds the order '
+    'and what follows from it: its row in the attached table, and what hooks have written.';
 
 create function @extschema@.order_details(order_number text, wait interval default '2 s') returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp

@@ -5,7 +5,7 @@ use reconcile_tests::shop::{SOON, Shop, Till};
 use reconcile_tests::simulator::{Fate, Step};
 use reconcile_tests::wait;
 
-use crate::scene::{Scene, cluster, run, text};
+use crate::scene::{Scene, cluster, failure, run, text};
 
 /// Proves that callers who ask again and again about a few orders of a provider that is called one at a time don't keep it from asking
 /// about another customer's order that is due: it is asked about within a bounded number of calls.
@@ -184,6 +184,52 @@ async fn a_persons_open_transaction_holds_no_claim() -> Result<()> {
                 "{call}: {health:?}"
             );
         }
+    }
+    Ok(())
+}
+
+/// Proves that an open transaction in which an application without any right on an attached table had an order of it settled holds that
+/// order's row and no other, by a call as by a webhook, and nothing once it has ended: as SECURITY.md says.
+#[tokio::test]
+async fn an_open_call_holds_its_orders_row_and_no_other() -> Result<()> {
+    let till = Till::open_in(cluster().await?, "hostile_open_call").await?;
+    till.does(
+        "create table shop.orders (order_number text primary key, status text not null default 'pending', note text);
+         select reconcile.attach_table('shop.orders', 'ledger', amount => '', currency => '', created_at => '', reference => '',
+             write => '{\"succeeded\": {\"status\": \"PAID\"}}');
+         insert into shop.orders select 'ORD-' || nr from generate_series(1, 3) as nr",
+    )
+    .await?;
+    till.pays("paid", &["ORD-1", "ORD-2"]).await?;
+    let app = till.app().await?;
+    run(&till.owner, "set lock_timeout = '500ms'").await?;
+    let write =
+        |number: &str| format!("update shop.orders set note = 'x' where order_number = '{number}'");
+    for (call, number, held) in [
+        ("select reconcile_order('ORD-1')", "ORD-1", true),
+        (
+            "select reconcile.record_webhook('ledger', 'e2', '{}', 'ORD-2')",
+            "ORD-2",
+            true,
+        ),
+        ("select reconcile_order('ORD-3')", "ORD-3", false),
+    ] {
+        run(&app, "begin").await?;
+        run(&app, call).await?;
+        let refused = failure(&till.owner, &write(number)).await;
+        assert_eq!(
+            refused.is_some_and(|refused| refused.starts_with("55P03")),
+            held,
+            "{call}"
+        );
+        for other in ["ORD-1", "ORD-2", "ORD-3"]
+            .into_iter()
+            .filter(|other| *other != number)
+        {
+            run(&till.owner, &write(other)).await?;
+        }
+        run(&app, "rollback").await?;
+        run(&till.owner, &write(number)).await?;
     }
     Ok(())
 }
