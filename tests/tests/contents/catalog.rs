@@ -360,6 +360,7 @@ async fn what_an_error_says_is_masked_where_it_is_caught() -> Result<()> {
             "reconcile.check_stale_orders",
             "reconcile_internal._make_note_function",
             "reconcile_internal._path_problem",
+            "reconcile_internal._second_way_problem",
             "reconcile_internal._webhook_problem",
         ]
     );

@@ -143,8 +143,11 @@ async fn a_breaker_opens_probes_and_closes() -> Result<()> {
 #[tokio::test]
 async fn the_pause_grows_by_probes_and_not_by_stragglers() -> Result<()> {
     let shop = Shop::open("limits_stragglers").await?;
-    shop.alter_provider("vendor", "breaker_after => 1, concurrency => 6")
-        .await?;
+    shop.alter_provider(
+        "vendor",
+        "breaker_after => 1, concurrency => 6, timeout => '2 minutes'",
+    )
+    .await?;
     shop.vendor.set_default(Fate::of([Step::http(503, "")]));
     let gate = shop.vendor.hold_all();
     track(&shop, 12).await?;
