@@ -60,8 +60,8 @@ fn end_of_tag(text: &str, from: usize, closing: &str) -> Option<usize> {
     let mut quote = None;
     let bytes = text.as_bytes();
     let mut first = None;
-    for place in from..bytes.len().min(from + LONGEST_TAG) {
-        match (bytes[place], quote) {
+    for (place, byte) in bytes.iter().enumerate().skip(from).take(LONGEST_TAG) {
+        match (*byte, quote) {
             (byte @ (b'"' | b'\''), None) => quote = Some(byte),
             (byte, Some(open)) if byte == open => quote = None,
             (b'<' | b'&', _) if mark_at(text, place).is_some() => break,

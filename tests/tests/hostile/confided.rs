@@ -88,7 +88,7 @@ async fn what_an_error_quotes_is_told_to_nobody() -> Result<()> {
     run(&scene.owner, ATTACH).await?;
     let mut told = String::new();
     let mut tell = |error: Option<String>| {
-        told.extend(error.into_iter().flat_map(|error| [error, "\n".to_owned()]))
+        told.extend(error.into_iter().flat_map(|error| [error, "\n".to_owned()]));
     };
     for call in CALLS {
         tell(failure(&scene.owner, call).await);

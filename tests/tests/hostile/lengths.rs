@@ -40,7 +40,7 @@ async fn no_orders_request_is_longer_than_it_may_be() -> Result<()> {
     let claimed = "with sidecar as materialized (select reconcile.sidecar_start('by hand', '0', 100) as id)
         select string_agg(format('%s %s %s', o.order_number, c.body is null, c.problem), '; ' order by o.order_number)
         from sidecar cross join lateral reconcile.sidecar_claim(sidecar.id, 100) as c join reconcile.tracked_orders as o using (order_id)";
-    let claimed = text(&scene.dba, &claimed).await?.context("no claim")?;
+    let claimed = text(&scene.dba, claimed).await?.context("no claim")?;
     let told =
         |nr| format!("LONG-{nr} t the body can't be built: it would be longer than 262144 bytes");
     let expected = format!(
