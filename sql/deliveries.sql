@@ -1,7 +1,7 @@
 -- Deliveries: the sidecar's part of the protocol that sends events, by the Standard Webhooks specification. To whom, when, and what
 -- an answer means is decided here; a sidecar signs, posts and reports what it heard. At least once, in no certain order.
--- Locks: event_endpoints (a claim skips one that another claim or report holds; a report waits), then deliveries.
--- Requires: messages.
+-- Locks: event_endpoints (a claim skips one that is held; a report waits for claims and reports, and for nobody else), then deliveries.
+-- Requires: outcomes.
 
 -- One that only fails gets one call at a time: it keeps neither slots nor anybody waiting, and is found again by the first success.
 create function reconcile_internal._calls_allowed(p_endpoint reconcile.event_endpoints) returns integer
@@ -71,6 +71,13 @@ begin
     ) as locked;
     if v_endpoint_ids is null then
         return;
+    end if;
+    if exists (select from reconcile.noted_outcomes) then
+        perform reconcile_internal._count_outcomes(v_endpoint_ids);
+        v_endpoint_ids := array(
+            select e.endpoint_id from reconcile.event_endpoints as e
+            where e.endpoint_id = any (v_endpoint_ids) and e.disabled_at is null and coalesce(e.rests_until <= v_now, true)
+        );
     end if;
 
     update reconcile.deliveries as d
@@ -184,11 +191,13 @@ declare
     v_day constant integer := 86400;
     -- The Standard Webhooks specification's own example.
     v_schedule constant text := '5s, 5m, 30m, 2h, 5h, 10h, 14h, 20h, then 24h';
+    -- What an operator's open transaction holds is counted later: see outcomes.
+    v_held integer[] := reconcile_internal._hold_endpoints(
+        array(select distinct d.endpoint_id from reconcile.deliveries as d where d.delivery_id = any (p_delivery_ids)));
 begin
-    perform from reconcile.event_endpoints as e
-    where e.endpoint_id in (select d.endpoint_id from reconcile.deliveries as d where d.delivery_id = any (p_delivery_ids))
-    order by e.endpoint_id
-    for update;
+    if exists (select from reconcile.noted_outcomes) then
+        perform reconcile_internal._count_outcomes(v_held);
+    end if;
 
     return query
     with held as materialized (
@@ -213,7 +222,8 @@ begin
             on d.delivery_id = given.delivery_id and d.token = given.token and d.sidecar_id = p_sidecar_id
         join reconcile.event_endpoints as e on e.endpoint_id = d.endpoint_id
         order by d.delivery_id
-        for update of d
+        -- One that a person is just having sent again is sent again.
+        for update of d skip locked
     ),
     judged as materialized (
         select
@@ -241,7 +251,15 @@ begin
         from judged as j
         where d.delivery_id = j.delivery_id and not j.is_taken
     ),
-    noted as (
+    sums as materialized (
+        select
+            j.endpoint_id, count(*) filter (where j.is_taken) as taken, count(*) filter (where not j.is_taken) as failed,
+            (array_agg(j.problem order by j.place desc) filter (where not j.is_taken))[1] as problem,
+            bool_or(j.is_gone) as is_gone, max(j.retry_after_s) filter (where not j.is_taken) as retry_after_s
+        from judged as j
+        group by j.endpoint_id
+    ),
+    counted as (
         update reconcile.event_endpoints as e
         set faults = case when s.taken > 0 then 0 else e.faults + s.failed end,
             delivered = e.delivered + s.taken,
@@ -253,15 +271,14 @@ begin
                 when s.retry_after_s is null then e.rests_until
                 else greatest(e.rests_until, v_now + make_interval(secs => least(s.retry_after_s, 300)))
             end
-        from (
-            select
-                j.endpoint_id, count(*) filter (where j.is_taken) as taken, count(*) filter (where not j.is_taken) as failed,
-                (array_agg(j.problem order by j.place desc) filter (where not j.is_taken))[1] as problem,
-                bool_or(j.is_gone) as is_gone, max(j.retry_after_s) filter (where not j.is_taken) as retry_after_s
-            from judged as j
-            group by j.endpoint_id
-        ) as s
-        where e.endpoint_id = s.endpoint_id
+        from sums as s
+        where e.endpoint_id = s.endpoint_id and e.endpoint_id = any (v_held)
+    ),
+    noted as (
+        insert into reconcile.noted_outcomes (endpoint_id, taken, failed, problem, is_gone, retry_after_s)
+        select s.endpoint_id, s.taken, s.failed, s.problem, s.is_gone, s.retry_after_s
+        from sums as s
+        where s.endpoint_id <> all (v_held)
     )
     select distinct given.delivery_id, coalesce(j.verdict, 'stale')
     from unnest(p_delivery_ids) as given (delivery_id)

@@ -280,6 +280,7 @@ as $$
 declare
     v_endpoint reconcile.event_endpoints := reconcile_internal._endpoint(p_declaration.arguments ->> 'name');
 begin
+    delete from reconcile.noted_outcomes as n where n.endpoint_id = v_endpoint.endpoint_id;
     delete from reconcile.event_endpoints as e where e.endpoint_id = v_endpoint.endpoint_id;
 end
 $$;

@@ -164,9 +164,14 @@ extension_sql_file!(
     requires = ["endpoints"]
 );
 extension_sql_file!(
+    "../../sql/outcomes.sql",
+    name = "outcomes",
+    requires = ["messages"]
+);
+extension_sql_file!(
     "../../sql/deliveries.sql",
     name = "deliveries",
-    requires = ["messages"]
+    requires = ["outcomes"]
 );
 extension_sql_file!(
     "../../sql/endpoint_views.sql",

@@ -3,6 +3,7 @@
 mod claims;
 mod cursor;
 mod endpoints;
+mod held;
 mod meaning;
 mod numbering;
 mod receiver;
