@@ -164,7 +164,7 @@ declare
     v_clock reconcile.steady_clock;
     v_now timestamptz;
     v_date timestamptz;
-    v_step interval := '0';
+    v_step interval := interval '0';
 begin
     if not reconcile_internal._is_clock_to_be_tended() then
         return;

@@ -486,17 +486,28 @@ $$;
 comment on function reconcile_internal._strange_object() is
     'A temporary table or type of this session that code of another role could take for its own; NULL when there is none.';
 
-create function reconcile_internal._check_session() returns void
+create function reconcile_internal._refuse_strange_objects() returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_object text := reconcile_internal._strange_object();
 begin
-    perform reconcile_internal._refuse_open_cursors();
     if v_object is not null then
         raise exception 'this session has a temporary %, which hooks or tables of others could take for their own', quote_ident(v_object)
             using errcode = 'RC018', hint = 'Call from a session without temporary tables and types: DISCARD TEMP drops them.';
     end if;
+end
+$$;
+
+comment on function reconcile_internal._refuse_strange_objects() is
+    'Refuses to go on where code of an application that is called next could meet a temporary table of somebody else''s.';
+
+create function reconcile_internal._check_session() returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform reconcile_internal._refuse_open_cursors();
+    perform reconcile_internal._refuse_strange_objects();
 end
 $$;
 
@@ -508,8 +519,9 @@ language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
     if reconcile_internal._lends() then
-        perform reconcile_internal._check_session();
+        -- First what is deferred: code of the caller's, which may leave something in the session.
         perform reconcile_internal._check_constraints_now();
+        perform reconcile_internal._check_session();
     end if;
 end
 $$;

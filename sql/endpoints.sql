@@ -160,7 +160,7 @@ begin
         raise exception 'endpoint %: %', coalesce(left(v_given.name, 80), 'NULL'), coalesce(v_complaint.problem, 'something is NULL')
             using errcode = 'RC005', hint = v_complaint.remedy;
     end if;
-    perform reconcile_internal._number_what_waits();
+    perform reconcile_internal._have_numbered();
     perform reconcile_internal._check_cursor(v_given.since_event);
     insert into reconcile.event_endpoints as e
         (name, url, secret, on_states, provider_id, timeout, max_attempts, concurrency, read_up_to, added_by)

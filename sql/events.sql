@@ -97,7 +97,7 @@ begin
         raise exception 'max_events is %', coalesce(read_events.max_events::text, 'NULL')
             using errcode = 'RC005', hint = 'Use 1 to 10000.';
     end if;
-    perform reconcile_internal._number_what_waits();
+    perform reconcile_internal._have_numbered();
     perform reconcile_internal._check_cursor(v_after);
     return query
     select

@@ -342,7 +342,7 @@ begin
         ('partitions made', reconcile_internal._ensure_partitions()::bigint),
         ('partitions dropped', reconcile_internal._drop_old_partitions()::bigint);
     return query values ('events found unnumbered', reconcile_internal._number_missed()::bigint);
-    perform reconcile_internal._number_what_waits();
+    perform reconcile_internal._have_numbered();
 end
 $$;
 

@@ -31,7 +31,7 @@ begin
         return null;
     end if;
     for v_value in
-        select distinct found.value, length(found.value)
+        select found.value
         from reconcile.tracked_orders as o
         join reconcile.providers as p on p.provider_id = o.provider_id
         cross join lateral jsonb_each(o.captured) as captured (name, value)
@@ -43,7 +43,7 @@ begin
           and coalesce((reconcile_internal._captures_of_both(p.captures, p.webhook) -> captured.name ->> 'sensitive')::boolean, true)
           -- Of fewer characters it is no secret, and would be found in any sentence.
           and length(found.value) >= 3
-        order by 2 desc
+        order by length(found.value) desc
     loop
         v_message := replace(v_message, v_value, '[redacted]');
     end loop;

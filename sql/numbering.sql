@@ -236,8 +236,39 @@ end
 $$;
 
 comment on function reconcile_internal._number_what_waits() is
-    'Has what is visible numbered, by a worker where this transaction goes on after its statement or sees one moment; writes nothing when all is. '
+    'For sidecars. Has what is visible numbered, by a worker where this transaction goes on after its statement or sees one moment; writes nothing when all is. '
     'False when it was not to be had.';
+
+-- Whoever calls for events may have his statement last for as long as he likes, and would hold the sequencer as long: a worker, which ends
+-- at once, numbers for him.
+create function reconcile_internal._have_numbered() returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set jit = off
+as $$
+declare
+    -- What a transaction has written itself nobody else can see.
+    v_own constant bigint := coalesce(pg_current_xact_id_if_assigned()::text::bigint, 0);
+begin
+    if pg_is_in_recovery() then
+        return false;
+    end if;
+    for attempt in 1 .. 3 loop
+        if not exists (select from reconcile_internal._unnumbered() as u where u.written_in <> v_own)
+            and exists (select from reconcile.event_sequencer as s where s.history = reconcile_internal._history())
+        then
+            return true;
+        end if;
+        if not reconcile_internal._wake_to_number() or current_setting('transaction_isolation') <> 'read committed' then
+            return false;
+        end if;
+    end loop;
+    return false;
+end
+$$;
+
+comment on function reconcile_internal._have_numbered() is
+    'Has what is visible numbered by a worker; writes nothing itself. False when it was not to be had: then the next report or heartbeat does it.';
 
 -- There should be none: a hand has written to the ledger, or a cluster's transaction ids were set back.
 create function reconcile_internal._number_missed() returns integer

@@ -94,6 +94,15 @@ begin
     on conflict (provider_id, event_id) do nothing
     returning w.effect into v_effect;
     if not found then
+        -- An id that stands for an event about something else, whoever handed that over, keeps these orders from nothing.
+        if v_order_ids <> '{}' and not exists (
+            select from reconcile.received_webhooks as w
+            where w.provider_id = v_provider.provider_id and w.event_id = record_webhook.event_id and v_order_ids <@ (w.order_id || w.others)
+        ) then
+            perform reconcile_internal._ring_several(v_order_ids);
+            perform pg_notify('reconcile_due', '');
+            return 'asked';
+        end if;
         return 'repeated';
     end if;
     if v_order_ids = '{}' then

@@ -56,6 +56,7 @@ begin
     -- call that failed has left; after, what this one did.
     perform pg_advisory_unlock_all();
     perform reconcile_internal._refuse_sidecar(p_sidecar_id);
+    perform reconcile_internal._refuse_strange_objects();
     v_applied := reconcile_internal._settle(
         p_sidecar_id, p_order_ids, p_tokens, p_faults, p_http_statuses, p_bodies, p_details, p_durations_ms, p_retry_after_s, true
     );

@@ -41,6 +41,7 @@ as $$
 declare
     v_row reconcile.attachments;
 begin
+    perform reconcile_internal._check_session();
     select a.* into v_row from reconcile.attachments as a where a.attachment_id = p_attachment_id;
     if found then
         perform reconcile_internal._take_in_one(v_row, clock_timestamp() + interval '2 seconds', true);
@@ -60,6 +61,7 @@ as $$
 declare
     v_due bigint[];
 begin
+    perform reconcile_internal._check_session();
     closed := 0;
     given_up := reconcile_internal._give_up(array(
         select u.order_id from reconcile_internal._unasked_orders as u
@@ -129,7 +131,7 @@ create function reconcile_doors.number_events() returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-    perform reconcile_internal._number_what_waits();
+    perform reconcile_internal._have_numbered();
 end
 $$;
 

@@ -45,7 +45,14 @@ begin
     -- To name the sessions that hold back vacuum, and to keep whole statements out of the server's log (rights.sql). Nothing else is
     -- granted to it, here or later.
     grant pg_read_all_stats to reconcile_owner;
-    grant set on parameter log_error_verbosity to reconcile_owner;
+    if not pg_catalog.has_parameter_privilege('reconcile_owner', 'log_error_verbosity', 'set') then
+        begin
+            grant set on parameter log_error_verbosity to reconcile_owner;
+        exception
+            -- Somebody is just granting it, for another database of the cluster.
+            when internal_error or unique_violation then null;
+        end;
+    end if;
 end
 $$;
 

@@ -196,6 +196,7 @@ declare
 begin
     -- What code of an application has left: see sidecar_report.
     perform pg_advisory_unlock_all();
+    perform reconcile_internal._refuse_strange_objects();
     v_followed := (
         select reconcile_internal._take_in_one(a, clock_timestamp() + interval '2 seconds', false)
         from reconcile.attachments as a
@@ -217,6 +218,7 @@ declare
 begin
     -- As sidecar_follow.
     perform pg_advisory_unlock_all();
+    perform reconcile_internal._refuse_strange_objects();
     v_taken := reconcile_internal._take_kept_evidence(p_provider_id, true);
     perform pg_advisory_unlock_all();
     return v_taken;

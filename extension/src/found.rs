@@ -49,10 +49,21 @@ impl Several {
         }
     }
 
-    /// Whether the amounts are compared by their sum, and not each.
+    /// Whether the amounts are compared by their sum, and not each. One payment that is listed twice is no two parts, nor is what takes
+    /// from the sum.
     #[must_use]
     pub fn are_parts(&self) -> bool {
-        self.adds_up && self.amounts.len() > 1
+        let each_its_own = |list: &[String]| {
+            list.is_empty() || distinct(list, str::to_owned).len() == self.amounts.len()
+        };
+        self.adds_up
+            && self.amounts.len() > 1
+            && each_its_own(&self.transaction_ids)
+            && (self.currencies.is_empty() || self.currencies.len() == self.amounts.len())
+            && !self
+                .amounts
+                .iter()
+                .any(|amount| amount.trim_start().starts_with('-'))
     }
 
     /// Why the references are not one.
@@ -90,8 +101,8 @@ impl Several {
             .zip(expected.and_then(|expected| money::major_units(expected, false, None, None).ok()))
             .map(|(sum, expected)| (sum.cmp(&expected), sum));
         let verdict = match sum {
-            Some((Ordering::Equal, _)) if self.adds_up => return None,
-            Some((Ordering::Less, sum)) if self.adds_up => {
+            Some((Ordering::Equal, _)) if self.are_parts() => return None,
+            Some((Ordering::Less, sum)) if self.are_parts() => {
                 let sum = sum.to_plain_string();
                 return Some(format!(
                     "paid in part, {sum} so far: {path} finds {}",

@@ -82,6 +82,19 @@ fn parts_that_are_meant_to_add_up_are_one_payment() {
         payments(&["0.3"], Some("0.3")).is_some(),
         "two ids of one amount"
     );
+    // One payment that is listed twice, a part without a currency, and one that takes from the sum.
+    for said in [
+        json!({"amount_path": ["0.1", "0.2"], "transaction_id_path": ["a", "a"]}),
+        json!({"amount_path": ["0.1", "0.1", "0.1"], "currency_path": ["USD", "USD"]}),
+        json!({"amount_path": ["0.4", "-0.1"], "transaction_id_path": ["a", "b"]}),
+    ] {
+        let several = Several {
+            adds_up: true,
+            ..Several::of(&said)
+        };
+        let problem = several.payments(Some("0.3"), Some("USD"), Units::default());
+        assert!(problem.is_some(), "{said}");
+    }
 }
 
 #[test]

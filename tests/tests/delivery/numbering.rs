@@ -97,6 +97,35 @@ async fn a_reader_that_stays_in_its_transaction_holds_nobody_up() -> Result<()> 
     Ok(())
 }
 
+/// Proves that a reader whose statement goes on after it has read, as one does that pulls its rows slowly, holds nobody up.
+#[tokio::test]
+async fn a_statement_that_goes_on_holds_nobody_up() -> Result<()> {
+    let shop = Shop::open("numbering_long_statement").await?;
+    for number in ["A", "B"] {
+        shop.track(number).await?;
+    }
+    decide(&shop.client, "A", "failed").await?;
+    let slow = shop.app().await?;
+    let pid: i32 = slow.query_one("select pg_backend_pid()", &[]).await?.get(0);
+    let reading = tokio::spawn(async move {
+        let sql = "do $$ begin perform reconcile.read_events(); perform pg_sleep(600); end $$";
+        slow.batch_execute(sql).await
+    });
+    let sleeps =
+        "select count(*) = 1 from pg_stat_activity where pid = $1 and wait_event = 'PgSleep'";
+    wait::until(SOON, "a reader that goes on", async || {
+        shop.one::<bool>(sleeps, &[&pid]).await.unwrap_or(false)
+    })
+    .await?;
+    decide(&shop.client, "B", "failed").await?;
+    let read = events(&shop.client, 0).await?;
+    assert_eq!(read.len(), 2, "{read:?}");
+    shop.run(&format!("select pg_terminate_backend({pid})"))
+        .await?;
+    assert!(reading.await?.is_err(), "it was ended");
+    Ok(())
+}
+
 /// Proves that events of a ledger that nobody reads get their positions by the schedule, by housekeeping, by a report
 /// and by a claim of deliveries; and that none of these holds the next one up.
 #[tokio::test]

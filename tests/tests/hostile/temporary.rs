@@ -85,3 +85,58 @@ async fn an_event_is_kept_where_its_handler_has_a_temporary_table() -> Result<()
     ensure!(text(&scene.dba, state).await?.as_deref() == Some("succeeded"));
     Ok(())
 }
+
+/// Proves that the parts of a run, a sidecar's calls and what a caller's deferred triggers leave are no way round: the order stays, and
+/// the caller's trigger runs with nobody's rights.
+#[tokio::test]
+async fn no_other_door_leads_to_a_callers_temporary_table() -> Result<()> {
+    let scene = Scene::open("hostile_temporary_doors", HOOK, "").await?;
+    run(
+        &scene.dba,
+        "select reconcile.add_provider('evidence', 'http://127.0.0.1:9/{order_number}', status_path => '$.status',
+             status_map => '{\"paid\": \"succeeded\"}', webhook => '{\"evidence\": true}');
+         select reconcile.track_order('D-1', 'by_function', created_at => now() - interval '1 hour');
+         select reconcile.track_order('D-2', 'evidence', created_at => now() - interval '1 hour');
+         create schema callers authorization shop_app",
+    )
+    .await?;
+    let operator = scene.database.connect_as("shop_operator").await?;
+    run(&operator, SHADOW).await?;
+    // Each part says so and costs itself this run.
+    run(&operator, "call reconcile.check_stale_orders()").await?;
+    let sidecar = scene.database.connect_as("shop_sidecar").await?;
+    run(&sidecar, SHADOW).await?;
+    for call in [
+        "select reconcile.sidecar_settle_webhooks(1, 1)",
+        "select reconcile.sidecar_follow(1, 1)",
+        "select * from reconcile.sidecar_report(1, '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')",
+    ] {
+        let refused = failure(&sidecar, call).await.unwrap_or_default();
+        ensure!(refused.starts_with("RC018"), "{call}: {refused:?}");
+    }
+    let app = scene.database.connect_as("shop_app").await?;
+    run(
+        &app,
+        &format!(
+            "create table callers.late (i integer);
+             create function callers.late() returns trigger language plpgsql as $late$ begin execute $shadow${SHADOW}$shadow$; return null; end $late$;
+             create constraint trigger late after insert on callers.late deferrable initially deferred
+                 for each row execute function callers.late()"
+        ),
+    )
+    .await?;
+    let refused = failure(
+        &app,
+        "begin; insert into callers.late values (1);
+         select reconcile.record_webhook('evidence', 'd-2', '{\"status\": \"paid\"}', 'D-2')",
+    )
+    .await
+    .unwrap_or_default();
+    run(&app, "rollback").await?;
+    ensure!(refused.starts_with("RC018"), "{refused:?}");
+    let moved =
+        "select string_agg(order_number, ' ') from reconcile.orders where state <> 'pending'";
+    let moved = text(&scene.dba, moved).await?;
+    ensure!(moved.is_none(), "{moved:?}");
+    Ok(())
+}
