@@ -288,7 +288,7 @@ begin
         'create function reconcile_doors.note_rows_of_%1$s(p_order_numbers text[], p_problem text default null) returns void '
         'language plpgsql security definer set search_path = pg_catalog, pg_temp '
         -- The application waits for nobody: an order that another transaction is just taking in is noted after this.
-        'set lock_timeout = ''50ms'' as %2$L',
+        'set lock_timeout = ''50ms'' set log_error_verbosity = terse as %2$L',
         p_row.attachment_id, format(
             -- A dump without owners gives it to whoever restores it.
             'begin perform reconcile_doors.confine(''reconcile_owner''); perform reconcile_internal._note_rows(%s, $1, $2); end', p_row.attachment_id

@@ -38,6 +38,8 @@ as $$
             select * from jsonb_each(p_provider.captures)
             union all
             select * from jsonb_each(p_provider.webhook -> 'captures')
+            union all
+            select * from jsonb_each(p_provider.without_reference -> 'captures')
         ) as capture (name, value)
         where (capture.value ->> 'sensitive')::boolean
     )

@@ -44,10 +44,7 @@ begin
         select pg_catalog.format('alter function %s set log_error_verbosity = terse', p.oid::pg_catalog.regprocedure)
         from pg_catalog.pg_proc as p
         join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
-        where p.prosecdef and p.prokind = 'f' and (
-            n.nspname = 'reconcile' and (p.proname like 'sidecar\_%' or p.proname in ('housekeep', 'read_events'))
-            or n.nspname = 'reconcile_doors' and p.proname in ('begin_run', 'search_attached', 'settle_due', 'end_run')
-        )
+        where p.prosecdef and p.prokind = 'f' and n.nspname in ('reconcile', 'reconcile_doors')
     loop
         execute v_alter;
     end loop;

@@ -41,7 +41,7 @@ comment on function reconcile_internal._reads_by_order(reconcile.providers) is
     'Whether paths or rules of a provider name the order, so that one payment may be for several.';
 
 -- By the same transaction; or by the same reference, as long as the transactions are not known to be two.
-create function reconcile_internal._settled_before(p_standing reconcile.tracked_orders, p_transaction_id text) returns bigint
+create function reconcile_internal._settled_before(p_standing reconcile.tracked_orders, p_transaction_id text, p_reference text) returns bigint
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -54,7 +54,7 @@ begin
         ),
         (
             select o.order_id from reconcile.tracked_orders as o
-            where o.reference = p_standing.reference and o.provider_id = p_standing.provider_id
+            where o.reference = p_reference and o.provider_id = p_standing.provider_id
               and o.order_id <> p_standing.order_id and o.state = 'succeeded' and num_nulls(o.transaction_id, p_transaction_id) > 0
             limit 1
         )
@@ -62,7 +62,7 @@ begin
 end
 $$;
 
-comment on function reconcile_internal._settled_before(reconcile.tracked_orders, text) is
+comment on function reconcile_internal._settled_before(reconcile.tracked_orders, text, text) is
     'Another order of the provider that the payment of this one has settled; NULL when there is none.';
 
 create function reconcile_internal._note_shared_payments(p_judged reconcile_internal.judged_answer[]) returns void
@@ -76,7 +76,9 @@ begin
         before.order_id
     from unnest(p_judged) as j
     join reconcile.providers as p on p.provider_id = (j.standing).provider_id and not reconcile_internal._reads_by_order(p)
-    cross join lateral reconcile_internal._settled_before(j.standing, coalesce((j.answer).transaction_id, (j.standing).transaction_id)) as same (order_id)
+    cross join lateral reconcile_internal._settled_before(j.standing, coalesce((j.answer).transaction_id, (j.standing).transaction_id),
+        -- One that was found is no less the order's.
+        coalesce((j.standing).reference, (j.answer).reference)) as same (order_id)
     join reconcile.tracked_orders as before on before.order_id = same.order_id
     where j.to_state = 'succeeded' and (j.standing).state <> 'succeeded'
       -- Of two in one batch the later one.

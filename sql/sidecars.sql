@@ -43,6 +43,29 @@ $$;
 
 comment on function reconcile_internal._server_life() is 'Since when this server has been up without a break.';
 
+create function reconcile_internal._put_back_deliveries_of(p_sidecar_id bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+    with held as materialized (
+        select d.delivery_id from reconcile.deliveries as d
+        where d.token is not null and d.sidecar_id = p_sidecar_id and p_sidecar_id > 0
+        order by d.delivery_id
+        for update skip locked
+    )
+    update reconcile.deliveries as d
+    set token = null, sidecar_id = null, lease_expires_at = null
+    from held
+    where d.delivery_id = held.delivery_id;
+    if found then
+        perform reconcile_internal._tell_listeners();
+    end if;
+end
+$$;
+
+comment on function reconcile_internal._put_back_deliveries_of(bigint) is
+    'Puts back the deliveries that a sidecar holds which makes them no longer: another sends them at once, some perhaps once more.';
+
 create function reconcile_internal._put_back_dead() returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -69,10 +92,12 @@ begin
         for update of s skip locked
     loop
         v_put_back := v_put_back + reconcile_internal._put_back_of(v_dead);
+        perform reconcile_internal._put_back_deliveries_of(v_dead);
         -- An order that somebody has locked is for the next look.
         update reconcile.registered_sidecars as s
         set lost_at = v_now
-        where s.sidecar_id = v_dead and not exists (select from reconcile.leases as l where l.sidecar_id = v_dead);
+        where s.sidecar_id = v_dead and not exists (select from reconcile.leases as l where l.sidecar_id = v_dead)
+          and not exists (select from reconcile.deliveries as d where d.token is not null and d.sidecar_id = v_dead);
     end loop;
     return v_put_back;
 end
@@ -237,6 +262,7 @@ begin
     where s.sidecar_id = p_sidecar_id;
     -- Its calls have ended: it made them itself.
     perform reconcile_internal._put_back_of(p_sidecar_id);
+    perform reconcile_internal._put_back_deliveries_of(p_sidecar_id);
 end
 $$;
 

@@ -225,3 +225,44 @@ async fn a_sidecar_is_told_when_to_come_back() -> Result<()> {
     assert_eq!(shop.one::<Option<i32>>(next, &[]).await?, None, "paused");
     Ok(())
 }
+
+/// Proves that what a sidecar holds when it says goodbye, or is known to be dead, is another one's at once, and that what it reports all
+/// the same changes nothing.
+#[tokio::test]
+async fn deliveries_of_a_sidecar_that_is_gone_are_put_back() -> Result<()> {
+    let shop = Shop::open("delivery_gone").await?;
+    let receiver = Receiver::start().await?;
+    add_endpoint(&shop, "shop", &receiver, "").await?;
+    for n in 0..4 {
+        event(&shop, &format!("G{n}"), "succeeded").await?;
+    }
+    let hand = shop.database.connect_as("shop_sidecar").await?;
+    let start = "select reconcile.sidecar_start('by hand', '0', 10)";
+    let (gone, other): (i64, i64) = (
+        hand.query_one(start, &[]).await?.get(0),
+        hand.query_one(start, &[]).await?.get(0),
+    );
+    for goodbye in [
+        "select reconcile.sidecar_stop($1)",
+        "select reconcile_internal._put_back_deliveries_of($1)",
+    ] {
+        let mut held = claim(&hand, gone, 4).await?;
+        while held.0.len() < 4 {
+            let more = claim(&hand, gone, 4).await?;
+            held.0.extend(more.0);
+            held.1.extend(more.1);
+        }
+        assert_eq!(claim(&hand, other, 4).await?.0.len(), 0);
+        shop.client.execute(goodbye, &[&gone]).await?;
+        let taken = claim(&hand, other, 4).await?;
+        assert_eq!(taken.0.len(), 4, "{goodbye}");
+        assert_eq!(report(&hand, gone, &held, 200).await?, vec!["stale"; 4]);
+        shop.client
+            .execute(
+                "select reconcile.sidecar_release_deliveries($1, $2, $3)",
+                &[&other, &taken.0, &taken.1],
+            )
+            .await?;
+    }
+    Ok(())
+}

@@ -44,6 +44,18 @@ async fn a_cancelled_call_leaves_no_body_in_the_log() -> Result<()> {
             "reconcile.leases",
             "call reconcile.check_stale_orders()".to_owned(),
         ),
+        (
+            "reconcile.due_checks",
+            "select reconcile.track_order('O-2', 'vendor', 'INV-O-2')".to_owned(),
+        ),
+        (
+            "reconcile.due_checks",
+            "select reconcile.record_webhook('vendor', 'e-1', '{}', 'O-1')".to_owned(),
+        ),
+        (
+            "reconcile.tracked_orders",
+            "select reconcile.resolve_order('O-1', 'failed', 'seen')".to_owned(),
+        ),
     ] {
         let lock = format!("begin; lock table {held} in access exclusive mode");
         waits.batch_execute(&lock).await?;
