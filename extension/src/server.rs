@@ -13,7 +13,7 @@
 //! | [`steady`]      | tell the time by a clock that nobody sets                                |
 //! | [`wake`]        | commit a request while the caller's own transaction is open              |
 //!
-//! None of them decides anything about an order. Their declarations, each with its reason, stand in `sql/server.sql`.
+//! None of them decides anything about an order. Their declarations, each with its reason, stand in `sql/core/server.sql`.
 
 pub mod confine;
 pub mod constraints;

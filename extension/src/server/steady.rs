@@ -1,7 +1,7 @@
 //! A clock that doesn't step: how long this machine has been up, its time asleep included, and which of its lives that is about.
 //!
 //! PostgreSQL's own clocks follow the machine's date, which people and time servers set. Owns reading the system; what a time of an
-//! earlier life is worth is decided in `sql/clock.sql`.
+//! earlier life is worth is decided in `sql/core/clock.sql`.
 
 use std::fs;
 use std::sync::OnceLock;

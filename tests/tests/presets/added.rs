@@ -21,7 +21,7 @@ fn with_its_own_host(add: &str, name: &str) -> String {
 /// Proves that each file of presets is one function of its name, with fixtures and a test of its own.
 #[test]
 fn every_preset_is_taken_through() -> Result<()> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sql/providers");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sql/presets");
     let mut files = BTreeSet::new();
     for entry in std::fs::read_dir(folder)? {
         let name = entry?.file_name().to_string_lossy().into_owned();

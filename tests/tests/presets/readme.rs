@@ -9,7 +9,7 @@ use reconcile_tests::cluster::{Contents, shared};
 /// answers mean what the page says of them. No sidecar runs, so nobody is asked.
 #[tokio::test]
 async fn the_page_can_be_followed() -> Result<()> {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sql/providers/README.md");
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sql/presets/README.md");
     let page = std::fs::read_to_string(page)?;
     let blocks: Vec<&str> = page
         .split("```sql\n")

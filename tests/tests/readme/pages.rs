@@ -169,7 +169,7 @@ async fn the_reference_can_be_followed() -> Result<()> {
 /// that are tried out, with a sidecar and without, mean what the page says, and the order succeeds.
 #[tokio::test]
 async fn describe_your_provider_can_be_followed() -> Result<()> {
-    let followed = follow("sql/providers/README.md", "readme_providers").await?;
+    let followed = follow("sql/presets/README.md", "readme_providers").await?;
     assert!(
         followed.printed.len() >= 7,
         "{} blocks",
