@@ -230,7 +230,7 @@ async fn a_sidecar_is_told_when_to_come_back() -> Result<()> {
 /// the same changes nothing.
 #[tokio::test]
 async fn deliveries_of_a_sidecar_that_is_gone_are_put_back() -> Result<()> {
-    let shop = Shop::open("delivery_gone").await?;
+    let shop = Shop::open("delivery_put_back").await?;
     let receiver = Receiver::start().await?;
     add_endpoint(&shop, "shop", &receiver, "").await?;
     for n in 0..4 {
