@@ -262,7 +262,6 @@ begin
     where s.sidecar_id = p_sidecar_id;
     -- Its calls have ended: it made them itself.
     perform reconcile_internal._put_back_of(p_sidecar_id);
-    perform reconcile_internal._put_back_deliveries_of(p_sidecar_id);
 end
 $$;
 
