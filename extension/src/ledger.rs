@@ -27,9 +27,29 @@ extension_sql_file!(
     requires = ["tables"]
 );
 extension_sql_file!(
+    "../../sql/core/queue.sql",
+    name = "queue",
+    requires = ["audit"]
+);
+extension_sql_file!(
+    "../../sql/core/leases.sql",
+    name = "leases",
+    requires = ["queue"]
+);
+extension_sql_file!(
+    "../../sql/core/moves.sql",
+    name = "moves",
+    requires = ["leases"]
+);
+extension_sql_file!(
+    "../../sql/core/orders.sql",
+    name = "orders",
+    requires = ["moves"]
+);
+extension_sql_file!(
     "../../sql/core/masking.sql",
     name = "masking",
-    requires = ["audit"]
+    requires = ["orders"]
 );
 extension_sql_file!(
     "../../sql/core/declarations.sql",
@@ -147,9 +167,19 @@ extension_sql_file!(
     requires = ["dry_runs"]
 );
 extension_sql_file!(
+    "../../sql/checks/requests.sql",
+    name = "requests",
+    requires = ["attaching"]
+);
+extension_sql_file!(
+    "../../sql/checks/test_calls.sql",
+    name = "test_calls",
+    requires = ["requests"]
+);
+extension_sql_file!(
     "../../sql/checks/claim.sql",
     name = "claim",
-    requires = ["attaching"]
+    requires = ["test_calls"]
 );
 extension_sql_file!(
     "../../sql/events/numbering.sql",
@@ -207,9 +237,14 @@ extension_sql_file!(
     requires = ["judging"]
 );
 extension_sql_file!(
+    "../../sql/checks/unsettled.sql",
+    name = "unsettled",
+    requires = ["settling"]
+);
+extension_sql_file!(
     "../../sql/checks/second_payments.sql",
     name = "second_payments",
-    requires = ["settling"]
+    requires = ["unsettled"]
 );
 extension_sql_file!(
     "../../sql/checks/report.sql",

@@ -726,10 +726,11 @@ begin
         else format('the application moved its row to %s', coalesce(quote_literal(left(v_row.status, 80)), 'NULL')) end;
     if v_ruling = 'stays' then
         -- Nothing comes of this answer, so nothing is tried again for it.
-        delete from reconcile.due_checks as d
-        where d.order_id = p_order_id and v_order.state not in ('pending', 'processing');
+        if v_order.state not in ('pending', 'processing') then
+            perform reconcile_internal._unqueue(array[p_order_id]);
+        end if;
     else
-        perform reconcile_internal._let_go(array[p_order_id], array[v_ruling], array[case
+        perform reconcile_internal._close_by_application(array[p_order_id], array[v_ruling], array[case
             when v_ruling in ('review', 'refunded') and v_ruling <> v_word
                 then format('the provider says %s, and %s', p_outcome, v_reason)
             else v_reason end]);

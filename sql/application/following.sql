@@ -116,86 +116,117 @@ $$;
 comment on function reconcile_internal._rows_of(reconcile.attachments, text[]) is
     'The rows of an attached table with these order numbers, by its owner''s rights.';
 
--- The application decided: the order is closed by its word, and a check in flight loses its lease.
-create function reconcile_internal._let_go(p_order_ids bigint[], p_states text[], p_reasons text[]) returns void
+-- A payment that is under way does not know of it. Asked about again once nothing can come of it any more.
+create function reconcile_internal._watch_closed(p_order_ids bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_provider_ids integer[];
-    v_until timestamptz;
-    v_moved bigint[];
+    v_order_ids bigint[];
+    v_due_at timestamptz[];
 begin
-    -- A claim that is just being committed hides its lease, but not the row that it takes.
-    perform from reconcile.due_checks as d where d.order_id = any (p_order_ids) order by d.order_id for update;
-    with gone as materialized (
-        select o.order_id, o.state as from_state, given.state as to_state, given.reason
-        from unnest(p_order_ids, p_states, p_reasons) as given (order_id, state, reason)
-        join reconcile.tracked_orders as o on o.order_id = given.order_id
-        where o.state <> given.state
-    ),
-    moved as (
-        update reconcile.tracked_orders as o
-        set state = gone.to_state, settled_by = 'application', state_changed_at = clock_timestamp(), attempt = 0, tries = 0, faults = 0
-        from gone
-        where o.order_id = gone.order_id
-    ),
-    told as (
-        insert into reconcile.transitions (order_id, from_state, to_state, cause, reason)
-        select gone.order_id, gone.from_state, gone.to_state, 'application', gone.reason from gone
-    ),
-    unqueued as (
-        delete from reconcile.due_checks as d using gone where d.order_id = gone.order_id
-    ),
-    called_off as (
-        delete from reconcile.leases as l using gone where l.order_id = gone.order_id returning l.provider_id, l.expires_at
-    )
-    select array_agg(c.provider_id), max(c.expires_at), (select array_agg(gone.order_id) from gone)
-    into v_provider_ids, v_until, v_moved
-    from called_off as c;
-    -- A payment that is under way does not know of it. Asked about again once nothing can come of it any more.
-    insert into reconcile.due_checks (order_id, provider_id, due_at)
-    select o.order_id, o.provider_id, greatest(clock_timestamp(), o.created_at + coalesce(p.deadline, '0'))
-        + make_interval(secs => reconcile.schedule_delay_ms(p.late_watch, 0, o.order_number) / 1000.0)
+    select array_agg(o.order_id), array_agg(greatest(clock_timestamp(), o.created_at + coalesce(p.deadline, '0'))
+        + make_interval(secs => reconcile.schedule_delay_ms(p.late_watch, 0, o.order_number) / 1000.0))
+    into v_order_ids, v_due_at
     from reconcile.tracked_orders as o
     join reconcile.providers as p on p.provider_id = o.provider_id
-    where o.order_id = any (v_moved) and o.state in ('failed', 'cancelled') and p.late_watch <> 'none'
-    on conflict (order_id) do nothing;
-    if v_provider_ids is not null then
-        -- The calls may still reach the provider, for as long as their leases would have lasted.
-        perform reconcile_internal._note_ended_calls(v_provider_ids, v_until);
-    end if;
+    where o.order_id = any (p_order_ids) and o.state in ('failed', 'cancelled') and p.late_watch <> 'none';
+    perform reconcile_internal._enqueue(v_order_ids, v_due_at);
+end
+$$;
+
+comment on function reconcile_internal._watch_closed(bigint[]) is
+    'Puts orders on the late watch that the application has closed without money.';
+
+-- The application decided: the order is closed by its word, and a check in flight loses its lease.
+create function reconcile_internal._close_by_application(p_order_ids bigint[], p_states text[], p_reasons text[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_moving constant bigint[] := array(
+        select o.order_id from unnest(p_order_ids, p_states) as given (order_id, state)
+        join reconcile.tracked_orders as o on o.order_id = given.order_id
+        where o.state <> given.state
+    );
+begin
+    perform reconcile_internal._move(p_order_ids, p_states, 'application', p_reasons);
+    perform reconcile_internal._call_off(v_moving);
+    perform reconcile_internal._unqueue(v_moving);
+    perform reconcile_internal._watch_closed(v_moving);
     delete from reconcile.recorded_failures as f where f.order_id = any (p_order_ids);
     delete from reconcile.owed_writes as w where w.order_id = any (p_order_ids);
     delete from reconcile.heard_words as h where h.order_id = any (p_order_ids);
 end
 $$;
 
-comment on function reconcile_internal._let_go(bigint[], text[], text[]) is 'Closes orders by the application''s word, and has those without money on the late watch; their rows are locked by the caller.';
+comment on function reconcile_internal._close_by_application(bigint[], text[], text[]) is 'Closes orders by the application''s word, and has those without money on the late watch; their rows are locked by the caller.';
 
--- Orders whose rows changed what is asked about: asked again at once, by what the row says now.
-create function reconcile_internal._ask_anew(p_order_ids bigint[]) returns void
+create function reconcile_internal._follow_changed(p_row reconcile.attachments, p_order_ids bigint[], p_rows reconcile.application_row[])
+returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_provider_ids integer[];
-    v_until timestamptz;
+    v_changed bigint[];
+    v_references text[];
+    v_amounts numeric[];
+    v_currencies text[];
 begin
-    -- A claim that is just being committed hides its lease, but not the row that it takes.
-    perform from reconcile.due_checks as d where d.order_id = any (p_order_ids) order by d.order_id for update;
-    with called_off as (
-        delete from reconcile.leases as l where l.order_id = any (p_order_ids) returning l.provider_id, l.expires_at
-    )
-    select array_agg(c.provider_id), max(c.expires_at) into v_provider_ids, v_until from called_off as c;
-    if v_provider_ids is not null then
-        perform reconcile_internal._note_ended_calls(v_provider_ids, v_until);
+    select array_agg(o.order_id), array_agg(r.reference), array_agg(a.amount), array_agg(upper(r.currency))
+    into v_changed, v_references, v_amounts, v_currencies
+    from unnest(p_rows) as r
+    cross join lateral (
+        select reconcile_internal.said_amount(r.amount, p_row.amount_unit, upper(r.currency), null)::numeric as amount
+    ) as a
+    join reconcile.tracked_orders as o on o.order_number = r.order_number
+    where o.order_id = any (p_order_ids) and o.attachment_id = p_row.attachment_id and o.state in ('pending', 'processing')
+      and r.status = any (p_row.track)
+      and (r.reference <> o.reference or o.reference is null and r.reference is not null
+          or a.amount is distinct from o.amount and a.amount is not null
+          or upper(r.currency) is distinct from o.currency and r.currency is not null)
+      and reconcile_internal._order_problem(p_row.provider_id, r.order_number, r.reference, a.amount, r.currency, o.created_at,
+          p_own_number => o.own_number) is null;
+    if v_changed is null then
+        return 0;
     end if;
-    insert into reconcile.due_checks as d (order_id, provider_id, due_at)
-    select o.order_id, o.provider_id, clock_timestamp() from reconcile.tracked_orders as o where o.order_id = any (p_order_ids)
-    on conflict (order_id) do update set due_at = least(d.due_at, excluded.due_at);
+    perform reconcile_internal._describe(v_changed, v_references, v_amounts, v_currencies);
+    perform reconcile_internal._ask_now(v_changed);
+    return cardinality(v_changed);
 end
 $$;
 
-comment on function reconcile_internal._ask_anew(bigint[]) is 'Makes the checks of orders due now, in place of those that are under way.';
+comment on function reconcile_internal._follow_changed(reconcile.attachments, bigint[], reconcile.application_row[]) is
+    'Takes over what rows say of their open orders by now: references, amounts, currencies; answers how many have changed.';
+
+-- Back in a tracked status after it had left: by the application's hand, since what is written back leads out.
+create function reconcile_internal._follow_back(p_row reconcile.attachments, p_order_ids bigint[], p_rows reconcile.application_row[])
+returns integer
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_back bigint[];
+    v_references text[];
+    v_reasons text[];
+begin
+    select array_agg(o.order_id), array_agg(r.reference), array_agg(format('the application moved its row back to %L', left(r.status, 80)))
+    into v_back, v_references, v_reasons
+    from reconcile.tracked_orders as o
+    join unnest(p_rows) as r on r.order_number = o.order_number
+    where o.order_id = any (p_order_ids) and o.attachment_id = p_row.attachment_id and o.state not in ('pending', 'processing')
+      and r.status = any (p_row.track)
+      and reconcile_internal.heed(
+          o.state, o.settled_by, 'tracked', reconcile_internal._known_of(p_row, o, 'tracked', r.status), null) = 'reopens';
+    if v_back is null then
+        return 0;
+    end if;
+    perform reconcile_internal._move(v_back, array_fill('pending'::text, array[cardinality(v_back)]), 'application', v_reasons);
+    perform reconcile_internal._describe(v_back, v_references, '{}', '{}');
+    delete from reconcile.heard_words as h where h.order_id = any (v_back);
+    perform reconcile_internal._ask_now(v_back);
+    return cardinality(v_back);
+end
+$$;
+
+comment on function reconcile_internal._follow_back(reconcile.attachments, bigint[], reconcile.application_row[]) is
+    'Opens orders again whose rows are back in a tracked status; answers how many.';
 
 -- Orders that are known and whose rows may have changed. Their rows in tracked_orders are locked by the caller.
 create function reconcile_internal._follow_known(p_row reconcile.attachments, p_order_ids bigint[], p_rows reconcile.application_row[]) returns integer
@@ -205,8 +236,7 @@ declare
     v_left_ids bigint[];
     v_left_states text[];
     v_left_reasons text[];
-    v_changed bigint[];
-    v_back bigint[];
+    v_changed integer;
 begin
     select array_agg(w.order_id), array_agg(w.ruling), array_agg(w.reason)
     into v_left_ids, v_left_states, v_left_reasons
@@ -225,58 +255,12 @@ begin
     ) as w
     where w.ruling not in ('stays', 'writes');
     if v_left_ids is not null then
-        perform reconcile_internal._let_go(v_left_ids, v_left_states, v_left_reasons);
+        perform reconcile_internal._close_by_application(v_left_ids, v_left_states, v_left_reasons);
     end if;
 
-    with changed as (
-        update reconcile.tracked_orders as o
-        set reference = coalesce(r.reference, o.reference), reference_found = o.reference_found and r.reference is null, amount = coalesce(a.amount, o.amount), currency = coalesce(upper(r.currency), o.currency)
-        from unnest(p_rows) as r
-        cross join lateral (
-            select reconcile_internal.said_amount(r.amount, p_row.amount_unit, upper(r.currency), null)::numeric as amount
-        ) as a
-        where o.order_id = any (p_order_ids) and o.attachment_id = p_row.attachment_id and o.state in ('pending', 'processing')
-          and r.order_number = o.order_number and r.status = any (p_row.track)
-          and (r.reference <> o.reference or o.reference is null and r.reference is not null
-              or a.amount is distinct from o.amount and a.amount is not null
-              or upper(r.currency) is distinct from o.currency and r.currency is not null)
-          and reconcile_internal._order_problem(p_row.provider_id, r.order_number, r.reference, a.amount, r.currency, o.created_at,
-              p_own_number => o.own_number) is null
-        returning o.order_id
-    )
-    select array_agg(c.order_id) into v_changed from changed as c;
-    if v_changed is not null then
-        perform reconcile_internal._ask_anew(v_changed);
-    end if;
+    v_changed := reconcile_internal._follow_changed(p_row, p_order_ids, p_rows);
 
-    -- Back in a tracked status after it had left: by the application's hand, since what is written back leads out.
-    with back as (
-        select o.order_id, o.state, r.status, r.reference
-        from reconcile.tracked_orders as o
-        join unnest(p_rows) as r on r.order_number = o.order_number
-        where o.order_id = any (p_order_ids) and o.attachment_id = p_row.attachment_id and o.state not in ('pending', 'processing')
-          and r.status = any (p_row.track)
-          and reconcile_internal.heed(
-              o.state, o.settled_by, 'tracked', reconcile_internal._known_of(p_row, o, 'tracked', r.status), null) = 'reopens'
-    ),
-    moved as (
-        update reconcile.tracked_orders as o
-        set state = 'pending', settled_by = null, state_changed_at = clock_timestamp(), attempt = 0, tries = 0, faults = 0,
-            reference = coalesce(back.reference, o.reference), reference_found = o.reference_found and back.reference is null
-        from back
-        where o.order_id = back.order_id
-    ),
-    told as (
-        insert into reconcile.transitions (order_id, from_state, to_state, cause, reason)
-        select back.order_id, back.state, 'pending', 'application', format('the application moved its row back to %L', left(back.status, 80))
-        from back
-    )
-    select array_agg(back.order_id) into v_back from back;
-    if v_back is not null then
-        delete from reconcile.heard_words as h where h.order_id = any (v_back);
-        perform reconcile_internal._ask_anew(v_back);
-    end if;
-    return coalesce(cardinality(v_left_ids), 0) + coalesce(cardinality(v_changed), 0) + coalesce(cardinality(v_back), 0);
+    return coalesce(cardinality(v_left_ids), 0) + v_changed + reconcile_internal._follow_back(p_row, p_order_ids, p_rows);
 end
 $$;
 
@@ -291,6 +275,7 @@ declare
     v_provider reconcile.providers;
     v_needs_reference boolean := reconcile_internal._waits_for_references(p_row);
     v_waits constant text := 'waits for a reference';
+    v_new reconcile_internal.new_order[];
     v_watched bigint[];
 begin
     select p.* into v_provider from reconcile.providers as p where p.provider_id = p_row.provider_id;
@@ -312,26 +297,6 @@ begin
         where r.status = any (p_row.track) and r.created_at is distinct from '-infinity'
           and (p_row.created_after is null or r.created_at >= p_row.created_after)
     ),
-    watched as (
-        insert into reconcile.tracked_orders as o (order_number, provider_id, reference, amount, currency, created_at, attachment_id, own_number)
-        select w.order_number, v_provider.provider_id, w.reference, w.amount, w.currency, w.created_at, p_row.attachment_id,
-            reconcile_internal._own_number(p_row, w.order_number)
-        from wanted as w
-        where w.problem is null
-        -- In one order, whoever takes them in: two of them wait for each other's numbers otherwise.
-        order by w.order_number
-        on conflict (order_number) do nothing
-        returning o.order_id, o.order_number, o.provider_id, o.created_at
-    ),
-    queued as (
-        insert into reconcile.due_checks (order_id, provider_id, due_at)
-        select w.order_id, w.provider_id, greatest(
-            clock_timestamp(),
-            w.created_at + make_interval(secs => reconcile.schedule_delay_ms(v_provider.schedule, 0, w.order_number) / 1000.0)
-        ) as due_at
-        from watched as w
-        order by due_at
-    ),
     noted as (
         insert into reconcile.refused_rows as u (attachment_id, order_number, problem, waits_since)
         select distinct on (left(coalesce(w.order_number, ''), 500)) p_row.attachment_id, left(coalesce(w.order_number, ''), 500), w.problem,
@@ -341,11 +306,18 @@ begin
         on conflict (attachment_id, order_number) do update set problem = excluded.problem, waits_since = excluded.waits_since
         where u.problem <> excluded.problem
     )
-    select array_agg(w.order_id) into v_watched from watched as w;
-    if v_watched is not null then
-        perform reconcile_internal._answer_early_webhooks(v_watched);
+    select array_agg(row(
+        w.order_number, v_provider.provider_id, w.reference, w.amount, w.currency, null, 'pending', w.created_at, p_row.attachment_id,
+        reconcile_internal._own_number(p_row, w.order_number))::reconcile_internal.new_order)
+    into v_new
+    from wanted as w
+    where w.problem is null;
+    if v_new is null then
+        return 0;
     end if;
-    return coalesce(cardinality(v_watched), 0);
+    v_watched := reconcile_internal._watch(v_new);
+    perform reconcile_internal._answer_early_webhooks(v_watched);
+    return cardinality(v_watched);
 end
 $$;
 
@@ -497,11 +469,17 @@ comment on function reconcile_internal._refuse_others(reconcile.attachments, tex
 create function reconcile_internal._adopt(p_row reconcile.attachments, p_order_ids bigint[], p_rows reconcile.application_row[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_order_ids bigint[];
+    v_own_numbers text[];
 begin
-    update reconcile.tracked_orders as o
-    set attachment_id = p_row.attachment_id, own_number = reconcile_internal._own_number(p_row, o.order_number)
+    select array_agg(o.order_id), array_agg(reconcile_internal._own_number(p_row, o.order_number)) into v_order_ids, v_own_numbers
+    from reconcile.tracked_orders as o
     where o.order_id = any (p_order_ids) and o.attachment_id is distinct from p_row.attachment_id
       and exists (select from unnest(p_rows) as r where r.order_number = o.order_number and r.status = any (p_row.track));
+    if v_order_ids is not null then
+        perform reconcile_internal._assign(v_order_ids, p_row.attachment_id, v_own_numbers);
+    end if;
 end
 $$;
 

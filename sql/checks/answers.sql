@@ -4,6 +4,27 @@
 -- Functions of one answer each, which read no table: what is kept of an answer, and where the order goes, is settled by the batch.
 -- Requires: reading.
 
+create type reconcile_internal.given_answer as (
+    order_id bigint,
+    token bigint,
+    fault text,
+    http_status integer,
+    body text,
+    detail text,
+    duration_ms integer,
+    retry_after_s integer
+);
+
+comment on type reconcile_internal.given_answer is 'What came of a check: an answer as it was heard, or why there is none.';
+comment on column reconcile_internal.given_answer.order_id is 'The order.';
+comment on column reconcile_internal.given_answer.token is 'The lease under which it was asked.';
+comment on column reconcile_internal.given_answer.fault is 'What went wrong on the wire.';
+comment on column reconcile_internal.given_answer.http_status is 'The answer''s HTTP status.';
+comment on column reconcile_internal.given_answer.body is 'The answer.';
+comment on column reconcile_internal.given_answer.detail is 'What is said of the fault; without one, the content type of an answer that says it is no JSON.';
+comment on column reconcile_internal.given_answer.duration_ms is 'How long the call took.';
+comment on column reconcile_internal.given_answer.retry_after_s is 'How long the provider asked to be left alone.';
+
 create type reconcile_internal.said as (
     rule jsonb,
     statuses jsonb,
@@ -264,13 +285,13 @@ comment on function reconcile_internal._reference_found(text, reconcile_internal
     'The reference that an answer gives to an order without one; NULL where it gives none, or several.';
 
 create function reconcile_internal._read_answer(
-    p_provider reconcile.providers, p_never_kept text[], p_must_say text[], p_order reconcile.tracked_orders, p_order_number text,
-    p_wire text, p_fault text, p_http_status integer, p_body text, p_detail text
+    p_provider reconcile.providers, p_never_kept text[], p_must_say text[], p_order reconcile.tracked_orders, p_wire text,
+    p_given reconcile_internal.given_answer
 ) returns reconcile_internal.answer_read
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_answer jsonb := reconcile_internal._parsed(p_body);
+    v_answer jsonb := reconcile_internal._parsed(p_given.body);
     v_read_from jsonb := v_answer;
     v_shown_from jsonb;
     v_rows integer;
@@ -281,16 +302,16 @@ declare
     v_read reconcile_internal.answer_read;
 begin
     if v_answer is not null then
-        v_read.shown := coalesce(reconcile_internal.redact(p_body, p_never_kept)::jsonb, v_answer);
+        v_read.shown := coalesce(reconcile_internal.redact(p_given.body, p_never_kept)::jsonb, v_answer);
     end if;
     if p_wire is not null or v_answer is null then
         v_read.outcome := coalesce(p_wire, 'provider_error');
         v_read.remark := reconcile_internal._remark_about(
-            p_wire, p_fault, p_http_status, p_body, v_answer is not null, p_detail, p_never_kept);
+            p_wire, p_given.fault, p_given.http_status, p_given.body, v_answer is not null, p_given.detail, p_never_kept);
         return v_read;
     end if;
     v_shown_from := v_read.shown;
-    v_variables := reconcile_internal._path_variables(p_order_number, p_order.reference, p_order.own_number);
+    v_variables := reconcile_internal._path_variables(p_order.order_number, p_order.reference, p_order.own_number);
     -- Of several rows of this database those that decide; of anything else all of it.
     if p_provider.kind = 'sql' and jsonb_typeof(v_answer) = 'array' then
         v_rows := reconcile_internal._decisive_rows(p_provider, v_answer, v_variables);
@@ -324,6 +345,6 @@ end
 $$;
 
 comment on function reconcile_internal._read_answer(
-    reconcile.providers, text[], text[], reconcile.tracked_orders, text, text, text, integer, text, text
+    reconcile.providers, text[], text[], reconcile.tracked_orders, text, reconcile_internal.given_answer
 ) is
     'Reads one answer by its provider''s description, or what the wire says of it, and compares it with its order.';

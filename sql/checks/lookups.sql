@@ -287,7 +287,7 @@ $$;
 comment on function reconcile_internal._best_first(reconcile.providers, text, jsonb) is
     'An answer of several rows, those first that mean succeeded, then refunded, then pending; any other answer as it is.';
 
-create function reconcile_internal._lease_here(p_order_ids bigint[])
+create function reconcile_internal._lease_lookups(p_order_ids bigint[])
 returns table (
     lookup_id integer, provider_id integer, order_ids bigint[], tokens bigint[], order_numbers text[], own_numbers text[], refs text[]
 )
@@ -307,15 +307,8 @@ begin
         order by o.order_id
         for no key update of o skip locked
     ),
-    taken as (
-        delete from reconcile.due_checks as d using held where d.order_id = held.order_id
-    ),
-    leased as (
-        insert into reconcile.leases as l (order_id, provider_id, provider_version, sidecar_id, claimed_at, expires_at, awaited)
-        select held.order_id, held.provider_id, p.version, 0, clock_timestamp(), reconcile_internal._steady_now() + interval '1 hour', false
-        from held
-        join reconcile.providers as p on p.provider_id = held.provider_id
-        returning l.order_id, l.token
+    leased as materialized (
+        select l.order_id, l.token from reconcile_internal._lease(array(select held.order_id from held), 'lookup') as l
     )
     select k.lookup_id, p.provider_id, array_agg(held.order_id order by held.order_id) as order_ids,
         array_agg(leased.token order by held.order_id) as tokens, array_agg(held.order_number order by held.order_id) as order_numbers,
@@ -328,10 +321,10 @@ begin
 end
 $$;
 
-comment on function reconcile_internal._lease_here(bigint[]) is
+comment on function reconcile_internal._lease_lookups(bigint[]) is
     'Takes leases on orders whose provider is of kind sql, those that nobody asks about; by the lookup that answers.';
 
-create function reconcile_internal._settle_here(p_order_ids bigint[], p_ends_here boolean) returns integer
+create function reconcile_internal._settle_here(p_order_ids bigint[]) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -340,23 +333,17 @@ declare
     v_answers record;
     v_bodies text[];
     v_began_at timestamptz;
+    v_ms integer;
     v_closed integer := 0;
     v_settled bigint[];
-    -- What another run has settled since it was selected is in the queue no longer, or not where it was.
-    v_order_ids bigint[] := case when p_ends_here
-        then array(select d.order_id from reconcile.due_checks as d where d.order_id = any (p_order_ids) order by d.order_id for update skip locked)
-        else p_order_ids end;
 begin
-    v_parts := array(select to_jsonb(part) from reconcile_internal._lease_here(v_order_ids) as part);
+    v_parts := array(select to_jsonb(part) from reconcile_internal._lease_lookups(p_order_ids) as part);
     -- No query is open while code of an application runs, which could read on in its portal.
     for v_nr in 1 .. cardinality(v_parts) loop
         select * into v_part from jsonb_to_record(v_parts[v_nr])
         as part (
             lookup_id integer, provider_id integer, order_ids bigint[], tokens bigint[], order_numbers text[], own_numbers text[], refs text[]
         );
-        -- Negative, before the calls are noted as ended: they were never counted as in flight.
-        insert into reconcile.ended_calls (provider_id, calls, faults, answered)
-        values (v_part.provider_id, -cardinality(v_part.order_ids), 0, false);
         v_began_at := clock_timestamp();
         v_answers := reconcile_internal._look_up(v_part.lookup_id, v_part.own_numbers, v_part.refs);
         v_bodies := array(
@@ -366,14 +353,11 @@ begin
             join reconcile.providers as p on p.provider_id = v_part.provider_id
             order by answer.place
         );
-        v_settled := reconcile_internal._settle(
-            0, v_part.order_ids, v_part.tokens, v_answers.faults, null, v_bodies, v_answers.details,
-            array_fill(
-                (extract(epoch from clock_timestamp() - v_began_at) * 1000 / cardinality(v_part.order_ids))::integer,
-                array[cardinality(v_part.order_ids)]
-            ),
-            null, p_ends_here
-        );
+        v_ms := (extract(epoch from clock_timestamp() - v_began_at) * 1000 / cardinality(v_part.order_ids))::integer;
+        v_settled := reconcile_internal._settle(null, array(
+            select row(g.order_id, g.token, g.fault, null, g.body, g.detail, v_ms, null)::reconcile_internal.given_answer
+            from unnest(v_part.order_ids, v_part.tokens, v_answers.faults, v_bodies, v_answers.details) as g (order_id, token, fault, body, detail)
+        ));
         v_closed := v_closed + (
             select count(*) from reconcile.tracked_orders as o where o.order_id = any (v_settled) and o.state not in ('pending', 'processing')
         );
@@ -382,8 +366,27 @@ begin
 end
 $$;
 
-comment on function reconcile_internal._settle_here(bigint[], boolean) is
+comment on function reconcile_internal._settle_here(bigint[]) is
     'Asks about orders whose provider is of kind sql, and settles the answers; answers how many of them are closed now.';
+
+-- What another run has settled since it was selected is in the queue no longer, or not where it was.
+create function reconcile_internal._settle_due_here(p_order_ids bigint[]) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_closed constant integer := reconcile_internal._settle_here(array(
+        select d.order_id from reconcile.due_checks as d where d.order_id = any (p_order_ids) order by d.order_id for update skip locked
+    ));
+begin
+    if v_closed > 0 then
+        perform reconcile_internal._tell_listeners();
+    end if;
+    return v_closed;
+end
+$$;
+
+comment on function reconcile_internal._settle_due_here(bigint[]) is
+    'As _settle_here, of those that still wait in the queue, for who ends the transaction with it.';
 
 select pg_catalog.pg_extension_config_dump('reconcile.lookup_ids', '');
 select pg_catalog.pg_extension_config_dump('reconcile.registered_lookups', '');

@@ -126,7 +126,7 @@ begin
     end if;
     perform reconcile_internal._check_pending();
     if v_is_evidence then
-        v_effect := reconcile_internal._take_as_evidence(v_order_ids[1], v_payload::text, record_webhook.event_id, false);
+        v_effect := reconcile_internal._take_as_evidence(v_order_ids[1], v_payload::text, record_webhook.event_id);
         update reconcile.received_webhooks as w set effect = v_effect
         where w.provider_id = v_provider.provider_id and w.event_id = record_webhook.event_id;
         if v_effect = 'applied' then
@@ -138,7 +138,7 @@ begin
         perform reconcile_internal._ring(v_order_ids);
         if v_provider.kind = 'sql' then
             -- This database knows, and no sidecar will ask it.
-            perform reconcile_internal._settle_here(array(select d.order_id from reconcile.due_checks as d where d.order_id = v_order_ids[1]), false);
+            perform reconcile_internal._settle_here(array(select d.order_id from reconcile.due_checks as d where d.order_id = v_order_ids[1]));
         end if;
         perform pg_notify('reconcile_due', '');
     end if;

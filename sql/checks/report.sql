@@ -1,43 +1,5 @@
 -- The report: a sidecar hands over what it heard, and is told what could not be applied.
--- Requires: settling.
-
--- Answers to test_provider. Kept as they came, but for what is never stored, until their caller has read them.
-create function reconcile_internal._report_tests(
-    p_sidecar_id bigint,
-    p_order_ids bigint[], p_tokens bigint[], p_faults text[], p_http_statuses integer[], p_bodies text[],
-    p_details text[], p_durations_ms integer[]
-) returns bigint[]
-language sql set search_path = pg_catalog, pg_temp
-as $$
-    with answered as (
-        update reconcile.provider_tests as test
-        set answered_at = clock_timestamp(), fault = given.fault, http_status = given.http_status,
-            detail = reconcile_internal._masked(given.detail, reconcile_internal._never_kept(p), 1000),
-            -- Of what is not JSON the beginning is kept, masked, and its length, for the message.
-            body = case
-                when reconcile_internal._parsed(given.body) is null
-                    then rpad(reconcile_internal._excerpt(given.body, reconcile_internal._never_kept(p)), length(given.body))
-                else coalesce(reconcile_internal.redact(given.body, reconcile_internal._never_kept(p)), given.body)
-            end,
-            duration_ms = given.duration_ms
-        from unnest(p_order_ids, p_tokens, p_faults, p_http_statuses, p_bodies, p_details, p_durations_ms)
-            as given (order_id, token, fault, http_status, body, detail, duration_ms)
-        cross join reconcile.providers as p
-        where test.test_id = -given.order_id and test.token = given.token and test.sidecar_id = p_sidecar_id
-          and test.answered_at is null and p.provider_id = test.provider_id
-        returning test.test_id, test.provider_id
-    ),
-    noted as (
-        insert into reconcile.ended_calls (provider_id, calls, faults, answered)
-        select answered.provider_id, count(*), 0, false from answered group by answered.provider_id
-    )
-    select coalesce(array_agg(-answered.test_id), '{}') from answered
-$$;
-
-comment on function reconcile_internal._report_tests(
-    bigint, bigint[], bigint[], text[], integer[], text[], text[], integer[]
-) is
-    'Takes answers to test_provider; answers which were applied.';
+-- Requires: second_payments.
 
 create function reconcile.sidecar_report(
     p_sidecar_id bigint,
@@ -57,9 +19,13 @@ begin
     perform pg_advisory_unlock_all();
     perform reconcile_internal._refuse_sidecar(p_sidecar_id);
     perform reconcile_internal._refuse_strange_objects();
-    v_applied := reconcile_internal._settle(
-        p_sidecar_id, p_order_ids, p_tokens, p_faults, p_http_statuses, p_bodies, p_details, p_durations_ms, p_retry_after_s, true
-    );
+    v_applied := reconcile_internal._settle(p_sidecar_id, array(
+        select row(
+            given.order_id, given.token, given.fault, given.http_status, given.body, given.detail, given.duration_ms, given.retry_after_s
+        )::reconcile_internal.given_answer
+        from unnest(p_order_ids, p_tokens, p_faults, p_http_statuses, p_bodies, p_details, p_durations_ms, p_retry_after_s)
+            as given (order_id, token, fault, http_status, body, detail, duration_ms, retry_after_s)
+    ));
     if exists (select from unnest(p_order_ids) as given (order_id) where given.order_id < 0) then
         v_applied := v_applied || reconcile_internal._report_tests(
             p_sidecar_id, p_order_ids, p_tokens, p_faults, p_http_statuses, p_bodies, p_details, p_durations_ms
@@ -90,6 +56,7 @@ begin
         where t.written_on = reconcile_internal._system_identifier() and t.written_in = pg_current_xact_id()::text::bigint
     ) then
         perform reconcile_internal._number_events();
+        perform reconcile_internal._tell_listeners();
     end if;
     perform pg_advisory_unlock_all();
 end

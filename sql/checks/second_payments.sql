@@ -1,7 +1,7 @@
 -- Second payments: what a provider has taken twice for one order, and one payment that has settled two orders. It is a person's matter,
 -- whatever state the order is in: one that succeeded long ago stays where it is, and is told all the same. So does the second order of one
 -- payment: which of the two was paid can't be told here, and who tracks an order under another's reference must not keep that from succeeding.
--- Requires: settling.
+-- Requires: unsettled.
 
 create table reconcile.recorded_second_payments (
     order_id bigint primary key,
@@ -101,7 +101,7 @@ begin
     -- One payment is left: the other was paid back. An event tells of one payment, and not that there is no other.
     delete from reconcile.recorded_second_payments as s
     using unnest(p_judged) as j
-    where s.order_id = (j.standing).order_id and s.decided_at is null and s.shared_with is null and j.is_call and (j.answer).outcome in ('succeeded', 'refunded');
+    where s.order_id = (j.standing).order_id and s.decided_at is null and s.shared_with is null and j.source <> 'webhook' and (j.answer).outcome in ('succeeded', 'refunded');
     insert into reconcile.recorded_second_payments as s (order_id, check_id, detail)
     select (j.standing).order_id, j.check_id, left(j.detail, 1000)
     from unnest(p_judged) as j

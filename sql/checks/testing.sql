@@ -1,7 +1,6 @@
 -- How a DBA sets up a provider: one question without an order, and one answer without a question. Neither changes an order.
 --
--- Both judge by the report's own statement: an order is made, reported on and rolled back, so that what is shown is what would
--- happen.
+-- Both judge by the report's own functions, so that what is shown is what would happen.
 -- Requires: waiting.
 
 create type reconcile.previewed_answer as (
@@ -46,53 +45,67 @@ $$;
 
 comment on function reconcile_internal._shown_request(reconcile.providers, text, text) is 'A request as people read it, with secrets by name.';
 
+-- The order is made up in memory, and nothing is written: what is shown is what the same functions say that read and judge a report.
 create function reconcile_internal._preview(
-    p_provider reconcile.providers, p_order_number text, p_reference text, p_amount numeric, p_currency text,
-    p_fault text, p_http_status integer, p_body text, p_detail text, p_request text, p_by_order_number boolean
+    p_provider reconcile.providers, p_order reconcile.tracked_orders, p_given reconcile_internal.given_answer, p_request text,
+    p_by_order_number boolean
 ) returns reconcile.previewed_answer
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_order_id bigint;
-    v_read_by reconcile.providers := case when p_by_order_number then reconcile_internal._second_way(p_provider) else p_provider end;
+    v_read_by constant reconcile.providers := case when p_by_order_number then reconcile_internal._second_way(p_provider) else p_provider end;
+    v_never_kept constant text[] := reconcile_internal._never_kept(p_provider);
+    v_read constant reconcile_internal.answer_read := reconcile_internal._read_answer(
+        v_read_by, v_never_kept, reconcile_internal._must_say(v_read_by), p_order,
+        reconcile_internal._wire_outcome(case p_provider.kind when 'http' then 'sidecar' else 'lookup' end, v_read_by, p_given), p_given);
+    v_decided record;
     v_answer reconcile.previewed_answer;
 begin
-    begin
-        insert into reconcile.tracked_orders as o (order_number, provider_id, reference, amount, currency, created_at)
-        values (
-            -- Its own number, which no order has; what follows it is the one that paths may name.
-            'preview ' || gen_random_uuid() || ' ' || coalesce(left(p_order_number, 400), ''), p_provider.provider_id, p_reference, p_amount,
-            upper(p_currency), clock_timestamp()
-        )
-        returning o.order_id into v_order_id;
-        insert into reconcile.leases (
-            order_id, token, provider_id, provider_version, sidecar_id, claimed_at, expires_at, awaited, by_order_number
-        )
-        values (v_order_id, 0, p_provider.provider_id, p_provider.version, -1, clock_timestamp(), clock_timestamp(), true, p_by_order_number);
-        perform reconcile_internal._apply_report(
-            -1, array[v_order_id], array[0::bigint], array[p_fault], array[p_http_status], array[p_body], array[p_detail],
-            array[0], array[null::integer], false
-        );
-        select p_request, c.http_status, c.response, c.provider_status,
-            (reconcile_internal._matching_rule(
-                v_read_by.rules, c.response, reconcile_internal._path_variables(p_order_number, p_reference)))::text,
-            c.outcome, c.from_state || ' -> ' || c.to_state, c.reason || coalesce(': ' || c.detail, '')
-        into v_answer
-        from reconcile.recorded_checks as c
-        where c.order_id = v_order_id;
-        -- All of it was only to see.
-        raise exception using errcode = 'RCDRY';
-    exception
-        when sqlstate 'RCDRY' then
-            return v_answer;
-    end;
+    select d.to_state, d.reason into v_decided
+    from reconcile_internal._decided(p_order, v_read_by, v_read.outcome, clock_timestamp(), p_given.retry_after_s * 1000::bigint) as d;
+    v_answer.request := p_request;
+    v_answer.http_status := p_given.http_status;
+    v_answer.response := v_read.shown;
+    v_answer.provider_status := v_read.word;
+    v_answer.rule := reconcile_internal._matching_rule(
+        v_read_by.rules, v_read.shown, reconcile_internal._path_variables(p_order.order_number, p_order.reference));
+    v_answer.outcome := v_read.outcome;
+    v_answer.decision := p_order.state || ' -> ' || v_decided.to_state;
+    v_answer.message := v_decided.reason || coalesce(': ' || left(coalesce(reconcile_internal.redact_text(v_read.remark, v_never_kept), v_read.remark), 1000), '');
+    return v_answer;
 end
 $$;
 
 comment on function reconcile_internal._preview(
-    reconcile.providers, text, text, numeric, text, text, integer, text, text, text, boolean
+    reconcile.providers, reconcile.tracked_orders, reconcile_internal.given_answer, text, boolean
 ) is
     'What an answer would mean for an order that does not exist.';
+
+create function reconcile_internal._made_up(
+    p_provider reconcile.providers, p_order_number text, p_reference text, p_amount numeric, p_currency text
+) returns reconcile.tracked_orders
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_order reconcile.tracked_orders;
+begin
+    v_order.order_number := p_order_number;
+    v_order.provider_id := p_provider.provider_id;
+    v_order.reference := p_reference;
+    v_order.amount := p_amount;
+    v_order.currency := upper(p_currency);
+    v_order.state := 'pending';
+    v_order.attempt := 0;
+    v_order.tries := 0;
+    v_order.faults := 0;
+    v_order.created_at := clock_timestamp();
+    v_order.tracked_at := v_order.created_at;
+    return v_order;
+end
+$$;
+
+comment on function reconcile_internal._made_up(reconcile.providers, text, text, numeric, text) is
+    'An order as it would be if it were watched from now on; nothing is written.';
 
 create function reconcile.preview_response(
     provider text,
@@ -115,8 +128,11 @@ begin
             using errcode = 'RC005', hint = 'Its field without_reference says how it is asked by the order number.';
     end if;
     return reconcile_internal._preview(
-        v_provider, preview_response.order_number, preview_response.reference, preview_response.amount,
-        preview_response.currency, null, preview_response.http_status, preview_response.body::text, null, null, v_by_order_number
+        v_provider,
+        reconcile_internal._made_up(
+            v_provider, preview_response.order_number, preview_response.reference, preview_response.amount, preview_response.currency),
+        row(null, null, null, preview_response.http_status, preview_response.body::text, null, 0, null)::reconcile_internal.given_answer,
+        null, v_by_order_number
     );
 end
 $$;
@@ -154,9 +170,11 @@ begin
         (select l.lookup_id from reconcile.registered_lookups as l where l.provider = p_provider.name), array[p_order_number], array[p_reference]);
     perform reconcile_internal._defer_again();
     return reconcile_internal._preview(
-        p_provider, p_order_number, p_reference, p_amount, p_currency, v_answers.faults[1], null,
-        reconcile_internal._best_first(p_provider, v_answers.bodies[1], reconcile_internal._path_variables(p_order_number, p_reference)),
-        v_answers.details[1], p_provider.lookup, false
+        p_provider, reconcile_internal._made_up(p_provider, p_order_number, p_reference, p_amount, p_currency),
+        row(null, null, v_answers.faults[1], null,
+            reconcile_internal._best_first(p_provider, v_answers.bodies[1], reconcile_internal._path_variables(p_order_number, p_reference)),
+            v_answers.details[1], 0, null)::reconcile_internal.given_answer,
+        p_provider.lookup, false
     );
 end
 $$;
@@ -214,8 +232,10 @@ begin
         )::reconcile.previewed_answer;
     end if;
     return reconcile_internal._preview(
-        v_provider, test_provider.order_number, test_provider.reference, test_provider.amount, test_provider.currency,
-        v_test.fault, v_test.http_status, v_test.body, v_test.detail, v_request, v_by_order_number
+        v_provider,
+        reconcile_internal._made_up(v_provider, test_provider.order_number, test_provider.reference, test_provider.amount, test_provider.currency),
+        row(null, null, v_test.fault, v_test.http_status, v_test.body, v_test.detail, v_test.duration_ms, null)::reconcile_internal.given_answer,
+        v_request, v_by_order_number
     );
 end
 $$;

@@ -41,6 +41,8 @@ comment on function reconcile_internal._answer_seen(timestamptz) is
 create function reconcile_internal._request_check(p_order_id bigint, p_seen_us bigint, p_even_closed boolean) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_idle bigint[];
 begin
     -- An order that can't be locked could not be reported either. One that was answered since its caller began to ask needs no
     -- further call: many callers at a time are served by one.
@@ -50,21 +52,17 @@ begin
     if not found then
         return;
     end if;
-    update reconcile.due_checks as d
-    set urgent = true, due_at = least(d.due_at, clock_timestamp())
-    where d.order_id = (
-        select due.order_id from reconcile.due_checks as due where due.order_id = p_order_id for update skip locked
-    );
-    if not found then
+    if reconcile_internal._make_due(array[p_order_id], true) = '{}' then
         -- An order that nothing is awaited of any more can be asked about all the same; a closed one if somebody insists.
-        insert into reconcile.due_checks (order_id, provider_id, due_at, urgent)
-        select o.order_id, o.provider_id, clock_timestamp(), true
-        from reconcile.tracked_orders as o
-        where o.order_id = p_order_id and (o.state = 'review' or p_even_closed)
-          -- Neither here nor there in one snapshot: a claim that is just being committed hides its lease, but not the row it takes.
-          and not exists (select from reconcile.leases as l where l.order_id = p_order_id)
-          and not exists (select from reconcile.due_checks as d where d.order_id = p_order_id)
-        on conflict (order_id) do nothing;
+        v_idle := array(
+            select o.order_id
+            from reconcile.tracked_orders as o
+            where o.order_id = p_order_id and (o.state = 'review' or p_even_closed)
+              -- Neither here nor there in one snapshot: a claim that is just being committed hides its lease, but not the row it takes.
+              and not exists (select from reconcile.leases as l where l.order_id = p_order_id)
+              and not exists (select from reconcile.due_checks as d where d.order_id = p_order_id)
+        );
+        perform reconcile_internal._enqueue(v_idle, array[clock_timestamp()], array[true]);
     end if;
     perform pg_notify('reconcile_due', '');
 end
@@ -146,7 +144,7 @@ begin
     then
         -- This database knows: it is asked here and now, and the answer is part of the caller's transaction.
         perform reconcile_internal._check_pending();
-        perform reconcile_internal._settle_here(array[v_before.order_id], false);
+        perform reconcile_internal._settle_here(array[v_before.order_id]);
         perform reconcile_internal._defer_again();
         v_message := 'the order is locked by a transaction that has not ended; ask again after it';
         v_until := v_began_at;

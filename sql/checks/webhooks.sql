@@ -46,15 +46,7 @@ begin
     -- A closed one has no place in the queue that could be held while it is given one: see _ring_several.
     perform from reconcile.tracked_orders as o
     where o.order_id = any (p_order_ids) and o.state not in ('pending', 'processing') order by o.order_id for share;
-    -- A claim that is just being committed is waited for: until then its lease is not to be seen.
-    perform from reconcile.due_checks as d where d.order_id = any (p_order_ids) order by d.order_id for update;
-    update reconcile.leases as l set rung = true where l.order_id = any (p_order_ids);
-    insert into reconcile.due_checks as d (order_id, provider_id, due_at)
-    select o.order_id, o.provider_id, clock_timestamp()
-    from reconcile.tracked_orders as o
-    where o.order_id = any (p_order_ids) and o.state <> 'refunded'
-      and not exists (select from reconcile.leases as l where l.order_id = o.order_id)
-    on conflict (order_id) do update set due_at = least(d.due_at, excluded.due_at);
+    perform reconcile_internal._ask_once_more(p_order_ids);
 end
 $$;
 
@@ -72,21 +64,11 @@ declare
         for no key update skip locked
     );
 begin
-    update reconcile.leases as l set rung = true
-    where l.order_id in (
+    perform reconcile_internal._mark_rung(array(
         select free.order_id from reconcile.leases as free where free.order_id = any (p_order_ids) for update skip locked
-    );
-    update reconcile.due_checks as d set due_at = least(d.due_at, clock_timestamp())
-    where d.order_id in (
-        select free.order_id from reconcile.due_checks as free where free.order_id = any (p_order_ids) for update skip locked
-    );
-    insert into reconcile.due_checks (order_id, provider_id, due_at)
-    select o.order_id, o.provider_id, clock_timestamp()
-    from reconcile.tracked_orders as o
-    where o.order_id = any (v_closed)
-      and not exists (select from reconcile.leases as l where l.order_id = o.order_id)
-      and not exists (select from reconcile.due_checks as d where d.order_id = o.order_id)
-    on conflict (order_id) do nothing;
+    ));
+    perform reconcile_internal._make_due(p_order_ids);
+    perform reconcile_internal._enqueue_idle(v_closed);
 end
 $$;
 
@@ -94,42 +76,27 @@ comment on function reconcile_internal._ring_several(bigint[]) is
     'As _ring, of orders that may be several applications'', and waits for none: one that is held is asked about when it is due anyway.';
 
 -- The payload is read as if the provider had answered it just now.
-create function reconcile_internal._take_as_evidence(p_order_id bigint, p_payload text, p_event_id text, p_ends_here boolean) returns text
+create function reconcile_internal._take_as_evidence(p_order_id bigint, p_payload text, p_event_id text) returns text
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_order reconcile.tracked_orders;
-    v_lease reconcile.leases;
-    v_due_at timestamptz;
+    v_was_due_at timestamptz;
     v_token bigint;
     v_understood boolean;
 begin
     select o.* into v_order from reconcile.tracked_orders as o where o.order_id = p_order_id for no key update;
-    -- A claim that is just being committed hides its lease, but not the row that it takes.
-    perform from reconcile.due_checks as d where d.order_id = p_order_id for update;
     -- A check that is under way is overtaken: its answer will be stale.
-    delete from reconcile.leases as l where l.order_id = p_order_id returning l.* into v_lease;
-    if found then
-        perform reconcile_internal._note_ended_calls(array[v_lease.provider_id], v_lease.expires_at);
-        v_due_at := clock_timestamp();
-    else
-        delete from reconcile.due_checks as d where d.order_id = p_order_id returning d.due_at into v_due_at;
+    if reconcile_internal._call_off(array[p_order_id]) <> '{}' then
+        perform reconcile_internal._enqueue(array[p_order_id], array[clock_timestamp()]);
     end if;
-    insert into reconcile.leases as l (order_id, provider_id, provider_version, sidecar_id, claimed_at, expires_at, awaited)
-    select p_order_id, p.provider_id, p.version, 0, clock_timestamp(), reconcile_internal._steady_now() + interval '1 hour', false
-    from reconcile.providers as p
-    where p.provider_id = v_order.provider_id
-    returning l.token into v_token;
-    perform reconcile_internal._settle(
-        0, array[p_order_id], array[v_token], null, null, array[p_payload], array[left('webhook ' || p_event_id, 200)], null, null, p_ends_here
-    );
+    v_was_due_at := (select d.due_at from reconcile.due_checks as d where d.order_id = p_order_id);
+    v_token := (select l.token from reconcile_internal._lease(array[p_order_id], 'webhook') as l);
+    perform reconcile_internal._settle(null, array[
+        row(p_order_id, v_token, null, null, p_payload, left('webhook ' || p_event_id, 200), null, null)::reconcile_internal.given_answer]);
     -- A watch that was running goes on where the evidence has not set another.
-    if v_due_at is not null then
-        insert into reconcile.due_checks (order_id, provider_id, due_at)
-        select p_order_id, o.provider_id, v_due_at
-        from reconcile.tracked_orders as o
-        where o.order_id = p_order_id and o.state = v_order.state
-        on conflict (order_id) do update set due_at = least(reconcile.due_checks.due_at, excluded.due_at);
+    if exists (select from reconcile.tracked_orders as o where o.order_id = p_order_id and o.state = v_order.state) then
+        perform reconcile_internal._enqueue(array[p_order_id], array[v_was_due_at]);
     end if;
     v_understood := coalesce((
         select c.outcome not in ('unknown_status', 'provider_error') from reconcile.recorded_checks as c
@@ -150,12 +117,12 @@ begin
 end
 $$;
 
-comment on function reconcile_internal._take_as_evidence(bigint, text, text, boolean) is
+comment on function reconcile_internal._take_as_evidence(bigint, text, text) is
     'Settles an order by a webhook''s payload; answers applied when it moved the order or tells of money paid back, asked when it '
     'was not understood and the provider is asked, and ignored when it says nothing new.';
 
 -- Which orders it could be about is looked at when it is taken: another one may have come meanwhile.
-create function reconcile_internal._take_event(p_webhook reconcile.received_webhooks, p_ends_here boolean) returns void
+create function reconcile_internal._take_event(p_webhook reconcile.received_webhooks) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -164,7 +131,7 @@ declare
 begin
     v_order_ids := array_remove(v_order_ids, p_webhook.order_id);
     if v_order_ids = '{}' then
-        v_effect := reconcile_internal._take_as_evidence(p_webhook.order_id, p_webhook.payload::text, p_webhook.event_id, p_ends_here);
+        v_effect := reconcile_internal._take_as_evidence(p_webhook.order_id, p_webhook.payload::text, p_webhook.event_id);
     else
         perform reconcile_internal._ring_several(p_webhook.order_id || v_order_ids);
     end if;
@@ -174,7 +141,7 @@ begin
 end
 $$;
 
-comment on function reconcile_internal._take_event(reconcile.received_webhooks, boolean) is
+comment on function reconcile_internal._take_event(reconcile.received_webhooks) is
     'Settles an order by an event that was kept for it, or rings all that it could be about.';
 
 -- For as long as others can wait, from another order on each time: what takes too long, or fails, is not always what comes first. An order's
@@ -202,17 +169,20 @@ begin
         for update of w, o skip locked
     ) loop
         begin
-            perform reconcile_internal._take_event(v_webhook, true);
+            perform reconcile_internal._take_event(v_webhook);
         exception
             when query_canceled then
                 if not p_keeps or v_taken = 0 then
                     raise;
                 end if;
-                return v_taken;
+                exit;
         end;
         v_taken := v_taken + 1;
         exit when clock_timestamp() > v_until;
     end loop;
+    if v_taken > 0 then
+        perform reconcile_internal._tell_listeners();
+    end if;
     return v_taken;
 end
 $$;
@@ -232,7 +202,7 @@ begin
         return;
     end if;
     perform reconcile_internal._check_pending();
-    perform reconcile_internal._take_event(w, false)
+    perform reconcile_internal._take_event(w)
     from (
         select w.* from reconcile.received_webhooks as w
         where w.order_id = p_order_id and w.effect = 'kept'

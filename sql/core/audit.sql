@@ -14,7 +14,8 @@ create table reconcile.recorded_checks (
     duration_ms integer,
     provider_id integer not null,
     provider_version integer not null,
-    sidecar_id bigint not null,
+    source text not null default 'sidecar',
+    sidecar_id bigint,
     token bigint not null,
     fault text,
     http_status integer,
@@ -48,7 +49,8 @@ comment on column reconcile.recorded_checks.claimed_at is 'When the check was ha
 comment on column reconcile.recorded_checks.duration_ms is 'How long the call took.';
 comment on column reconcile.recorded_checks.provider_id is 'Who was asked.';
 comment on column reconcile.recorded_checks.provider_version is 'By which version of the provider''s row.';
-comment on column reconcile.recorded_checks.sidecar_id is 'Who asked.';
+comment on column reconcile.recorded_checks.source is 'Who asked: a sidecar, a lookup in this database, or nobody, where a webhook told.';
+comment on column reconcile.recorded_checks.sidecar_id is 'Which sidecar; NULL for the others.';
 comment on column reconcile.recorded_checks.token is 'The lease''s token.';
 comment on column reconcile.recorded_checks.fault is 'What went wrong on the wire.';
 comment on column reconcile.recorded_checks.http_status is 'The answer''s HTTP status.';

@@ -104,18 +104,7 @@ as $$
 declare
     v_now constant timestamptz := clock_timestamp();
 begin
-    with late as materialized (
-        select found.order_id
-        from reconcile.providers as p
-        cross join lateral (
-            select d.order_id from reconcile.due_checks as d
-            where d.provider_id = p.provider_id and d.due_at > v_now and d.due_at <= v_now - 2 * p_step
-            order by d.due_at
-            limit 50000
-            for update skip locked
-        ) as found
-    )
-    update reconcile.due_checks as d set due_at = d.due_at + p_step from late where d.order_id = late.order_id;
+    perform reconcile_internal._move_due_times(p_step);
     with late as materialized (
         select d.delivery_id from reconcile.deliveries as d
         where d.token is null and d.due_at > v_now and d.due_at <= v_now - 2 * p_step

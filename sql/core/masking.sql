@@ -1,5 +1,5 @@
 -- Texts for people that quote what others have said: masked first and cut then, so that no half of a secret is left over.
--- Requires: audit.
+-- Requires: orders.
 
 create function reconcile_internal._masked(p_text text, p_never_kept text[], p_length integer) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp

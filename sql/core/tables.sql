@@ -379,12 +379,14 @@ create table reconcile.leases (
     token bigint not null default nextval('reconcile.lease_tokens'),
     provider_id integer not null,
     provider_version integer not null,
-    sidecar_id bigint not null,
+    source text not null check (source in ('sidecar', 'lookup', 'webhook')),
+    sidecar_id bigint,
     claimed_at timestamptz not null,
     expires_at timestamptz not null,
     awaited boolean not null,
     rung boolean not null default false,
-    by_order_number boolean not null default false
+    by_order_number boolean not null default false,
+    check ((source = 'sidecar') = (sidecar_id is not null))
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 
 create index leases_expiry on reconcile.leases (expires_at);
@@ -394,7 +396,8 @@ comment on column reconcile.leases.order_id is 'The order.';
 comment on column reconcile.leases.token is 'Fences the report: it only grows, and a report with an older one changes nothing.';
 comment on column reconcile.leases.provider_id is 'Who is asked.';
 comment on column reconcile.leases.provider_version is 'By which version of the provider''s row: the answer is read by the same.';
-comment on column reconcile.leases.sidecar_id is 'Who asks.';
+comment on column reconcile.leases.source is 'Who asks: a sidecar, a lookup in this database, or nobody, where a webhook tells.';
+comment on column reconcile.leases.sidecar_id is 'Which sidecar; NULL for the others.';
 comment on column reconcile.leases.claimed_at is 'Since when.';
 comment on column reconcile.leases.expires_at is 'From when on the order goes back to the queue, by the steady clock.';
 comment on column reconcile.leases.awaited is 'Whether a person waits for the answer.';

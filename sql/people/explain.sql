@@ -117,9 +117,9 @@ begin
         from (
             select c.answered_at as at, 1 as place,
                 format('%s  %s %s: %s%s%s -> %s; %s%s', to_char(c.answered_at, 'YYYY-MM-DD HH24:MI:SS'),
-                    case when c.sidecar_id = 0 and v_provider.kind = 'http' then 'a webhook of' else 'asked' end,
+                    case c.source when 'webhook' then 'a webhook of' else 'asked' end,
                     v_provider.name || case when c.by_order_number then ' by its order number' else '' end,
-                    coalesce(case when starts_with(c.detail, 'HTTP ' || c.http_status) then c.detail end, 'HTTP ' || c.http_status, c.fault, case when c.sidecar_id = 0 then 'read' else 'no answer' end),
+                    coalesce(case when starts_with(c.detail, 'HTTP ' || c.http_status) then c.detail end, 'HTTP ' || c.http_status, c.fault, case when c.source <> 'sidecar' then 'read' else 'no answer' end),
                     coalesce(', status ' || quote_literal(c.provider_status), ''),
                     coalesce(', ' || case when not coalesce(starts_with(c.detail, 'HTTP ' || c.http_status), false) then c.detail end, ''), c.outcome, c.reason, coalesce(': ' || nullif(c.problem, c.detail), '')) as line
             from (

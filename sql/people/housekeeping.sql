@@ -27,47 +27,33 @@ create function reconcile_internal._give_up(p_order_ids bigint[]) returns intege
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
+    v_overdue bigint[];
+    v_due_at timestamptz[];
     v_transition_ids bigint[];
 begin
-    with overdue as materialized (
-        select o.order_id, o.state, o.order_number, p.late_watch
+    -- An order that is locked, or whose place in the queue is, is for the next run.
+    select array_agg(overdue.order_id), array_agg(overdue.due_at) into v_overdue, v_due_at
+    from (
+        select o.order_id, case when p.late_watch <> 'none' then clock_timestamp()
+            + make_interval(secs => reconcile.schedule_delay_ms(p.late_watch, 0, o.order_number) / 1000.0) end as due_at
         from reconcile.tracked_orders as o
         join reconcile.due_checks as d on d.order_id = o.order_id
         join reconcile.providers as p on p.provider_id = o.provider_id
         where o.order_id = any (p_order_ids) and o.state in ('pending', 'processing') and (o.faults > 0 or p.paused_at is not null)
         order by o.order_id
         for update of o, d skip locked
-    ),
-    moved as (
-        update reconcile.tracked_orders as o
-        set state = 'review', settled_by = 'giving_up', attempt = 0, state_changed_at = clock_timestamp()
-        from overdue
-        where o.order_id = overdue.order_id
-    ),
-    told as (
-        insert into reconcile.transitions (order_id, from_state, to_state, cause, reason)
-        select overdue.order_id, overdue.state, 'review', 'giving_up',
-            'its deadline is over, and the provider could not be asked'
-        from overdue
-        returning transition_id
-    ),
-    -- It stays in the queue, on its late watch, in case the provider can be asked again.
-    watched as (
-        update reconcile.due_checks as d
-        set due_at = clock_timestamp() + make_interval(secs => reconcile.schedule_delay_ms(overdue.late_watch, 0, overdue.order_number) / 1000.0),
-            urgent = false
-        from overdue
-        where d.order_id = overdue.order_id and overdue.late_watch <> 'none'
-    ),
-    let_go as (
-        delete from reconcile.due_checks as d using overdue where d.order_id = overdue.order_id and overdue.late_watch = 'none'
-    )
-    select array_agg(told.transition_id) into v_transition_ids from told;
-    if v_transition_ids is not null then
-        perform reconcile_internal._carry_out(v_transition_ids);
-        perform reconcile_internal._tell_listeners();
+    ) as overdue;
+    if v_overdue is null then
+        return 0;
     end if;
-    return coalesce(cardinality(v_transition_ids), 0);
+    v_transition_ids := reconcile_internal._move(v_overdue, array_fill('review'::text, array[cardinality(v_overdue)]), 'giving_up',
+        array_fill('its deadline is over, and the provider could not be asked'::text, array[cardinality(v_overdue)]));
+    -- It stays in the queue, on its late watch, in case the provider can be asked again.
+    perform reconcile_internal._unqueue(v_overdue);
+    perform reconcile_internal._enqueue(v_overdue, v_due_at);
+    perform reconcile_internal._carry_out(v_transition_ids);
+    perform reconcile_internal._tell_listeners();
+    return cardinality(v_transition_ids);
 end
 $$;
 
@@ -121,6 +107,37 @@ $$;
 
 comment on function reconcile_internal._match_webhooks() is 'Gives events that were kept to their orders, where these are known by now.';
 
+create function reconcile_internal._stale_orders(
+    p_provider_id integer, p_older timestamptz, p_created_after timestamptz, p_created_before timestamptz, p_most integer
+) returns bigint[]
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return array(
+        select oldest.order_id
+        from reconcile.providers as p
+        cross join lateral (
+            select d.order_id, o.created_at
+            from reconcile.tracked_orders as o
+            join reconcile.due_checks as d on d.order_id = o.order_id
+            where o.provider_id = p.provider_id and o.state in ('pending', 'processing')
+              and o.created_at between coalesce(p_created_after, '-infinity') and least(coalesce(p_created_before, 'infinity'), p_older)
+              and coalesce(o.last_checked_at, o.created_at) <= p_older
+            order by o.created_at
+            limit p_most
+            for update of d skip locked
+        ) as oldest
+        where p_provider_id is null or p.provider_id = p_provider_id
+        order by oldest.created_at
+        limit p_most
+    );
+end
+$$;
+
+comment on function reconcile_internal._stale_orders(integer, timestamptz, timestamptz, timestamptz, integer) is
+    'The oldest open orders of one provider or all that wait in the queue, were created between two times and last asked about before a third; their '
+    'places in the queue are locked.';
+
 create function @extschema@.reconcile_stale_orders(
     max_orders integer default 50,
     older_than interval default null,
@@ -140,6 +157,7 @@ declare
     v_older timestamptz := v_now - least(coalesce(reconcile_stale_orders.older_than, interval '0'), interval '1000 years');
     v_run_id bigint;
     v_selected integer;
+    v_stale bigint[];
     v_here bigint[];
     v_closed integer := 0;
     v_given_up integer;
@@ -187,40 +205,20 @@ begin
             limit reconcile_stale_orders.max_orders
         );
     else
-        with stale as materialized (
-            select oldest.order_id
-            from reconcile.providers as p
-            cross join lateral (
-                select d.order_id, o.created_at
-                from reconcile.tracked_orders as o
-                join reconcile.due_checks as d on d.order_id = o.order_id
-                where o.provider_id = p.provider_id and o.state in ('pending', 'processing')
-                  and o.created_at between coalesce(reconcile_stale_orders.created_after, '-infinity')
-                      and least(coalesce(reconcile_stale_orders.created_before, 'infinity'), v_older)
-                  and coalesce(o.last_checked_at, o.created_at) <= v_older
-                order by o.created_at
-                limit reconcile_stale_orders.max_orders
-                for update of d skip locked
-            ) as oldest
-            where v_provider_id is null or p.provider_id = v_provider_id
-            order by oldest.created_at
-            limit reconcile_stale_orders.max_orders
-        ),
-        pulled as (
-            update reconcile.due_checks as d
-            set due_at = least(d.due_at, v_now)
-            from stale
-            where d.order_id = stale.order_id
-        )
-        select count(*), array_agg(stale.order_id) filter (where p.kind = 'sql')
-        into v_selected, v_here
-        from stale
-        join reconcile.tracked_orders as o on o.order_id = stale.order_id
-        join reconcile.providers as p on p.provider_id = o.provider_id;
+        v_stale := reconcile_internal._stale_orders(
+            v_provider_id, v_older, reconcile_stale_orders.created_after, reconcile_stale_orders.created_before,
+            reconcile_stale_orders.max_orders);
+        perform reconcile_internal._make_due(v_stale);
+        v_selected := cardinality(v_stale);
+        v_here := array(
+            select o.order_id from reconcile.tracked_orders as o
+            join reconcile.providers as p on p.provider_id = o.provider_id and p.kind = 'sql'
+            where o.order_id = any (v_stale)
+        );
     end if;
     -- Where this database knows the truth, nobody else has to be asked.
     if v_here <> '{}' then
-        v_closed := reconcile_internal._settle_here(v_here, true);
+        v_closed := reconcile_internal._settle_due_here(v_here);
         perform reconcile_internal._fold_here();
     end if;
 
@@ -245,23 +243,23 @@ comment on function @extschema@.reconcile_stale_orders(integer, interval, text, 
     'ago. Puts back lost leases, gives up what could not be asked about, and signals the sidecars once.';
 
 create function reconcile_internal._requeue_lost() returns integer
-language sql set search_path = pg_catalog, pg_temp
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
-    with lost as (
-        select o.order_id, o.provider_id
+declare
+    v_lost constant bigint[] := array(
+        select o.order_id
         from reconcile.tracked_orders as o
         where o.state in ('pending', 'processing')
           and not exists (select from reconcile.due_checks as d where d.order_id = o.order_id)
           and not exists (select from reconcile.leases as l where l.order_id = o.order_id)
         for update of o skip locked
-    ),
-    queued as (
-        insert into reconcile.due_checks (order_id, provider_id, due_at)
-        select lost.order_id, lost.provider_id, clock_timestamp() from lost
-        on conflict (order_id) do nothing
-        returning 1
-    )
-    select count(*)::integer from queued;
+    );
+begin
+    if v_lost <> '{}' then
+        perform reconcile_internal._enqueue(v_lost, array_fill(clock_timestamp(), array[cardinality(v_lost)]));
+    end if;
+    return cardinality(v_lost);
+end
 $$;
 
 comment on function reconcile_internal._requeue_lost() is
@@ -318,11 +316,9 @@ begin
     )
     select 'sidecars forgotten', count(*) into task, done from old;
     return next;
-    with old as (
-        delete from reconcile.provider_tests as test where test.requested_at < clock_timestamp() - interval '1 hour' returning 1
-    )
-    select 'tests forgotten', count(*) into task, done from old;
-    return next;
+    return query values ('tests forgotten', reconcile_internal._forget_tests(array(
+        select test.test_id from reconcile.provider_tests as test where test.requested_at < clock_timestamp() - interval '1 hour'
+    )));
     with old as (
         -- Written by their callers, and never done: good for nothing since their transaction ended.
         delete from reconcile.declarations as d where d.done_at is null and d.declared_at < clock_timestamp() - interval '1 day' returning 1

@@ -79,7 +79,7 @@ begin
         limit 1000
     );
     if v_due <> '{}' then
-        closed := reconcile_internal._settle_here(v_due, true);
+        closed := reconcile_internal._settle_due_here(v_due);
         perform reconcile_internal._fold_here();
     end if;
 end

@@ -34,7 +34,7 @@ begin
         end;
     end loop;
     select o.* into v_order from reconcile.tracked_orders as o where o.order_number = p_order_number;
-    update reconcile.due_checks as d set due_at = least(d.due_at, clock_timestamp()) where d.order_id = v_order.order_id;
+    perform reconcile_internal._make_due(array[v_order.order_id]);
     return v_order;
 end
 $$;
@@ -220,8 +220,8 @@ begin
     then
         return false;
     end if;
-    update reconcile.tracked_orders as o set reference = p_reference, reference_found = false where o.order_id = v_order.order_id;
-    perform reconcile_internal._ask_anew(array[v_order.order_id]);
+    perform reconcile_internal._describe(array[v_order.order_id], array[p_reference], '{}', '{}');
+    perform reconcile_internal._ask_now(array[v_order.order_id]);
     return true;
 end
 $$;
@@ -247,6 +247,7 @@ as $$
 declare
     v_provider reconcile.providers := reconcile_internal._provider(track_order.provider);
     v_order reconcile.tracked_orders;
+    v_watched bigint[];
     v_created_at timestamptz := coalesce(track_order.created_at, clock_timestamp());
     v_problem text := coalesce(
         reconcile_internal._order_problem(v_provider.provider_id, track_order.order_number, track_order.reference, track_order.amount,
@@ -261,24 +262,12 @@ begin
         raise exception 'order %: %', coalesce(quote_literal(left(track_order.order_number, 80)), 'NULL'), v_problem
             using errcode = 'RC005';
     end if;
-    insert into reconcile.tracked_orders as o (order_number, provider_id, reference, amount, currency, details, state, created_at)
-    values (
+    v_watched := reconcile_internal._watch(array[row(
         track_order.order_number, v_provider.provider_id, track_order.reference, track_order.amount, upper(track_order.currency),
-        coalesce(track_order.details, '{}'), track_order.state, v_created_at
-    )
-    on conflict (order_number) do nothing
-    returning o.* into v_order;
-    if found then
-        insert into reconcile.due_checks (order_id, provider_id, due_at)
-        values (
-            v_order.order_id, v_provider.provider_id,
-            greatest(
-                clock_timestamp(),
-                v_created_at + make_interval(secs => reconcile.schedule_delay_ms(v_provider.schedule, 0, track_order.order_number) / 1000.0)
-            )
-        );
-        perform reconcile_internal._answer_early_webhooks(array[v_order.order_id]);
-        perform reconcile_internal._take_kept_evidence_of(v_order.order_id);
+        track_order.details, track_order.state, v_created_at, null, null)::reconcile_internal.new_order]);
+    if v_watched <> '{}' then
+        perform reconcile_internal._answer_early_webhooks(v_watched);
+        perform reconcile_internal._take_kept_evidence_of(v_watched[1]);
         return true;
     end if;
     v_order := reconcile_internal._order(track_order.order_number);
@@ -305,9 +294,7 @@ declare
     v_state text := p_declaration.arguments ->> 'state';
     v_reason text := p_declaration.arguments ->> 'reason';
     v_order reconcile.tracked_orders := reconcile_internal._order(p_declaration.arguments ->> 'order_number');
-    v_open boolean := v_state in ('pending', 'processing');
-    v_lease reconcile.leases;
-    v_transition_id bigint;
+    v_transition_ids bigint[];
     v_paid_back boolean;
 begin
     if v_state is null
@@ -330,29 +317,19 @@ begin
         end if;
         raise exception 'order % is % already', quote_literal(v_order.order_number), v_order.state using errcode = 'RC006';
     end if;
-    update reconcile.tracked_orders as o
-    set state = v_state, settled_by = case when not v_open then 'operator' end, state_changed_at = clock_timestamp(),
-        attempt = 0, tries = 0, faults = 0
-    where o.order_id = v_order.order_id;
-    insert into reconcile.transitions (order_id, from_state, to_state, cause, reason, changed_by)
-    values (v_order.order_id, v_order.state, v_state, 'operator', v_reason, reconcile_internal._decided_by(p_declaration))
-    returning transition_id into v_transition_id;
-    delete from reconcile.due_checks as d where d.order_id = v_order.order_id;
+    v_transition_ids := reconcile_internal._move(
+        array[v_order.order_id], array[v_state], 'operator', array[v_reason], reconcile_internal._decided_by(p_declaration));
     -- A check in flight loses its lease: its late answer changes nothing that a person has decided.
-    delete from reconcile.leases as l where l.order_id = v_order.order_id returning l.* into v_lease;
-    if found then
-        -- The call may still reach the provider, for as long as its lease would have lasted.
-        perform reconcile_internal._note_ended_calls(array[v_order.provider_id], v_lease.expires_at);
-    end if;
-    if v_open then
-        insert into reconcile.due_checks (order_id, provider_id, due_at)
-        values (v_order.order_id, v_order.provider_id, clock_timestamp());
+    perform reconcile_internal._call_off(array[v_order.order_id]);
+    perform reconcile_internal._unqueue(array[v_order.order_id]);
+    if v_state in ('pending', 'processing') then
+        perform reconcile_internal._enqueue(array[v_order.order_id], array[clock_timestamp()]);
     end if;
     delete from reconcile.recorded_failures as f where f.order_id = v_order.order_id;
     delete from reconcile.owed_writes as w where w.order_id = v_order.order_id;
     delete from reconcile.heard_words as h where h.order_id = v_order.order_id;
     -- What follows from it happens now or the decision does not: the person reads why.
-    perform reconcile_internal._carry_out(array[v_transition_id]);
+    perform reconcile_internal._carry_out(v_transition_ids);
     perform reconcile_internal._defer_again();
     perform reconcile_internal._tell_listeners();
 end

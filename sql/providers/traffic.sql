@@ -29,7 +29,7 @@ create function reconcile_internal._note_ended_calls(
     p_provider_ids integer[],
     p_ended_at timestamptz,
     p_outcomes text[] default '{}', p_details text[] default '{}', p_retry_after_ms bigint[] default '{}', p_words text[] default '{}',
-    p_rejected boolean[] default '{}'
+    p_rejected boolean[] default '{}', p_counted boolean[] default '{}'
 ) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -41,7 +41,8 @@ begin
     select
         call.provider_id,
         p_ended_at,
-        count(*),
+        -- As far as they were counted in flight.
+        count(*) filter (where call.is_counted),
         count(*) filter (where call.is_fault),
         coalesce(bool_or(call.is_answer), false),
         count(*) filter (where call.is_rejection),
@@ -55,17 +56,18 @@ begin
         select
             given.provider_id, given.outcome, given.detail, given.retry_after_ms, given.word,
             coalesce(given.rejected, false) as is_rejection,
+            coalesce(given.counted, true) as is_counted,
             not had.answer and not coalesce(given.rejected, false) as is_fault,
             had.answer as is_answer
-        from unnest(p_provider_ids, p_outcomes, p_details, p_retry_after_ms, p_words, p_rejected)
-            as given (provider_id, outcome, detail, retry_after_ms, word, rejected)
+        from unnest(p_provider_ids, p_outcomes, p_details, p_retry_after_ms, p_words, p_rejected, p_counted)
+            as given (provider_id, outcome, detail, retry_after_ms, word, rejected, counted)
         cross join lateral (select given.outcome not in ('throttled', 'provider_error', 'unreachable', 'refused') as answer) as had
     ) as call
     group by call.provider_id;
 end
 $$;
 
-comment on function reconcile_internal._note_ended_calls(integer[], timestamptz, text[], text[], bigint[], text[], boolean[]) is
+comment on function reconcile_internal._note_ended_calls(integer[], timestamptz, text[], text[], bigint[], text[], boolean[], boolean[]) is
     'Notes that calls ended, one for each element, and what came of them, for the next claim to count.';
 
 create function reconcile_internal._breaker_limit(p_breaker_after integer, p_last_fault text) returns integer

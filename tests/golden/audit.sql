@@ -32,7 +32,7 @@ truncate reconcile.recorded_checks_otherwise;
 
 -- One more may always be added, in any month, and stays as well.
 insert into reconcile.recorded_checks
-select order_id, 99, '2099-12-31 23:59:59+00', claimed_at, duration_ms, provider_id, provider_version, sidecar_id, token, fault, http_status,
+select order_id, 99, '2099-12-31 23:59:59+00', claimed_at, duration_ms, provider_id, provider_version, source, sidecar_id, token, fault, http_status,
     detail, response, provider_status, outcome, retry_after_ms, from_state, from_settled_by, from_attempt, from_tries, from_faults, to_state, reason
 from reconcile.recorded_checks;
 delete from reconcile.recorded_checks_otherwise;

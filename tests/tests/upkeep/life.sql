@@ -45,7 +45,7 @@ select reconcile_stale_orders(5);
 
 -- Checks of a month without a partition, and of the next one.
 insert into reconcile.recorded_checks
-select order_id, check_id + 1000, at, claimed_at, duration_ms, provider_id, provider_version, sidecar_id, token, fault, http_status, detail,
+select order_id, check_id + 1000, at, claimed_at, duration_ms, provider_id, provider_version, source, sidecar_id, token, fault, http_status, detail,
     response, provider_status, outcome, retry_after_ms, from_state, from_settled_by, from_attempt, from_tries, from_faults, to_state, reason,
     next_check_at
 from reconcile.recorded_checks
