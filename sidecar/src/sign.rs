@@ -28,7 +28,7 @@ use serde::Deserialize;
 pub(crate) use credentials::SecretHeaders;
 pub(crate) use tokens::{Lent, Tokens};
 
-use crate::{
+use crate::call::{
     fault::{CallError, Fault},
     mask::Mask,
     secrets::{SecretError, Secrets},

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{header_name, header_value};
-use crate::{
+use crate::call::{
     fault::CallError,
     mask::Mask,
     secrets::{SecretError, Secrets},

@@ -12,7 +12,7 @@ use sha2::{Sha256, Sha512};
 use url::Position;
 
 use super::{bad_request, body_of, header_name, header_value};
-use crate::{fault::CallError, mask::Mask, secrets::Secrets};
+use crate::call::{fault::CallError, mask::Mask, secrets::Secrets};
 
 /// A header with an HMAC of a templated text.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

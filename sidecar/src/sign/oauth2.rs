@@ -11,7 +11,7 @@ use super::{
     Lent, Means, header_value,
     token_endpoint::{Application, Style},
 };
-use crate::{fault::CallError, mask::Mask, secrets::Secrets};
+use crate::call::{fault::CallError, mask::Mask, secrets::Secrets};
 
 /// A token that client credentials bought.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

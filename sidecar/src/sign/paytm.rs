@@ -21,7 +21,7 @@ use serde_json::{Map, Value, value::RawValue};
 use sha2::{Digest, Sha256};
 
 use super::{bad_request, body_of};
-use crate::{fault::CallError, mask::Mask, secrets::Secrets};
+use crate::call::{fault::CallError, mask::Mask, secrets::Secrets};
 
 /// Part of Paytm's protocol. The hash in front of it is what makes checksums differ.
 const VECTOR: &[u8; 16] = b"@@@@&&&&####$$$$";

@@ -7,7 +7,7 @@ use reqwest::{
 use serde_json::json;
 
 use super::*;
-use crate::{
+use crate::call::{
     secrets::tests::secrets,
     transport::{Limits, Transport},
 };

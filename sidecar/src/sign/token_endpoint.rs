@@ -26,7 +26,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use url::form_urlencoded::byte_serialize;
 
-use crate::{
+use crate::call::{
     fault::{CallError, Fault},
     mask::Mask,
     transport::Transport,

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::token_endpoint::{Application, Granted};
-use crate::{
+use crate::call::{
     fault::{CallError, Fault},
     transport::Transport,
 };

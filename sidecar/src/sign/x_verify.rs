@@ -13,7 +13,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::{body_of, header_value};
-use crate::{fault::CallError, mask::Mask, secrets::Secrets};
+use crate::call::{fault::CallError, mask::Mask, secrets::Secrets};
 
 const X_VERIFY: HeaderName = HeaderName::from_static("x-verify");
 

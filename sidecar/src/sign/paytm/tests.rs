@@ -3,7 +3,7 @@
 use cbc::{Decryptor, cipher::BlockModeDecrypt};
 
 use super::*;
-use crate::fault::Fault;
+use crate::call::fault::Fault;
 
 const KEY: &str = "0123456789abcdef";
 

@@ -4,7 +4,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::{transport::Limits, wire::Wire};
+use crate::call::{transport::Limits, wire::Wire};
 
 const CAP: usize = 2000;
 
@@ -225,7 +225,7 @@ async fn trouble_on_the_way_keeps_its_word() {
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = closed.local_addr().unwrap();
     drop(closed);
-    let silent = Wire::saying(vec![crate::wire::Say::Silence]).await;
+    let silent = Wire::saying(vec![crate::call::wire::Say::Silence]).await;
     let broken = Wire::answering("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{").await;
     let no_tls = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let no_tls_url = format!("https://{}/", no_tls.local_addr().unwrap());

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::{
+    call::{
+        transport::Limits,
+        wire::{Say, Wire},
+    },
     sign::token_endpoint::Style,
-    transport::Limits,
-    wire::{Say, Wire},
 };
 
 fn tokens() -> Arc<Tokens> {

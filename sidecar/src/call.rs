@@ -1,0 +1,20 @@
+//! The way out of this process, to providers and to the application's endpoints.
+//!
+//! - [`transport`]: the HTTP clients; [`guard`], [`special_purpose`], [`resolver`]: where they may lead
+//! - [`fault`]: how a call can fail; [`distrust`]: when its TLS does; [`exhaustion`]: when it is this
+//!   machine that fails
+//! - [`retry_after`]: what the other end wishes
+//! - [`secrets`]: what calls are signed with; [`mask`]: how it never comes back with an answer
+
+pub(crate) mod distrust;
+pub(crate) mod exhaustion;
+pub(crate) mod fault;
+pub(crate) mod guard;
+pub(crate) mod mask;
+pub(crate) mod resolver;
+pub(crate) mod retry_after;
+pub(crate) mod secrets;
+pub(crate) mod special_purpose;
+pub(crate) mod transport;
+#[cfg(test)]
+pub(crate) mod wire;

@@ -1,0 +1,182 @@
+//! Owns the SQL functions for sending events, one Rust function each.
+
+use std::time::Duration;
+
+use tokio_postgres::{Row, types::Type};
+
+use super::only;
+use crate::{
+    database::{failure::Failure, line::Line},
+    orders::caller::Answer,
+};
+
+/// One delivery that is ours for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Errand {
+    /// The delivery.
+    pub(crate) delivery_id: i64,
+    /// What proves that it is still ours.
+    pub(crate) token: i64,
+}
+
+/// A claimed delivery with all that is needed to make it.
+#[derive(Debug)]
+pub(crate) struct Parcel {
+    /// The right to make it.
+    pub(crate) errand: Errand,
+    /// The endpoint's name.
+    pub(crate) endpoint: String,
+    /// Where to.
+    pub(crate) url: String,
+    /// Name of the secret to sign with.
+    pub(crate) secret: String,
+    /// What the endpoint knows the event by.
+    pub(crate) message_id: String,
+    /// What is sent, as it is.
+    pub(crate) body: String,
+    /// For the whole attempt.
+    pub(crate) timeout: Duration,
+}
+
+/// What the database makes of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Upshot {
+    /// The endpoint has taken the event.
+    Delivered,
+    /// It will be tried again.
+    Retry,
+    /// It will not, until a person wants it.
+    Parked,
+    /// Nothing more is sent to this endpoint.
+    Disabled,
+    /// The lease wasn't ours any more.
+    Stale,
+}
+
+impl Upshot {
+    /// The protocol's word, which is also a metric's label.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Retry => "retry",
+            Self::Parked => "parked",
+            Self::Disabled => "disabled",
+            Self::Stale => "stale",
+        }
+    }
+
+    fn read(word: &str) -> Result<Self, Failure> {
+        [
+            Self::Delivered,
+            Self::Retry,
+            Self::Parked,
+            Self::Disabled,
+            Self::Stale,
+        ]
+        .into_iter()
+        .find(|upshot| upshot.as_str() == word)
+        .ok_or_else(|| Failure::Unreadable(format!("unknown verdict {word:?}")))
+    }
+}
+
+/// Claims at most `free_slots` deliveries.
+pub(crate) async fn claim(
+    line: &mut Line,
+    sidecar: i64,
+    free_slots: i32,
+) -> Result<Vec<Parcel>, Failure> {
+    let sql = "select delivery_id, token, endpoint, url, secret, message_id, body, timeout_ms \
+               from reconcile.sidecar_claim_deliveries($1, $2)";
+    let rows = line
+        .query(sql, &[(&sidecar, Type::INT8), (&free_slots, Type::INT4)])
+        .await?;
+    rows.iter().map(parcel).collect()
+}
+
+fn parcel(row: &Row) -> Result<Parcel, Failure> {
+    let timeout_ms: i32 = row.try_get(7)?;
+    Ok(Parcel {
+        errand: Errand {
+            delivery_id: row.try_get(0)?,
+            token: row.try_get(1)?,
+        },
+        endpoint: row.try_get(2)?,
+        url: row.try_get(3)?,
+        secret: row.try_get(4)?,
+        message_id: row.try_get(5)?,
+        body: row.try_get(6)?,
+        timeout: Duration::from_millis(timeout_ms.max(0).unsigned_abs().into()),
+    })
+}
+
+/// The time until something can be claimed; none if nothing is waiting.
+pub(crate) async fn next(line: &mut Line) -> Result<Option<Duration>, Failure> {
+    let rows = line
+        .query("select reconcile.sidecar_next_delivery()", &[])
+        .await?;
+    let wait_ms: Option<i32> = only(&rows)?.try_get(0)?;
+    Ok(wait_ms.map(|ms| Duration::from_millis(ms.max(0).unsigned_abs().into())))
+}
+
+/// Hands over what came of attempts; gives what follows from each.
+pub(crate) async fn report(
+    line: &mut Line,
+    sidecar: i64,
+    made: &[(Errand, &Answer)],
+) -> Result<Vec<(i64, Upshot)>, Failure> {
+    fn column<'a, T>(made: &[(Errand, &'a Answer)], value: impl Fn(&'a Answer) -> T) -> Vec<T> {
+        made.iter().map(|(_, answer)| value(answer)).collect()
+    }
+    let (delivery_ids, tokens) = keys(made.iter().map(|(errand, _)| errand));
+    let faults = column(made, |answer| answer.fault.map(|fault| fault.as_str()));
+    let statuses = column(made, |answer| answer.http_status);
+    let details = column(made, |answer| answer.detail.as_deref());
+    let durations = column(made, |answer| answer.duration_ms);
+    let retry_after = column(made, |answer| answer.retry_after_s);
+    let sql = "select delivery_id, verdict \
+               from reconcile.sidecar_report_deliveries($1, $2, $3, $4, $5, $6, $7, $8)";
+    let rows = line
+        .query(
+            sql,
+            &[
+                (&sidecar, Type::INT8),
+                (&delivery_ids, Type::INT8_ARRAY),
+                (&tokens, Type::INT8_ARRAY),
+                (&faults, Type::TEXT_ARRAY),
+                (&statuses, Type::INT4_ARRAY),
+                (&details, Type::TEXT_ARRAY),
+                (&durations, Type::INT4_ARRAY),
+                (&retry_after, Type::INT4_ARRAY),
+            ],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get(0)?, Upshot::read(row.try_get(1)?)?)))
+        .collect()
+}
+
+/// Puts back deliveries that were claimed and not made; gives how many.
+pub(crate) async fn release(
+    line: &mut Line,
+    sidecar: i64,
+    errands: &[Errand],
+) -> Result<i32, Failure> {
+    let (delivery_ids, tokens) = keys(errands.iter());
+    let rows = line
+        .query(
+            "select reconcile.sidecar_release_deliveries($1, $2, $3)",
+            &[
+                (&sidecar, Type::INT8),
+                (&delivery_ids, Type::INT8_ARRAY),
+                (&tokens, Type::INT8_ARRAY),
+            ],
+        )
+        .await?;
+    Ok(only(&rows)?.try_get(0)?)
+}
+
+fn keys<'a>(errands: impl Iterator<Item = &'a Errand>) -> (Vec<i64>, Vec<i64>) {
+    errands
+        .map(|errand| (errand.delivery_id, errand.token))
+        .unzip()
+}

@@ -1,0 +1,44 @@
+//! Owns what is counted and logged of each endpoint's deliveries. Never shows a URL or a body.
+
+use std::{collections::HashMap, time::Duration};
+
+use super::Made;
+use crate::{database::protocol::deliveries::Upshot, telemetry::instruments::EndpointInstruments};
+
+/// The numbers of the endpoints that were posted to.
+#[derive(Default)]
+pub(super) struct Endpoints(HashMap<String, EndpointInstruments>);
+
+impl Endpoints {
+    /// Counts and logs. The URL and the body hold what is the application's, so neither is shown.
+    pub(super) fn note(&mut self, made: &Made, upshot: Upshot) {
+        let instruments = self
+            .0
+            .entry(made.endpoint.clone())
+            .or_insert_with(|| EndpointInstruments::of(&made.endpoint));
+        let answer = &made.answer;
+        let time = Duration::from_millis(answer.duration_ms.max(0).unsigned_abs().into());
+        instruments.count(upshot.as_str(), time);
+        let fault = answer.fault.map(|fault| fault.as_str());
+        tracing::debug!(
+            delivery_id = made.errand.delivery_id,
+            endpoint = made.endpoint,
+            fault,
+            http_status = answer.http_status,
+            duration_ms = answer.duration_ms,
+            upshot = upshot.as_str(),
+            "posted"
+        );
+        if upshot != Upshot::Delivered && instruments.worth_a_warning() {
+            tracing::warn!(
+                endpoint = made.endpoint,
+                fault,
+                http_status = answer.http_status,
+                detail = answer.detail,
+                delivery_id = made.errand.delivery_id,
+                upshot = upshot.as_str(),
+                "an event was not delivered; this is logged at most once a minute for an endpoint"
+            );
+        }
+    }
+}

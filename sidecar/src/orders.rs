@@ -1,0 +1,14 @@
+//! One order's way: claimed, asked about, reported.
+//!
+//! - [`claimer`]: takes what is due, as much as there are free [`slots`]
+//! - [`profile`]: what all orders of one provider share
+//! - [`worker`]: runs one claimed order as a task; [`caller`]: its call
+//! - [`reporter`], [`batch`]: hands the findings back, one provider's at a time on each of its lines
+
+pub(crate) mod batch;
+pub(crate) mod caller;
+pub(crate) mod claimer;
+pub(crate) mod profile;
+pub(crate) mod reporter;
+pub(crate) mod slots;
+pub(crate) mod worker;

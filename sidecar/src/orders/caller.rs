@@ -1,0 +1,281 @@
+//! Owns one call to a provider: builds the request, has it signed and sent, reads the answer, and
+//! says what happened in the protocol's words. Never judges what an answer means. Tries nothing
+//! twice, because the database decides when to ask again, with one exception: a token that the
+//! provider doesn't take any more is replaced once.
+
+use std::time::SystemTime;
+
+use reqwest::{
+    Body, Method, Request, Response, StatusCode, Url,
+    header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue},
+};
+use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
+
+use crate::{
+    call::{
+        fault::{CallError, Fault},
+        mask::Mask,
+        retry_after::retry_after_s,
+        secrets::Secrets,
+        transport::{Limits, Transport},
+    },
+    database::uptime::Uptime,
+    orders::profile::{Profile, Shape, header_map},
+    sign::{Lent, Means, Tokens},
+};
+
+const MAX_DETAIL_CHARS: usize = 200;
+
+/// Makes calls.
+pub(crate) struct Caller {
+    transport: Transport,
+    means: Means,
+}
+
+/// What is asked about one order.
+pub(crate) struct Question<'a> {
+    /// The provider.
+    pub(crate) profile: &'a Profile,
+    /// None if it could not be written for this order.
+    pub(crate) url: Option<&'a str>,
+    /// Headers for this order alone.
+    pub(crate) headers: Option<&'a Value>,
+    /// The request's body.
+    pub(crate) body: Option<String>,
+    /// Why this order can't be asked about, if it can't.
+    pub(crate) problem: Option<&'a str>,
+    /// A moment before the lease began.
+    pub(crate) asked_at: Uptime,
+}
+
+/// What came of a call.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    /// None if an answer was read to its end and is text.
+    pub(crate) fault: Option<Fault>,
+    /// The status, whenever a status line was read.
+    pub(crate) http_status: Option<i32>,
+    /// The body, if there is no fault.
+    pub(crate) body: Option<String>,
+    /// What happened, for people; without a fault, the content type of an answer that says it is no JSON.
+    pub(crate) detail: Option<String>,
+    /// Of the whole call, in milliseconds.
+    pub(crate) duration_ms: i32,
+    /// From the answer's headers.
+    pub(crate) retry_after_s: Option<i32>,
+}
+
+/// A signed request, and what it takes to make it once more with another token.
+struct Ready {
+    request: Request,
+    again: Option<(Request, Lent)>,
+}
+
+impl Caller {
+    /// Fails if TLS can't be set up, for example by extra roots that are no certificates.
+    pub(crate) fn new(limits: Limits, secrets: Secrets) -> Result<Self, reqwest::Error> {
+        let transport = Transport::new(limits)?;
+        let tokens = Tokens::new(transport.clone());
+        Ok(Self {
+            transport,
+            means: Means { secrets, tokens },
+        })
+    }
+
+    /// Makes one call, within the provider's time limit and within its lease.
+    pub(crate) async fn ask(&self, question: Question<'_>) -> Answer {
+        let started = Instant::now();
+        let deadline = started + question.profile.timeout;
+        let mut answer = Answer::default();
+        // Outlives the conversation, so that a secret stays masked whatever ends it.
+        let mut mask = Mask::default();
+        match self
+            .converse(question, deadline, &mut answer, &mut mask)
+            .await
+        {
+            Ok(body) => {
+                answer.body = Some(mask.apply(body));
+                answer.detail = (answer.detail.take()).map(|kind| presentable(&mask.apply(kind)));
+            }
+            Err(error) => {
+                answer.fault = Some(error.fault);
+                answer.detail = Some(presentable(&mask.apply(error.detail)));
+            }
+        }
+        answer.duration_ms = started.elapsed().as_millis().try_into().unwrap_or(i32::MAX);
+        answer
+    }
+
+    async fn converse(
+        &self,
+        question: Question<'_>,
+        deadline: Instant,
+        answer: &mut Answer,
+        mask: &mut Mask,
+    ) -> Result<String, CallError> {
+        let (profile, asked_at) = (question.profile, question.asked_at);
+        let shape = profile.shape.as_ref().map_err(CallError::clone)?;
+        let too_slow = || late(shape.auth.slow_part());
+        // Boxed, since its state is large and gone before the call, of which thousands may be under way.
+        let building = Box::pin(self.request(question, shape, mask));
+        let Ready { request, again } = timeout_at(deadline, building)
+            .await
+            .map_err(|_| too_slow())??;
+        // Up to here this process may have been stopped, or the machine asleep, for any time.
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() || asked_at.elapsed() + left > profile.lease {
+            return Err(CallError::new(
+                Fault::LeaseOver,
+                "the lease does not last for the call",
+            ));
+        }
+        let mut response = self.exchange(request, deadline, answer).await?;
+        if response.status() == StatusCode::UNAUTHORIZED
+            && let Some((mut request, refused)) = again
+        {
+            let renewal =
+                shape
+                    .auth
+                    .renew(&mut request, refused, &self.means, profile.timeout, mask);
+            let renewed = timeout_at(deadline, Box::pin(renewal))
+                .await
+                .map_err(|_| too_slow())??;
+            if renewed {
+                response = self.exchange(request, deadline, answer).await?;
+            }
+        }
+        let body = timeout_at(deadline, self.transport.read(response))
+            .await
+            .map_err(|_| late("the answer took too long"))??;
+        text(body)
+    }
+
+    async fn exchange(
+        &self,
+        request: Request,
+        deadline: Instant,
+        answer: &mut Answer,
+    ) -> Result<Response, CallError> {
+        // A second request of the same call; and one that is late is not begun to see whether there is time.
+        if deadline <= Instant::now() {
+            return Err(late("no answer in time"));
+        }
+        let response = timeout_at(deadline, self.transport.send(request))
+            .await
+            .map_err(|_| late("no answer in time"))??;
+        answer.http_status = Some(response.status().as_u16().into());
+        answer.retry_after_s = retry_after_s(response.headers(), SystemTime::now());
+        answer.detail = other_than_json(response.headers());
+        Ok(response)
+    }
+
+    async fn request(
+        &self,
+        question: Question<'_>,
+        shape: &Shape,
+        mask: &mut Mask,
+    ) -> Result<Ready, CallError> {
+        let url = question.complete(shape)?;
+        let url = Url::parse(url)
+            .map_err(|error| CallError::new(Fault::BadRequest, format!("the URL: {error}")))?;
+        // Before anything is signed: no secret is looked up for a host that may not be asked.
+        self.transport.admit(&url)?;
+        let mut request = Request::new(shape.method.clone(), url);
+        let headers = request.headers_mut();
+        headers.extend(shape.headers.clone().unwrap_or_default());
+        headers.extend(header_map(question.headers)?);
+        headers
+            .entry(ACCEPT)
+            .or_insert(HeaderValue::from_static("application/json"));
+        let empty = question.body.as_deref().is_none_or(str::is_empty);
+        if empty && (shape.method == Method::POST || shape.method == Method::PUT) {
+            // The client leaves it out, and some servers then answer 411.
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        if question.body.is_some() {
+            let json = HeaderValue::from_static("application/json");
+            headers.entry(CONTENT_TYPE).or_insert(json);
+        }
+        *request.body_mut() = question.body.map(Body::from);
+        let secrets = &self.means.secrets;
+        shape
+            .secret_headers
+            .sign(&mut request, secrets, mask)
+            .await?;
+        let lent = shape
+            .auth
+            .sign(&mut request, &self.means, question.profile.timeout, mask)
+            .await?;
+        let again = lent.and_then(|lent| Some((request.try_clone()?, lent)));
+        Ok(Ready { request, again })
+    }
+}
+
+impl<'a> Question<'a> {
+    /// The URL, if nothing is missing that each order of this provider has. Nothing takes the place
+    /// of what is missing: a template is no header, and another body is another question.
+    fn complete(&self, shape: &Shape) -> Result<&'a str, CallError> {
+        let refuse = |detail: &str| Err(CallError::new(Fault::BadRequest, detail));
+        if let Some(problem) = self.problem {
+            return refuse(problem);
+        }
+        let no_headers = matches!(self.headers, None | Some(Value::Null));
+        match self.url {
+            None => refuse("the order has no URL, though each order of this provider has its own"),
+            Some(_) if shape.headers.is_none() && no_headers => {
+                refuse("the order has no headers, though each order of this provider has its own")
+            }
+            Some(_) if shape.own_body && self.body.is_none() => {
+                refuse("the order has no body, though each order of this provider has its own")
+            }
+            Some(url) => Ok(url),
+        }
+    }
+}
+
+/// A call that took too long.
+pub(crate) fn late(what: &str) -> CallError {
+    CallError::new(Fault::Timeout, what)
+}
+
+/// The body as PostgreSQL can store it: UTF-8, without a byte order mark and without NUL.
+fn text(mut body: Vec<u8>) -> Result<String, CallError> {
+    if body.starts_with(b"\xEF\xBB\xBF") {
+        body.drain(..3);
+    }
+    if body.contains(&0) {
+        return Err(CallError::new(
+            Fault::NotText,
+            "the body contains a NUL byte",
+        ));
+    }
+    String::from_utf8(body).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        CallError::new(
+            Fault::NotText,
+            format!("the body isn't UTF-8 from byte {at} on"),
+        )
+    })
+}
+
+/// What an answer says it is, if that is not JSON: without the parameters.
+fn other_than_json(headers: &HeaderMap) -> Option<String> {
+    let kind = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let kind = kind
+        .split(';')
+        .next()
+        .unwrap_or(kind)
+        .trim()
+        .to_ascii_lowercase();
+    (!kind.is_empty() && !kind.contains("json")).then_some(kind)
+}
+
+/// Short, on one line, and storable.
+pub(crate) fn presentable(detail: &str) -> String {
+    let plain = |char: char| if char.is_control() { ' ' } else { char };
+    detail.chars().map(plain).take(MAX_DETAIL_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests;

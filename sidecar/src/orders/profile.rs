@@ -1,0 +1,262 @@
+//! Owns what all orders of one provider version share: method, headers, auth, time limit. Fetched
+//! from the database once and kept for a minute. Never holds a secret.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use reqwest::{
+    Method,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::{
+    call::fault::{CallError, Fault},
+    sign::{Auth, SecretHeaders},
+    telemetry::instruments::ProviderInstruments,
+};
+
+/// A version's row doesn't change, but a provider can be removed and added anew with the same name.
+const REMEMBER: Duration = Duration::from_secs(60);
+
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Headers that belong to the connection: one that disagrees with the message smuggles another.
+const OF_THE_CONNECTION: [&str; 11] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// A provider's row as the database gives it.
+#[derive(Debug)]
+pub(crate) struct ProviderRow {
+    /// GET if absent.
+    pub(crate) method: Option<String>,
+    /// An object of texts.
+    pub(crate) headers: Option<Value>,
+    /// What [`Auth`] reads.
+    pub(crate) auth: Option<Value>,
+    /// For the whole call, in milliseconds.
+    pub(crate) timeout_ms: Option<i32>,
+    /// From the claim on, in milliseconds.
+    pub(crate) lease_ms: Option<i32>,
+    /// Whether each order has headers of its own; those of the row are templates then.
+    pub(crate) own_headers: bool,
+    /// Whether each order has a body of its own.
+    pub(crate) own_body: bool,
+}
+
+/// One provider version, ready to be called.
+pub(crate) struct Profile {
+    /// The provider's name.
+    pub(crate) name: Arc<str>,
+    /// Its numbers.
+    pub(crate) instruments: Arc<ProviderInstruments>,
+    /// The limit of a whole call, from connecting to the body's last byte.
+    pub(crate) timeout: Duration,
+    /// How long a lease lasts: no call outlives it.
+    pub(crate) lease: Duration,
+    /// How to call; or why its row makes that impossible, which every order then reports.
+    pub(crate) shape: Result<Shape, CallError>,
+}
+
+/// What every request to the provider has.
+#[derive(Debug)]
+pub(crate) struct Shape {
+    /// The request's method.
+    pub(crate) method: Method,
+    /// The headers of every request; none if each order brings its own.
+    pub(crate) headers: Option<HeaderMap>,
+    /// Whether each order brings a body.
+    pub(crate) own_body: bool,
+    /// How it is signed.
+    pub(crate) auth: Auth,
+    /// Secrets in headers beside that.
+    pub(crate) secret_headers: SecretHeaders,
+}
+
+impl Profile {
+    /// Reads a provider's row; none if the database doesn't know this version any more.
+    pub(crate) fn new(
+        name: &str,
+        row: Option<ProviderRow>,
+        instruments: Arc<ProviderInstruments>,
+    ) -> Self {
+        let time = |ms: Option<i32>| {
+            ms.and_then(|ms| u64::try_from(ms).ok())
+                .filter(|ms| *ms > 0)
+                .map(Duration::from_millis)
+        };
+        let timeout = time(row.as_ref().and_then(|row| row.timeout_ms))
+            .unwrap_or(DEFAULT_TIMEOUT)
+            .min(LONGEST_TIMEOUT);
+        let lease = time(row.as_ref().and_then(|row| row.lease_ms)).unwrap_or(timeout);
+        let unknown = || CallError::new(Fault::BadRequest, "the provider's row is gone");
+        let shape = row.ok_or_else(unknown).and_then(Shape::try_from);
+        Self {
+            name: name.into(),
+            instruments,
+            timeout,
+            lease,
+            shape,
+        }
+    }
+}
+
+impl TryFrom<ProviderRow> for Shape {
+    type Error = CallError;
+
+    fn try_from(row: ProviderRow) -> Result<Self, CallError> {
+        let refuse = |detail: &str| CallError::new(Fault::BadRequest, detail);
+        let method = Method::from_bytes(row.method.as_deref().unwrap_or("GET").as_bytes())
+            .ok()
+            .filter(|method| *method != Method::CONNECT)
+            .ok_or_else(|| refuse("the provider's method can't be used"))?;
+        let unknown = || refuse("the provider's auth is of a kind that this sidecar doesn't know");
+        let mut auth = row.auth.unwrap_or_default();
+        let secret_headers = SecretHeaders::taken_from(&mut auth).ok_or_else(unknown)?;
+        let auth = match auth {
+            Value::Null => Auth::None,
+            auth => serde_json::from_value(auth).map_err(|_| unknown())?,
+        };
+        let headers = match row.own_headers {
+            true => None,
+            false => Some(header_map(row.headers.as_ref())?),
+        };
+        Ok(Self {
+            method,
+            headers,
+            own_body: row.own_body,
+            auth,
+            secret_headers,
+        })
+    }
+}
+
+/// Headers from an object of texts; none are no headers.
+pub(crate) fn header_map(headers: Option<&Value>) -> Result<HeaderMap, CallError> {
+    let refuse = |detail: String| Err(CallError::new(Fault::BadRequest, detail));
+    let headers = match headers {
+        None | Some(Value::Null) => return Ok(HeaderMap::new()),
+        Some(Value::Object(headers)) => headers,
+        Some(_) => return refuse("headers are not an object".to_owned()),
+    };
+    let mut map = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        let Ok(header) = HeaderName::try_from(name) else {
+            return refuse(format!("{name:?} is no name for a header"));
+        };
+        if OF_THE_CONNECTION.contains(&header.as_str()) {
+            return refuse(format!("the header {header} is not the provider's to set"));
+        }
+        let Some(Ok(value)) = value.as_str().map(HeaderValue::from_str) else {
+            return refuse(format!(
+                "the header {header} has a value that can't be sent"
+            ));
+        };
+        map.insert(header, value);
+    }
+    Ok(map)
+}
+
+/// By what a provider is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// The version of its row.
+    pub(crate) version: i32,
+    /// Whether the second way, for an order without a reference.
+    pub(crate) by_order_number: bool,
+}
+
+/// The profiles in use.
+#[derive(Default)]
+pub(crate) struct Profiles(HashMap<String, Known>);
+
+struct Known {
+    instruments: Arc<ProviderInstruments>,
+    versions: Vec<(Asked, Instant, Arc<Profile>)>,
+}
+
+impl Profiles {
+    /// The profile, unless it was never fetched or has to be fetched again.
+    pub(crate) fn get(&self, provider: &str, asked: Asked) -> Option<Arc<Profile>> {
+        let versions = &self.0.get(provider)?.versions;
+        let fresh = |known: &&(Asked, Instant, _)| known.0 == asked && known.1.elapsed() < REMEMBER;
+        versions
+            .iter()
+            .find(fresh)
+            .map(|known| Arc::clone(&known.2))
+    }
+
+    /// Keeps what was fetched, and lets go of what is old.
+    pub(crate) fn put(
+        &mut self,
+        provider: &str,
+        asked: Asked,
+        row: Option<ProviderRow>,
+    ) -> Arc<Profile> {
+        let known = self.0.entry(provider.to_owned()).or_insert_with(|| Known {
+            instruments: Arc::new(ProviderInstruments::of(provider)),
+            versions: Vec::new(),
+        });
+        let profile = Arc::new(Profile::new(provider, row, Arc::clone(&known.instruments)));
+        known
+            .versions
+            .retain(|old| old.0 != asked && old.1.elapsed() < REMEMBER);
+        known
+            .versions
+            .push((asked, Instant::now(), Arc::clone(&profile)));
+        profile
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn headers() {
+        let read = |headers: Value| header_map(Some(&headers)).map_err(|error| error.fault);
+        assert_eq!(read(json!({"X-A": "1", "x-b": ""})).unwrap().len(), 2);
+        assert!(read(Value::Null).unwrap().is_empty());
+        for bad in [
+            json!([]),
+            json!({"X-A": 1}),
+            json!({"X A": "1"}),
+            json!({"X-A": "1\r\nX-B: 2"}),
+            json!({"Host": "other"}),
+            json!({"transfer-encoding": "chunked"}),
+        ] {
+            assert_eq!(read(bad.clone()), Err(Fault::BadRequest), "{bad}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_profile_is_fetched_again_after_a_minute() {
+        let mut profiles = Profiles::default();
+        let asked = |version, by_order_number| Asked {
+            version,
+            by_order_number,
+        };
+        assert!(profiles.get("p", asked(1, false)).is_none());
+        assert!(profiles.put("p", asked(1, false), None).shape.is_err());
+        assert!(profiles.get("p", asked(1, false)).is_some());
+        assert!(profiles.get("p", asked(1, true)).is_none());
+        assert!(profiles.get("p", asked(2, false)).is_none());
+        tokio::time::advance(REMEMBER).await;
+        assert!(profiles.get("p", asked(1, false)).is_none());
+        profiles.put("p", asked(2, false), None);
+        assert_eq!(profiles.0["p"].versions.len(), 1);
+    }
+}

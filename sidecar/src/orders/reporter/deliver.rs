@@ -1,0 +1,169 @@
+//! Owns one line's work: makes one report at a time, and says what came of it. What is repeated, and
+//! on which line, is not decided here.
+
+use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
+
+use metrics::counter;
+use tokio::{
+    sync::mpsc::{Receiver, UnboundedSender},
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    database::{
+        failure::{Failure, Remedy},
+        protocol::Verdict,
+    },
+    orders::{batch::Batch, slots::Slots, worker::Finding},
+};
+
+/// A line that isn't needed for so long is closed.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// What reports go through.
+pub(crate) trait Outlet: Send + 'static {
+    /// Waits until a report can be made.
+    fn ready(&mut self) -> impl Future<Output = ()> + Send;
+    /// Keeps it open while nothing is reported: waits for its loss, or for its return.
+    fn tend(&mut self) -> impl Future<Output = ()> + Send;
+    /// Hands findings over; gives those that were not applied.
+    fn report(
+        &mut self,
+        findings: &[Finding],
+    ) -> impl Future<Output = Result<Vec<(i64, Verdict)>, Failure>> + Send;
+    /// Says goodbye.
+    fn close(self) -> impl Future<Output = ()> + Send;
+}
+
+/// One report of one provider.
+pub(super) struct Job {
+    pub(super) provider: Arc<str>,
+    pub(super) batch: Batch,
+}
+
+/// What came of a report.
+pub(super) struct Done {
+    pub(super) provider: Arc<str>,
+    pub(super) took: Duration,
+    /// Acknowledged, but for orders that were locked.
+    pub(super) busy: Batch,
+    /// To be reported again, each as a report of its own.
+    pub(super) again: Vec<Batch>,
+}
+
+/// What a line says.
+pub(super) enum Said {
+    /// It can take a report.
+    Ready(usize),
+    /// It made one.
+    Done(usize, Done),
+    /// It has ended, and gives back what it was handed too late.
+    Closed(usize, Option<Job>),
+}
+
+/// Makes reports until there will be no more; a line that doesn't `stay` also until nobody needed it
+/// for a while, or it was lost meanwhile.
+pub(super) async fn deliver<O: Outlet>(
+    line: usize,
+    stays: bool,
+    mut outlet: O,
+    mut jobs: Receiver<Job>,
+    said: UnboundedSender<Said>,
+    slots: Arc<Slots>,
+) {
+    // Nobody hears what is said after the end.
+    let say = |words| drop(said.send(words));
+    loop {
+        tokio::select! {
+            biased;
+            () = outlet.ready() => {}
+            // No job is handed to a line that isn't ready, so this is the end.
+            _ = jobs.recv() => break,
+        }
+        say(Said::Ready(line));
+        match next(&mut outlet, &mut jobs, stays).await {
+            Some(job) => say(Said::Done(line, make(&mut outlet, job, &slots).await)),
+            None => break,
+        }
+    }
+    jobs.close();
+    say(Said::Closed(line, jobs.try_recv().ok()));
+    outlet.close().await;
+}
+
+/// The next report; none if the line is to end.
+async fn next<O: Outlet>(outlet: &mut O, jobs: &mut Receiver<Job>, stays: bool) -> Option<Job> {
+    let idle_until = Instant::now() + IDLE;
+    loop {
+        tokio::select! {
+            biased;
+            job = jobs.recv() => return job,
+            () = outlet.tend() => if !stays { return None },
+            () = sleep_until(idle_until), if !stays => return None,
+        }
+    }
+}
+
+async fn make<O: Outlet>(outlet: &mut O, job: Job, slots: &Slots) -> Done {
+    outlet.ready().await;
+    let started = Instant::now();
+    let (findings, tries): (Vec<Finding>, Vec<u32>) = job.batch.into_iter().unzip();
+    let result = outlet.report(&findings).await;
+    let batch: Batch = findings.into_iter().zip(tries).collect();
+    let mut done = Done {
+        provider: job.provider,
+        took: started.elapsed(),
+        busy: Batch::new(),
+        again: Vec::new(),
+    };
+    match result {
+        Ok(refused) => done.busy = acknowledged(batch, refused),
+        Err(failure) => {
+            failure.log("report");
+            // What takes too long may be one finding: what follows from it in the database.
+            let too_long = matches!(failure, Failure::Silent(_)) && batch.len() > 1;
+            done.again = match failure.remedy() {
+                Remedy::Reconnect | Remedy::Wait if !too_long => vec![batch],
+                _ => halves(batch, &failure),
+            };
+        }
+    }
+    slots.tell_freed();
+    done
+}
+
+/// Lets go of what was applied, with its slots; gives what was busy.
+fn acknowledged(batch: Batch, refused: Vec<(i64, Verdict)>) -> Batch {
+    let refused: HashMap<i64, Verdict> = refused.into_iter().collect();
+    let (mut applied, mut stale, mut busy) = (0, 0, Batch::new());
+    for (finding, tries) in batch {
+        match refused.get(&finding.lease.order_id) {
+            None => applied += 1,
+            Some(Verdict::Stale) => stale += 1,
+            Some(Verdict::Busy) => busy.push((finding, tries)),
+        }
+    }
+    counter!("reconcile_reports_total").increment(1);
+    counter!("reconcile_reported_orders_total").increment(applied);
+    counter!("reconcile_stale_reports_total").increment(stale);
+    counter!("reconcile_busy_reports_total").increment(busy.len() as u64);
+    if stale > 0 {
+        tracing::info!(stale, "reports came after their leases had run out");
+    }
+    busy
+}
+
+/// Narrows down which finding the database refuses. One that is refused alone is dropped: its lease
+/// runs out, and the order is asked again.
+fn halves(mut batch: Batch, failure: &Failure) -> Vec<Batch> {
+    if batch.len() > 1 {
+        let second = batch.split_off(batch.len() / 2);
+        return vec![batch, second];
+    }
+    for (finding, _) in batch {
+        counter!("reconcile_dropped_reports_total").increment(1);
+        tracing::warn!(order_id = finding.lease.order_id, error = %failure,
+            "the database refuses this report, so it is dropped and the order will be asked again");
+    }
+    vec![]
+}

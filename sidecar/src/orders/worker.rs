@@ -1,0 +1,193 @@
+//! Owns the way of one claimed order through this process: a task that asks and hands over what it
+//! found. Never talks to the database.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use reqwest::Url;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    call::fault::Fault,
+    database::protocol::{Claimed, Lease},
+    orders::{
+        caller::{Answer, Caller, Question},
+        profile::Profile,
+        slots::Slot,
+    },
+    telemetry::log_limit::LogLimit,
+};
+
+/// What is known about one order after its call.
+pub(crate) struct Finding {
+    /// The right to report.
+    pub(crate) lease: Lease,
+    /// Whose order it is: a report is about one provider's orders.
+    pub(crate) provider: Arc<str>,
+    /// Whether a person waits for it.
+    pub(crate) awaited: bool,
+    /// What came of the call.
+    pub(crate) answer: Answer,
+    /// Given back when this is dropped, which is after the database acknowledged it.
+    #[expect(dead_code, reason = "held for what its drop does")]
+    pub(crate) slot: Slot,
+}
+
+/// Runs claimed orders.
+pub(crate) struct Worker {
+    caller: Caller,
+    findings: mpsc::Sender<Finding>,
+    give_up: CancellationToken,
+    tasks: TaskTracker,
+    /// To be put back: nothing was learned about these orders.
+    abandoned: Mutex<Vec<Lease>>,
+    exhausted: Notify,
+    overslept: Notify,
+    exhaustion: Mutex<LogLimit>,
+}
+
+impl Worker {
+    /// `findings` needs room for as many as there are slots. `give_up` ends calls in flight.
+    pub(crate) fn new(
+        caller: Caller,
+        findings: mpsc::Sender<Finding>,
+        give_up: CancellationToken,
+    ) -> Self {
+        Self {
+            caller,
+            findings,
+            give_up,
+            tasks: TaskTracker::new(),
+            abandoned: Mutex::default(),
+            exhausted: Notify::new(),
+            overslept: Notify::new(),
+            exhaustion: Mutex::default(),
+        }
+    }
+
+    /// Starts one order's call.
+    pub(crate) fn start(self: &Arc<Self>, claimed: Claimed, profile: Arc<Profile>, slot: Slot) {
+        let worker = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let Claimed {
+                lease,
+                url,
+                headers,
+                body,
+                problem,
+                awaited,
+                asked_at,
+                ..
+            } = claimed;
+            let question = Question {
+                profile: &profile,
+                url: url.as_deref(),
+                headers: headers.as_ref(),
+                body,
+                problem: problem.as_deref(),
+                asked_at,
+            };
+            let asked = worker
+                .give_up
+                .run_until_cancelled(worker.caller.ask(question))
+                .await;
+            let Some(answer) = asked else {
+                return lock(&worker.abandoned).push(lease);
+            };
+            note(lease, url.as_deref(), &profile, &answer);
+            match answer.fault {
+                Some(Fault::Exhausted) => return worker.put_back(lease, &answer),
+                Some(Fault::LeaseOver) => {
+                    lock(&worker.abandoned).push(lease);
+                    return worker.overslept.notify_one();
+                }
+                _ => {}
+            }
+            // The channel has room for every slot, and closes only when the process ends.
+            drop(
+                worker
+                    .findings
+                    .send(Finding {
+                        lease,
+                        provider: Arc::clone(&profile.name),
+                        awaited,
+                        answer,
+                        slot,
+                    })
+                    .await,
+            );
+        });
+    }
+
+    /// Keeps a lease for the claimer to put back, since this machine could not make the call.
+    fn put_back(&self, lease: Lease, answer: &Answer) {
+        lock(&self.abandoned).push(lease);
+        if let Some(times) = lock(&self.exhaustion).happened() {
+            tracing::warn!(
+                detail = answer.detail,
+                times,
+                "this machine has no descriptors or memory left, so orders are put back unasked; raise the limit of open files or lower RECONCILE_SLOTS; this is logged at most once a minute"
+            );
+        }
+        self.exhausted.notify_one();
+    }
+
+    /// Waits until a call could not be made for want of descriptors or memory.
+    pub(crate) async fn exhausted(&self) {
+        self.exhausted.notified().await;
+    }
+
+    /// Waits until a call was not begun, since its lease did not last for it.
+    pub(crate) async fn overslept(&self) {
+        self.overslept.notified().await;
+    }
+
+    /// Waits until no call is in flight any more.
+    pub(crate) async fn finished(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// The orders whose calls were ended by `give_up`, or could not be made by this machine or within their lease.
+    pub(crate) fn abandoned(&self) -> Vec<Lease> {
+        std::mem::take(&mut lock(&self.abandoned))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Counts and logs. The URL's path and query hold order numbers, so only its origin is shown.
+fn note(lease: Lease, url: Option<&str>, profile: &Profile, answer: &Answer) {
+    let time = std::time::Duration::from_millis(answer.duration_ms.unsigned_abs().into());
+    profile.instruments.count(answer.fault, time);
+    tracing::debug!(
+        order_id = lease.order_id,
+        provider = &*profile.name,
+        fault = answer.fault.map(|fault| fault.as_str()),
+        http_status = answer.http_status,
+        duration_ms = answer.duration_ms,
+        "asked"
+    );
+    let Some(fault) = answer
+        .fault
+        .filter(|fault| !fault.is_unasked())
+        .filter(|fault| profile.instruments.worth_a_warning(*fault))
+    else {
+        return;
+    };
+    let origin = url
+        .and_then(|url| Url::parse(url).ok())
+        .map(|url| url.origin().ascii_serialization());
+    tracing::warn!(
+        provider = &*profile.name,
+        origin,
+        fault = fault.as_str(),
+        detail = answer.detail,
+        order_id = lease.order_id,
+        for_the_operator = fault.is_configuration(),
+        "{}; this fault of this provider is logged at most once a minute",
+        fault.in_words()
+    );
+}
