@@ -1,6 +1,7 @@
-//! The way out of this process, to providers and to the application's endpoints.
+//! The way out of this process, to providers and to the application's endpoints. Knows no room but
+//! telemetry, and neither orders nor events.
 //!
-//! - [`transport`]: the HTTP clients; [`guard`], [`special_purpose`], [`resolver`]: where they may lead
+//! - [`http`]: one exchange; [`transport`]: the HTTP clients; [`guard`], [`special_purpose`], [`resolver`]: where they may lead
 //! - [`fault`]: how a call can fail; [`distrust`]: when its TLS does; [`exhaustion`]: when it is this
 //!   machine that fails
 //! - [`retry_after`]: what the other end wishes
@@ -10,6 +11,7 @@ pub(crate) mod distrust;
 pub(crate) mod exhaustion;
 pub(crate) mod fault;
 pub(crate) mod guard;
+pub(crate) mod http;
 pub(crate) mod mask;
 pub(crate) mod resolver;
 pub(crate) mod retry_after;

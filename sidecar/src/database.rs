@@ -1,11 +1,13 @@
-//! The way to PostgreSQL, and the SQL functions that may be called there.
+//! The way to PostgreSQL, and the SQL functions that may be called there. Knows no room but telemetry:
+//! what the protocol carries is said in the protocol's own types.
 //!
 //! - [`url`], [`tls`]: where it is and how the way there is protected
 //! - [`session`]: one session; [`line`]: a session that comes back; [`failure`]: what can go wrong
 //! - [`protocol`]: the SQL functions, one Rust function each; [`uptime`]: the clock of leases
-//! - [`listener`]: the wake-up call; [`pace`]: when to look without one
+//! - [`listener`], [`channels`]: the wake-up call; [`pace`]: when to look without one
 //! - [`follower`]: has noted rows followed and kept webhooks settled, where nobody waits for it
 
+pub(crate) mod channels;
 pub(crate) mod failure;
 pub(crate) mod follower;
 pub(crate) mod line;

@@ -1,4 +1,5 @@
-//! One order's way: claimed, asked about, reported.
+//! One order's way: claimed, asked about, reported. Uses the database, call, sign and telemetry; knows
+//! neither events nor the process.
 //!
 //! - [`claimer`]: takes what is due, as much as there are free [`slots`]
 //! - [`profile`]: what all orders of one provider share
@@ -8,6 +9,8 @@
 pub(crate) mod batch;
 pub(crate) mod caller;
 pub(crate) mod claimer;
+pub(crate) mod instruments;
+pub(crate) mod last_contact;
 pub(crate) mod profile;
 pub(crate) mod reporter;
 pub(crate) mod slots;

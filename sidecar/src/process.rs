@@ -1,9 +1,14 @@
-//! Start and stop. May use every other room; nothing outside imports it.
+//! Start and stop. Uses every other room, and is used by `main` alone.
 //!
 //! - [`config`]: every setting, from flags and environment
-//! - [`run`]: wires the parts together, and the graceful stop
+//! - [`start`]: threads and signals; [`run`]: from the first connection to the graceful stop;
+//!   [`parts`]: who gets what
 //! - [`health`]: the endpoint that shows how it goes
 
-pub(crate) mod config;
-pub(crate) mod health;
-pub(crate) mod run;
+mod config;
+mod health;
+mod parts;
+mod run;
+mod start;
+
+pub(crate) use self::{config::Settings, start::start};

@@ -1,5 +1,6 @@
 //! Owns the choice among the ways to sign a request; each is a module of its own. Never logs or
-//! returns what it made; signed headers are marked as sensitive.
+//! returns what it made; signed headers are marked as sensitive. Uses call and telemetry; knows neither
+//! the database nor what is signed.
 //!
 //! - [`credentials`]: a secret, as it is, in a header or in the query
 //! - [`x_verify`]: PhonePe v1's hash of path and salt

@@ -1,12 +1,12 @@
 //! Owns how log lines leave the process: to stderr, for people when it is a terminal and as JSON
 //! when it is not. What may be logged is decided where it is logged: never a secret, a response
-//! body, a signed header or a full URL.
+//! body, a signed header or a full URL. Knows no other room.
 //!
 //! - [`log_limit`]: how often the same is logged
-//! - [`instruments`]: the numbers
+//! - [`metrics`]: the numbers
 
-pub(crate) mod instruments;
 pub(crate) mod log_limit;
+pub(crate) mod metrics;
 
 use std::io::{IsTerminal, stderr};
 

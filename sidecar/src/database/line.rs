@@ -16,8 +16,8 @@ use tokio::time::{Instant, sleep_until};
 use tokio_postgres::Row;
 
 use crate::database::{
+    channels::Channels,
     failure::{Failure, Remedy},
-    listener::Ears,
     session::{CALL_LIMIT, Database, Parameters, Session},
 };
 
@@ -36,7 +36,7 @@ pub(crate) struct Line {
     name: &'static str,
     session: Option<Session>,
     connected: Arc<AtomicBool>,
-    ears: Option<Ears>,
+    channels: Option<Channels>,
     was_open: bool,
     opened_at: Instant,
     pauses: Option<ExponentialBackoff>,
@@ -51,7 +51,7 @@ impl Line {
             name,
             session: None,
             connected: Arc::default(),
-            ears: None,
+            channels: None,
             was_open: false,
             opened_at: Instant::now(),
             pauses: None,
@@ -59,9 +59,9 @@ impl Line {
         }
     }
 
-    /// The same line, whose notifications are told to `ears`.
-    pub(crate) fn telling(mut self, ears: Ears) -> Self {
-        self.ears = Some(ears);
+    /// The same line, whose notifications wake those of `channels`.
+    pub(crate) fn waking(mut self, channels: Channels) -> Self {
+        self.channels = Some(channels);
         self
     }
 
@@ -80,7 +80,7 @@ impl Line {
             if self.session.is_some() {
                 return;
             }
-            match self.database.open(self.ears.clone()).await {
+            match self.database.open(self.channels.clone()).await {
                 Ok(session) => self.opened(session),
                 Err(failure) => {
                     self.database.log_failure(self.name, &failure);

@@ -18,8 +18,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     database::{
+        channels::Channels,
         failure::Failure,
-        listener::Ears,
         tls::{TlsError, client_config},
         url::{Protection, Target},
     },
@@ -76,8 +76,8 @@ impl Database {
         self.target.describe()
     }
 
-    /// Opens a session; `ears` hear of every NOTIFY that it receives.
-    pub(crate) async fn open(&self, ears: Option<Ears>) -> Result<Session, Failure> {
+    /// Opens a session; every NOTIFY that it receives wakes those of `channels`.
+    pub(crate) async fn open(&self, channels: Option<Channels>) -> Result<Session, Failure> {
         let connect = self.target.config.connect(self.tls.clone());
         let (client, mut connection) = timeout(CALL_LIMIT, connect)
             .await
@@ -89,8 +89,8 @@ impl Database {
                         let channel = call.channel().to_owned();
                         counter!("reconcile_notifications_total", "channel" => channel)
                             .increment(1);
-                        if let Some(ears) = &ears {
-                            ears.hear(call.channel());
+                        if let Some(channels) = &channels {
+                            channels.wake(call.channel());
                         }
                     }
                     Ok(AsyncMessage::Notice(notice)) => {

@@ -15,7 +15,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -31,15 +31,13 @@ use endpoints::Endpoints;
 pub(crate) use post::Poster;
 
 use crate::{
-    call::fault::Fault,
+    call::{fault::Fault, http::Answer},
     database::{
         failure::{Failure, Remedy},
         line::Line,
         pace::Pace,
-        protocol::deliveries::{self, Errand, Parcel, Upshot},
+        protocol::deliveries::{self, Errand, Parcel, Report, Upshot},
     },
-    orders::caller::Answer,
-    process::health::Pulse,
     telemetry::log_limit::LogLimit,
 };
 
@@ -64,8 +62,8 @@ pub(crate) struct Parts {
     pub(crate) wake: Arc<Notify>,
     /// Makes deliveries.
     pub(crate) poster: Arc<Poster>,
-    /// Knows whether NOTIFY reaches us.
-    pub(crate) pulse: Arc<Pulse>,
+    /// Whether NOTIFY reaches this process.
+    pub(crate) listening: Arc<AtomicBool>,
     /// Ends claiming.
     pub(crate) stop: CancellationToken,
     /// For deliveries that are under way then.
@@ -77,6 +75,20 @@ struct Made {
     errand: Errand,
     endpoint: String,
     answer: Answer,
+}
+
+impl Made {
+    fn report(&self) -> Report<'_> {
+        let answer = &self.answer;
+        Report {
+            errand: self.errand,
+            fault: answer.fault.map(Fault::as_str),
+            http_status: answer.http_status,
+            detail: answer.detail.as_deref(),
+            duration_ms: answer.duration_ms,
+            retry_after_s: answer.retry_after_s,
+        }
+    }
 }
 
 /// Delivers events.
@@ -206,8 +218,8 @@ impl Courier {
         let parcels = deliveries::claim(&mut self.parts.line, id, asked).await?;
         if parcels.is_empty() {
             let wait = deliveries::next(&mut self.parts.line).await?;
-            self.pace
-                .found_nothing(wait, self.parts.pulse.is_listening());
+            let listening = self.parts.listening.load(Ordering::Relaxed);
+            self.pace.found_nothing(wait, listening);
             return Ok(());
         }
         self.pace.found(parcels.len(), free as usize);
@@ -232,12 +244,8 @@ impl Courier {
 
     async fn report(&mut self) -> Result<(), Failure> {
         let id = self.parts.sidecar.load(Ordering::Relaxed);
-        let made: Vec<(Errand, &Answer)> = self
-            .made
-            .iter()
-            .map(|made| (made.errand, &made.answer))
-            .collect();
-        let result = deliveries::report(&mut self.parts.line, id, &made).await;
+        let reports: Vec<Report<'_>> = self.made.iter().map(Made::report).collect();
+        let result = deliveries::report(&mut self.parts.line, id, &reports).await;
         let upshots: HashMap<i64, Upshot> = match result {
             Ok(upshots) => upshots.into_iter().collect(),
             Err(failure) if failure.remedy() == Remedy::GiveUp => {

@@ -75,7 +75,7 @@ impl Busy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{database::protocol::Lease, orders::caller::Answer};
+    use crate::{call::http::Answer, database::protocol::leases::Lease};
     use std::sync::Arc;
     use tokio::sync::Semaphore;
 

@@ -3,11 +3,9 @@
 //! twice, because the database decides when to ask again, with one exception: a token that the
 //! provider doesn't take any more is replaced once.
 
-use std::time::SystemTime;
-
 use reqwest::{
     Body, Method, Request, Response, StatusCode, Url,
-    header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue},
+    header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue},
 };
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
@@ -15,8 +13,8 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     call::{
         fault::{CallError, Fault},
+        http::{Answer, exchange, late, other_than_json, presentable, text},
         mask::Mask,
-        retry_after::retry_after_s,
         secrets::Secrets,
         transport::{Limits, Transport},
     },
@@ -24,8 +22,6 @@ use crate::{
     orders::profile::{Profile, Shape, header_map},
     sign::{Lent, Means, Tokens},
 };
-
-const MAX_DETAIL_CHARS: usize = 200;
 
 /// Makes calls.
 pub(crate) struct Caller {
@@ -47,23 +43,6 @@ pub(crate) struct Question<'a> {
     pub(crate) problem: Option<&'a str>,
     /// A moment before the lease began.
     pub(crate) asked_at: Uptime,
-}
-
-/// What came of a call.
-#[derive(Debug, Default)]
-pub(crate) struct Answer {
-    /// None if an answer was read to its end and is text.
-    pub(crate) fault: Option<Fault>,
-    /// The status, whenever a status line was read.
-    pub(crate) http_status: Option<i32>,
-    /// The body, if there is no fault.
-    pub(crate) body: Option<String>,
-    /// What happened, for people; without a fault, the content type of an answer that says it is no JSON.
-    pub(crate) detail: Option<String>,
-    /// Of the whole call, in milliseconds.
-    pub(crate) duration_ms: i32,
-    /// From the answer's headers.
-    pub(crate) retry_after_s: Option<i32>,
 }
 
 /// A signed request, and what it takes to make it once more with another token.
@@ -99,11 +78,10 @@ impl Caller {
                 answer.detail = (answer.detail.take()).map(|kind| presentable(&mask.apply(kind)));
             }
             Err(error) => {
-                answer.fault = Some(error.fault);
-                answer.detail = Some(presentable(&mask.apply(error.detail)));
+                answer.fail(error.fault, &mask.apply(error.detail));
             }
         }
-        answer.duration_ms = started.elapsed().as_millis().try_into().unwrap_or(i32::MAX);
+        answer.end(started);
         answer
     }
 
@@ -161,11 +139,7 @@ impl Caller {
         if deadline <= Instant::now() {
             return Err(late("no answer in time"));
         }
-        let response = timeout_at(deadline, self.transport.send(request))
-            .await
-            .map_err(|_| late("no answer in time"))??;
-        answer.http_status = Some(response.status().as_u16().into());
-        answer.retry_after_s = retry_after_s(response.headers(), SystemTime::now());
+        let response = exchange(&self.transport, request, deadline, answer).await?;
         answer.detail = other_than_json(response.headers());
         Ok(response)
     }
@@ -232,49 +206,6 @@ impl<'a> Question<'a> {
             Some(url) => Ok(url),
         }
     }
-}
-
-/// A call that took too long.
-pub(crate) fn late(what: &str) -> CallError {
-    CallError::new(Fault::Timeout, what)
-}
-
-/// The body as PostgreSQL can store it: UTF-8, without a byte order mark and without NUL.
-fn text(mut body: Vec<u8>) -> Result<String, CallError> {
-    if body.starts_with(b"\xEF\xBB\xBF") {
-        body.drain(..3);
-    }
-    if body.contains(&0) {
-        return Err(CallError::new(
-            Fault::NotText,
-            "the body contains a NUL byte",
-        ));
-    }
-    String::from_utf8(body).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        CallError::new(
-            Fault::NotText,
-            format!("the body isn't UTF-8 from byte {at} on"),
-        )
-    })
-}
-
-/// What an answer says it is, if that is not JSON: without the parameters.
-fn other_than_json(headers: &HeaderMap) -> Option<String> {
-    let kind = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-    let kind = kind
-        .split(';')
-        .next()
-        .unwrap_or(kind)
-        .trim()
-        .to_ascii_lowercase();
-    (!kind.is_empty() && !kind.contains("json")).then_some(kind)
-}
-
-/// Short, on one line, and storable.
-pub(crate) fn presentable(detail: &str) -> String {
-    let plain = |char: char| if char.is_control() { ' ' } else { char };
-    detail.chars().map(plain).take(MAX_DETAIL_CHARS).collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -21,15 +21,20 @@ use crate::{
         failure::{Failure, Remedy},
         line::Line,
         pace::Pace,
-        protocol::{self, Claimed, Lease},
+        protocol::{
+            leases::{self, Claimed, Lease},
+            providers::{self, ProviderVersion},
+            registration,
+        },
     },
     orders::{
-        profile::{Asked, Profile, Profiles},
+        instruments,
+        last_contact::LastContact,
+        profile::{Profile, Profiles},
         slots::{Slot, Slots},
         worker::Worker,
     },
-    process::health::Pulse,
-    telemetry::{instruments, log_limit::LogLimit},
+    telemetry::log_limit::LogLimit,
 };
 
 /// How long a goodbye may take.
@@ -55,8 +60,10 @@ pub(crate) struct Parts {
     pub(crate) backlog: Arc<Notify>,
     /// Runs what is claimed.
     pub(crate) worker: Arc<Worker>,
-    /// Told what goes well.
-    pub(crate) pulse: Arc<Pulse>,
+    /// Told when the database answers.
+    pub(crate) last_contact: Arc<LastContact>,
+    /// Whether NOTIFY reaches this process.
+    pub(crate) listening: Arc<AtomicBool>,
     /// Ends claiming.
     pub(crate) stop: CancellationToken,
 }
@@ -146,7 +153,7 @@ impl Claimer {
 
     async fn introduce(&mut self) -> Result<(), Failure> {
         let slots = i32::try_from(self.parts.slots.total()).unwrap_or(i32::MAX);
-        let id = protocol::start(&mut self.parts.line, &self.parts.name, slots).await?;
+        let id = registration::start(&mut self.parts.line, &self.parts.name, slots).await?;
         tracing::info!(
             sidecar_id = id,
             name = self.parts.name,
@@ -167,14 +174,14 @@ impl Claimer {
     async fn beat(&mut self) -> Result<Option<Duration>, Failure> {
         let (id, in_flight) = (self.id(), self.parts.slots.in_flight());
         let in_flight = i32::try_from(in_flight).unwrap_or(i32::MAX);
-        let heartbeat = protocol::heartbeat(&mut self.parts.line, id, in_flight).await?;
+        let heartbeat = registration::heartbeat(&mut self.parts.line, id, in_flight).await?;
         self.pace.beaten();
-        self.parts.pulse.heartbeat();
+        self.parts.last_contact.heartbeat();
         if heartbeat.backlog {
             self.parts.backlog.notify_one();
         }
         if heartbeat.overlong {
-            let sessions = protocol::end_overlong_sessions(&mut self.parts.line).await?;
+            let sessions = registration::end_overlong_sessions(&mut self.parts.line).await?;
             tracing::warn!(
                 sessions,
                 "ended sessions whose statement no time limit ended: a hook or a trigger of an \
@@ -198,9 +205,9 @@ impl Claimer {
         let free = slot.num_permits();
         let id = self.id();
         let asked = i32::try_from(free).unwrap_or(i32::MAX);
-        let claimed = protocol::claim(&mut self.parts.line, id, asked).await?;
+        let claimed = leases::claim(&mut self.parts.line, id, asked).await?;
         let found = claimed.len();
-        self.parts.pulse.claimed();
+        self.parts.last_contact.claim();
         instruments::claimed(found);
         if self.parts.stop.is_cancelled() {
             self.unasked
@@ -216,7 +223,7 @@ impl Claimer {
         }
         if self.pace.should_ask() {
             let wait = self.beat().await?;
-            let listening = self.parts.pulse.is_listening();
+            let listening = self.parts.listening.load(Ordering::Relaxed);
             self.pace.found_nothing(wait, listening);
         } else {
             self.pace.found_nothing_unasked();
@@ -247,14 +254,14 @@ impl Claimer {
 
     async fn profile(&mut self, claimed: &Claimed) -> Result<Arc<Profile>, Failure> {
         let name = &claimed.provider;
-        let asked = Asked {
+        let asked = ProviderVersion {
             version: claimed.provider_version,
             by_order_number: claimed.by_order_number,
         };
         if let Some(profile) = self.profiles.get(name, asked) {
             return Ok(profile);
         }
-        let row = protocol::provider(&mut self.parts.line, name, asked).await?;
+        let row = providers::fetch(&mut self.parts.line, name, asked).await?;
         Ok(self.profiles.put(name, asked, row))
     }
 
@@ -262,7 +269,7 @@ impl Claimer {
     async fn put_back(&mut self) -> Result<(), Failure> {
         let leases = std::mem::take(&mut self.unasked);
         let id = self.id();
-        let released = protocol::release(&mut self.parts.line, id, &leases).await?;
+        let released = leases::release(&mut self.parts.line, id, &leases).await?;
         counter!("reconcile_released_orders_total")
             .increment(released.max(0).unsigned_abs().into());
         if let Some(times) = self.put_backs.happened() {
@@ -310,7 +317,7 @@ impl Claimer {
             failure.log("release");
         }
         let id = self.id();
-        if let Err(failure) = protocol::stop(&mut self.parts.line, id).await {
+        if let Err(failure) = registration::stop(&mut self.parts.line, id).await {
             failure.log("stop");
         }
     }

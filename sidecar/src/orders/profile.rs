@@ -12,8 +12,9 @@ use tokio::time::Instant;
 
 use crate::{
     call::fault::{CallError, Fault},
+    database::protocol::providers::{ProviderRow, ProviderVersion},
+    orders::instruments::ProviderInstruments,
     sign::{Auth, SecretHeaders},
-    telemetry::instruments::ProviderInstruments,
 };
 
 /// A version's row doesn't change, but a provider can be removed and added anew with the same name.
@@ -36,25 +37,6 @@ const OF_THE_CONNECTION: [&str; 11] = [
     "transfer-encoding",
     "upgrade",
 ];
-
-/// A provider's row as the database gives it.
-#[derive(Debug)]
-pub(crate) struct ProviderRow {
-    /// GET if absent.
-    pub(crate) method: Option<String>,
-    /// An object of texts.
-    pub(crate) headers: Option<Value>,
-    /// What [`Auth`] reads.
-    pub(crate) auth: Option<Value>,
-    /// For the whole call, in milliseconds.
-    pub(crate) timeout_ms: Option<i32>,
-    /// From the claim on, in milliseconds.
-    pub(crate) lease_ms: Option<i32>,
-    /// Whether each order has headers of its own; those of the row are templates then.
-    pub(crate) own_headers: bool,
-    /// Whether each order has a body of its own.
-    pub(crate) own_body: bool,
-}
 
 /// One provider version, ready to be called.
 pub(crate) struct Profile {
@@ -169,29 +151,22 @@ pub(crate) fn header_map(headers: Option<&Value>) -> Result<HeaderMap, CallError
     Ok(map)
 }
 
-/// By what a provider is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Asked {
-    /// The version of its row.
-    pub(crate) version: i32,
-    /// Whether the second way, for an order without a reference.
-    pub(crate) by_order_number: bool,
-}
-
 /// The profiles in use.
 #[derive(Default)]
 pub(crate) struct Profiles(HashMap<String, Known>);
 
 struct Known {
     instruments: Arc<ProviderInstruments>,
-    versions: Vec<(Asked, Instant, Arc<Profile>)>,
+    versions: Vec<(ProviderVersion, Instant, Arc<Profile>)>,
 }
 
 impl Profiles {
     /// The profile, unless it was never fetched or has to be fetched again.
-    pub(crate) fn get(&self, provider: &str, asked: Asked) -> Option<Arc<Profile>> {
+    pub(crate) fn get(&self, provider: &str, asked: ProviderVersion) -> Option<Arc<Profile>> {
         let versions = &self.0.get(provider)?.versions;
-        let fresh = |known: &&(Asked, Instant, _)| known.0 == asked && known.1.elapsed() < REMEMBER;
+        let fresh = |known: &&(ProviderVersion, Instant, _)| {
+            known.0 == asked && known.1.elapsed() < REMEMBER
+        };
         versions
             .iter()
             .find(fresh)
@@ -202,7 +177,7 @@ impl Profiles {
     pub(crate) fn put(
         &mut self,
         provider: &str,
-        asked: Asked,
+        asked: ProviderVersion,
         row: Option<ProviderRow>,
     ) -> Arc<Profile> {
         let known = self.0.entry(provider.to_owned()).or_insert_with(|| Known {
@@ -245,7 +220,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_profile_is_fetched_again_after_a_minute() {
         let mut profiles = Profiles::default();
-        let asked = |version, by_order_number| Asked {
+        let asked = |version, by_order_number| ProviderVersion {
             version,
             by_order_number,
         };

@@ -32,7 +32,7 @@ use crate::{
     database::{
         failure::Failure,
         line::Line,
-        protocol::{self, Verdict},
+        protocol::leases::{self, Verdict},
     },
     orders::{
         batch::{Busy, MAX_FINDINGS},
@@ -60,7 +60,8 @@ impl Outlet for ReportLine {
 
     async fn report(&mut self, findings: &[Finding]) -> Result<Vec<(i64, Verdict)>, Failure> {
         let id = self.sidecar.load(Ordering::Relaxed);
-        protocol::report(&mut self.line, id, findings).await
+        let reports: Vec<_> = findings.iter().map(Finding::report).collect();
+        leases::report(&mut self.line, id, &reports).await
     }
 
     async fn close(self) {

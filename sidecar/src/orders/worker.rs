@@ -8,10 +8,10 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    call::fault::Fault,
-    database::protocol::{Claimed, Lease},
+    call::{fault::Fault, http::Answer},
+    database::protocol::leases::{Claimed, Lease, Report},
     orders::{
-        caller::{Answer, Caller, Question},
+        caller::{Caller, Question},
         profile::Profile,
         slots::Slot,
     },
@@ -31,6 +31,22 @@ pub(crate) struct Finding {
     /// Given back when this is dropped, which is after the database acknowledged it.
     #[expect(dead_code, reason = "held for what its drop does")]
     pub(crate) slot: Slot,
+}
+
+impl Finding {
+    /// What is reported of it.
+    pub(crate) fn report(&self) -> Report<'_> {
+        let answer = &self.answer;
+        Report {
+            lease: self.lease,
+            fault: answer.fault.map(Fault::as_str),
+            http_status: answer.http_status,
+            body: answer.body.as_deref(),
+            detail: answer.detail.as_deref(),
+            duration_ms: answer.duration_ms,
+            retry_after_s: answer.retry_after_s,
+        }
+    }
 }
 
 /// Runs claimed orders.

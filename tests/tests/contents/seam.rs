@@ -40,15 +40,14 @@ fn each_crossing_is_found_with_its_file_and_line() -> Result<()> {
             "    update reconcile.settings set checks_kept",
         ),
         (
-            "sidecar/src/claimer.rs",
+            "sidecar/src/orders/claimer.rs",
             "    client.execute(\"insert into reconcile.leases values ($1)\", &[]);",
         ),
-        ("sidecar/src/run.rs", "    \"Delete  From x\""),
+        ("sidecar/src/process/run.rs", "    \"Delete  From x\""),
         (
-            "sidecar/src/batch.rs",
+            "sidecar/src/orders/batch.rs",
             "    let sql = \"select state from reconcile.orders\";",
         ),
-        ("sidecar/src/http.rs", "    if status == \"succeeded\" {"),
         (
             "sql/people/tracking.sql",
             "    delete from reconcile.due_checks as d where d.order_id = v_order_id;",
@@ -56,6 +55,23 @@ fn each_crossing_is_found_with_its_file_and_line() -> Result<()> {
         (
             "sql/core/queue.sql",
             "    insert into reconcile.transitions (order_id) select 1;",
+        ),
+        (
+            "sidecar/src/call/http.rs",
+            "    if status == \"succeeded\" {",
+        ),
+        (
+            "sidecar/src/call/deep/er.rs",
+            "use crate::{\n    call::fault::Fault,\n    orders::{\n        slots::Slots,\n    },\n};",
+        ),
+        ("sidecar/src/database.rs", "use crate::process::Settings;"),
+        (
+            "sidecar/src/telemetry/metrics.rs",
+            "    pub(crate) use crate::{telemetry::Labels, call::fault::Fault};",
+        ),
+        (
+            "sidecar/src/events/post.rs",
+            "    crate::orders::slots::Slots::new(1);",
         ),
     ];
     let allowed = [
@@ -68,8 +84,16 @@ fn each_crossing_is_found_with_its_file_and_line() -> Result<()> {
             "    // Spi:: is for wake.rs: insert into nothing",
         ),
         (
-            "sidecar/src/protocol.rs",
+            "sidecar/src/database/protocol.rs",
             "    \"select order_id from reconcile.sidecar_claim($1, $2)\"",
+        ),
+        (
+            "sidecar/src/orders.rs",
+            "use std::{fs, process::Command};\nuse crate::{\n    call::fault::Fault,\n    sign::Auth,\n};",
+        ),
+        (
+            "sidecar/src/process.rs",
+            "use crate::{call, events, orders::slots::Slots, telemetry};",
         ),
         (
             "sidecar/src/main.rs",

@@ -5,10 +5,7 @@ use std::time::Duration;
 use tokio_postgres::{Row, types::Type};
 
 use super::only;
-use crate::{
-    database::{failure::Failure, line::Line},
-    orders::caller::Answer,
-};
+use crate::database::{failure::Failure, line::Line};
 
 /// One delivery that is ours for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +33,22 @@ pub(crate) struct Parcel {
     pub(crate) body: String,
     /// For the whole attempt.
     pub(crate) timeout: Duration,
+}
+
+/// What came of one attempt, in the protocol's words.
+pub(crate) struct Report<'a> {
+    /// The right to report.
+    pub(crate) errand: Errand,
+    /// None if there was an answer.
+    pub(crate) fault: Option<&'static str>,
+    /// The answer's status.
+    pub(crate) http_status: Option<i32>,
+    /// What happened, for people.
+    pub(crate) detail: Option<&'a str>,
+    /// Of the attempt, in milliseconds.
+    pub(crate) duration_ms: i32,
+    /// From the answer's headers.
+    pub(crate) retry_after_s: Option<i32>,
 }
 
 /// What the database makes of an attempt.
@@ -122,17 +135,17 @@ pub(crate) async fn next(line: &mut Line) -> Result<Option<Duration>, Failure> {
 pub(crate) async fn report(
     line: &mut Line,
     sidecar: i64,
-    made: &[(Errand, &Answer)],
+    reports: &[Report<'_>],
 ) -> Result<Vec<(i64, Upshot)>, Failure> {
-    fn column<'a, T>(made: &[(Errand, &'a Answer)], value: impl Fn(&'a Answer) -> T) -> Vec<T> {
-        made.iter().map(|(_, answer)| value(answer)).collect()
+    fn column<'a, T>(reports: &'a [Report<'_>], value: impl Fn(&'a Report<'_>) -> T) -> Vec<T> {
+        reports.iter().map(value).collect()
     }
-    let (delivery_ids, tokens) = keys(made.iter().map(|(errand, _)| errand));
-    let faults = column(made, |answer| answer.fault.map(|fault| fault.as_str()));
-    let statuses = column(made, |answer| answer.http_status);
-    let details = column(made, |answer| answer.detail.as_deref());
-    let durations = column(made, |answer| answer.duration_ms);
-    let retry_after = column(made, |answer| answer.retry_after_s);
+    let (delivery_ids, tokens) = keys(reports.iter().map(|report| &report.errand));
+    let faults = column(reports, |report| report.fault);
+    let statuses = column(reports, |report| report.http_status);
+    let details = column(reports, |report| report.detail);
+    let durations = column(reports, |report| report.duration_ms);
+    let retry_after = column(reports, |report| report.retry_after_s);
     let sql = "select delivery_id, verdict \
                from reconcile.sidecar_report_deliveries($1, $2, $3, $4, $5, $6, $7, $8)";
     let rows = line

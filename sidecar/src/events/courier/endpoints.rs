@@ -2,8 +2,13 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use metrics::{Histogram, counter, histogram};
+
 use super::Made;
-use crate::{database::protocol::deliveries::Upshot, telemetry::instruments::EndpointInstruments};
+use crate::{
+    database::protocol::deliveries::Upshot,
+    telemetry::{log_limit::LogLimit, metrics::Labels},
+};
 
 /// The numbers of the endpoints that were posted to.
 #[derive(Default)]
@@ -29,7 +34,7 @@ impl Endpoints {
             upshot = upshot.as_str(),
             "posted"
         );
-        if upshot != Upshot::Delivered && instruments.worth_a_warning() {
+        if upshot != Upshot::Delivered && instruments.warnings.happened().is_some() {
             tracing::warn!(
                 endpoint = made.endpoint,
                 fault,
@@ -40,5 +45,32 @@ impl Endpoints {
                 "an event was not delivered; this is logged at most once a minute for an endpoint"
             );
         }
+    }
+}
+
+/// The numbers of one endpoint.
+struct EndpointInstruments {
+    label: String,
+    seconds: Histogram,
+    warnings: LogLimit,
+}
+
+impl EndpointInstruments {
+    /// The instruments of `endpoint`, which share the label `other` past 200 endpoints.
+    fn of(endpoint: &str) -> Self {
+        static LABELS: Labels = Labels::new();
+        let label = LABELS.of(endpoint);
+        Self {
+            seconds: histogram!("reconcile_delivery_seconds", "endpoint" => label.clone()),
+            label,
+            warnings: LogLimit::default(),
+        }
+    }
+
+    /// Counts one attempt.
+    fn count(&self, result: &'static str, time: Duration) {
+        self.seconds.record(time.as_secs_f64());
+        counter!("reconcile_deliveries_total", "endpoint" => self.label.clone(), "result" => result)
+            .increment(1);
     }
 }

@@ -13,12 +13,11 @@ use super::signature::signature;
 use crate::{
     call::{
         fault::{CallError, Fault},
-        retry_after::retry_after_s,
+        http::{Answer, exchange, late},
         secrets::Secrets,
         transport::Transport,
     },
     database::protocol::deliveries::Parcel,
-    orders::caller::{Answer, late, presentable},
 };
 
 /// An answer's body says nothing to us. It is read, for so long, so that the connection can be kept.
@@ -45,10 +44,9 @@ impl Poster {
         let started = Instant::now();
         let mut answer = Answer::default();
         if let Err(error) = self.attempt(parcel, started, &mut answer).await {
-            answer.fault = Some(error.fault);
-            answer.detail = Some(presentable(&error.detail));
+            answer.fail(error.fault, &error.detail);
         }
-        answer.duration_ms = started.elapsed().as_millis().try_into().unwrap_or(i32::MAX);
+        answer.end(started);
         answer
     }
 
@@ -62,11 +60,7 @@ impl Poster {
         let request = timeout_at(deadline, self.request(parcel))
             .await
             .map_err(|_| late("no time to build the request"))??;
-        let response = timeout_at(deadline, self.transport.send(request))
-            .await
-            .map_err(|_| late("no answer in time"))??;
-        answer.http_status = Some(response.status().as_u16().into());
-        answer.retry_after_s = retry_after_s(response.headers(), SystemTime::now());
+        let response = exchange(&self.transport, request, deadline, answer).await?;
         let enough = deadline.min(Instant::now() + READ_BODY_FOR);
         drop(timeout_at(enough, self.transport.read(response)).await);
         Ok(())

@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 use super::{Answer, Caller, Question};
 use crate::{
     call::{fault::Fault, secrets::tests::secrets, transport::Limits, wire::Wire},
-    database::uptime::Uptime,
-    orders::profile::{Profile, ProviderRow},
-    telemetry::instruments::ProviderInstruments,
+    database::{protocol::providers::ProviderRow, uptime::Uptime},
+    orders::instruments::ProviderInstruments,
+    orders::profile::Profile,
 };
 
 const CAP: usize = 1000;

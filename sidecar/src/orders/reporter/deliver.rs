@@ -12,7 +12,7 @@ use tokio::{
 use crate::{
     database::{
         failure::{Failure, Remedy},
-        protocol::Verdict,
+        protocol::leases::Verdict,
     },
     orders::{batch::Batch, slots::Slots, worker::Finding},
 };

@@ -14,11 +14,9 @@ use tokio::{
 
 use super::*;
 use crate::{
-    database::protocol::Lease,
-    orders::{
-        caller::Answer,
-        slots::{Slot, Slots},
-    },
+    call::http::Answer,
+    database::protocol::leases::Lease,
+    orders::slots::{Slot, Slots},
 };
 
 const MS: Duration = Duration::from_millis(1);

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::{
     call::secrets::Secrets,
-    database::protocol::{Claimed, Lease},
+    database::protocol::leases::{Claimed, Lease},
     orders::{slots::Slots, worker::Worker},
 };
 
