@@ -3,7 +3,8 @@
 //!
 //! - [`url`], [`tls`]: where it is and how the way there is protected
 //! - [`session`]: one session; [`line`]: a session that comes back; [`failure`]: what can go wrong
-//! - [`protocol`]: the SQL functions, one Rust function each; [`uptime`]: the clock of leases
+//! - [`protocol`]: the SQL functions, one Rust function each; [`sidecar_id`]: who calls them;
+//!   [`uptime`]: the clock of leases
 //! - [`listener`], [`channels`]: the wake-up call; [`pace`]: when to look without one
 //! - [`follower`]: has noted rows followed and kept webhooks settled, where nobody waits for it
 
@@ -15,6 +16,7 @@ pub(crate) mod listener;
 pub(crate) mod pace;
 pub(crate) mod protocol;
 pub(crate) mod session;
+pub(crate) mod sidecar_id;
 pub(crate) mod tls;
 pub(crate) mod uptime;
 pub(crate) mod url;

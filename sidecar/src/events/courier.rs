@@ -15,7 +15,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -37,6 +37,7 @@ use crate::{
         line::Line,
         pace::Pace,
         protocol::deliveries::{self, Errand, Parcel, Report, Upshot},
+        sidecar_id::SidecarId,
     },
     telemetry::log_limit::LogLimit,
 };
@@ -54,8 +55,8 @@ const GOODBYE_LIMIT: Duration = Duration::from_secs(4);
 pub(crate) struct Parts {
     /// Its connection.
     pub(crate) line: Line,
-    /// The id that the database gave this process; 0 before.
-    pub(crate) sidecar: Arc<AtomicI64>,
+    /// Who delivers.
+    pub(crate) sidecar: SidecarId,
     /// The most deliveries under way at one time.
     pub(crate) slots: u32,
     /// Called when there are new events.
@@ -156,6 +157,14 @@ impl Courier {
         }
         let waiting = self.pace.is_waiting();
         let parts = &mut self.parts;
+        if parts.sidecar.now().is_none() {
+            // The claimer registers this process.
+            return tokio::select! {
+                () = parts.stop.cancelled() => Ok(()),
+                () = parts.line.closed() => Ok(()),
+                id = parts.sidecar.given() => id.map(drop),
+            };
+        }
         let free = parts.slots.saturating_sub(self.ours.len() as u32);
         tokio::select! {
             biased;
@@ -196,7 +205,7 @@ impl Courier {
     }
 
     async fn put_back(&mut self) -> Result<(), Failure> {
-        let id = self.parts.sidecar.load(Ordering::Relaxed);
+        let id = self.parts.sidecar.given().await?;
         let errands = std::mem::take(&mut self.unmade);
         for errand in &errands {
             self.ours.remove(&errand.delivery_id);
@@ -208,12 +217,7 @@ impl Courier {
     }
 
     async fn claim(&mut self, free: u32) -> Result<(), Failure> {
-        let id = self.parts.sidecar.load(Ordering::Relaxed);
-        if id == 0 {
-            // The claimer introduces this process.
-            self.pace.found_nothing(Some(Duration::ZERO), true);
-            return Ok(());
-        }
+        let id = self.parts.sidecar.given().await?;
         let asked = i32::try_from(free).unwrap_or(i32::MAX);
         let parcels = deliveries::claim(&mut self.parts.line, id, asked).await?;
         if parcels.is_empty() {
@@ -243,7 +247,7 @@ impl Courier {
     }
 
     async fn report(&mut self) -> Result<(), Failure> {
-        let id = self.parts.sidecar.load(Ordering::Relaxed);
+        let id = self.parts.sidecar.given().await?;
         let reports: Vec<Report<'_>> = self.made.iter().map(Made::report).collect();
         let result = deliveries::report(&mut self.parts.line, id, &reports).await;
         let upshots: HashMap<i64, Upshot> = match result {

@@ -4,14 +4,14 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use metrics::counter;
 use tokio::{
-    sync::Notify,
+    sync::{Notify, watch},
     time::{sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -50,8 +50,8 @@ pub(crate) struct Parts {
     pub(crate) line: Line,
     /// How this process is called.
     pub(crate) name: String,
-    /// The id that the database gave this process, shared with the reporter; 0 before.
-    pub(crate) sidecar: Arc<AtomicI64>,
+    /// Where the id is put that the database gives this process.
+    pub(crate) registration: watch::Sender<Option<i64>>,
     /// The slots of this process.
     pub(crate) slots: Arc<Slots>,
     /// Called when something is due.
@@ -109,11 +109,11 @@ impl Claimer {
     }
 
     async fn turn(&mut self) -> Result<(), Failure> {
-        if !self.known {
+        let Some(id) = self.id().filter(|_| self.known) else {
             return self.introduce().await;
-        }
+        };
         if !self.unasked.is_empty() {
-            return self.put_back().await;
+            return self.put_back(id).await;
         }
         let (waiting, hungry) = (self.pace.is_waiting(), self.pace.is_hungry());
         let parts = &mut self.parts;
@@ -122,7 +122,7 @@ impl Claimer {
             () = parts.stop.cancelled() => {}
             () = parts.line.closed() => self.pace.everything_now(),
             () = sleep_until(self.pace.next_heartbeat()) => {
-                let wait = self.beat().await?;
+                let wait = self.beat(id).await?;
                 self.pace.told(wait);
             }
             () = parts.worker.exhausted() => {
@@ -133,7 +133,7 @@ impl Claimer {
             () = parts.wake.notified(), if waiting => self.pace.called(),
             () = parts.slots.freed(), if waiting && hungry => self.pace.freed(),
             () = sleep_until(self.pace.next_look()), if waiting => {}
-            Some(slot) = parts.slots.take(), if !waiting => self.claim(slot).await?,
+            Some(slot) = parts.slots.take(), if !waiting => self.claim(id, slot).await?,
         }
         Ok(())
     }
@@ -160,20 +160,19 @@ impl Claimer {
             slots,
             "known to the database"
         );
-        self.parts.sidecar.store(id, Ordering::Relaxed);
+        self.parts.registration.send_replace(Some(id));
         self.known = true;
         self.pace.everything_now();
         Ok(())
     }
 
-    fn id(&self) -> i64 {
-        self.parts.sidecar.load(Ordering::Relaxed)
+    fn id(&self) -> Option<i64> {
+        *self.parts.registration.borrow()
     }
 
     /// Says that we live; gives the time until there is work, if there will be.
-    async fn beat(&mut self) -> Result<Option<Duration>, Failure> {
-        let (id, in_flight) = (self.id(), self.parts.slots.in_flight());
-        let in_flight = i32::try_from(in_flight).unwrap_or(i32::MAX);
+    async fn beat(&mut self, id: i64) -> Result<Option<Duration>, Failure> {
+        let in_flight = i32::try_from(self.parts.slots.in_flight()).unwrap_or(i32::MAX);
         let heartbeat = registration::heartbeat(&mut self.parts.line, id, in_flight).await?;
         self.pace.beaten();
         self.parts.last_contact.heartbeat();
@@ -201,9 +200,8 @@ impl Claimer {
         Ok(wait)
     }
 
-    async fn claim(&mut self, mut slot: Slot) -> Result<(), Failure> {
+    async fn claim(&mut self, id: i64, mut slot: Slot) -> Result<(), Failure> {
         let free = slot.num_permits();
-        let id = self.id();
         let asked = i32::try_from(free).unwrap_or(i32::MAX);
         let claimed = leases::claim(&mut self.parts.line, id, asked).await?;
         let found = claimed.len();
@@ -222,7 +220,7 @@ impl Claimer {
             return Ok(());
         }
         if self.pace.should_ask() {
-            let wait = self.beat().await?;
+            let wait = self.beat(id).await?;
             let listening = self.parts.listening.load(Ordering::Relaxed);
             self.pace.found_nothing(wait, listening);
         } else {
@@ -266,9 +264,8 @@ impl Claimer {
     }
 
     /// Puts back what was not asked. Said once: if it fails, the leases run out.
-    async fn put_back(&mut self) -> Result<(), Failure> {
+    async fn put_back(&mut self, id: i64) -> Result<(), Failure> {
         let leases = std::mem::take(&mut self.unasked);
-        let id = self.id();
         let released = leases::release(&mut self.parts.line, id, &leases).await?;
         counter!("reconcile_released_orders_total")
             .increment(released.max(0).unsigned_abs().into());
@@ -285,12 +282,16 @@ impl Claimer {
 
     /// Waits until nothing is in flight, and stays alive in the eyes of the database.
     pub(crate) async fn drain(&mut self) {
+        let Some(id) = self.id() else {
+            return;
+        };
         loop {
             tokio::select! {
+                biased;
                 () = self.parts.slots.all_free() => return,
                 () = sleep_until(self.pace.next_heartbeat()) => {
                     self.parts.line.ready().await;
-                    if let Err(failure) = self.beat().await {
+                    if let Err(failure) = self.beat(id).await {
                         failure.log("heartbeat");
                     }
                 }
@@ -301,7 +302,9 @@ impl Claimer {
     /// Puts back what was not asked, and says goodbye.
     pub(crate) async fn leave(mut self, abandoned: Vec<Lease>) {
         self.unasked.extend(abandoned);
-        if self.id() != 0 && timeout(GOODBYE_LIMIT, self.goodbye()).await.is_err() {
+        if let Some(id) = self.id()
+            && timeout(GOODBYE_LIMIT, self.goodbye(id)).await.is_err()
+        {
             tracing::warn!(
                 "no goodbye, since the database didn't answer; the leases run out by themselves"
             );
@@ -309,14 +312,13 @@ impl Claimer {
         self.parts.line.close().await;
     }
 
-    async fn goodbye(&mut self) {
+    async fn goodbye(&mut self, id: i64) {
         self.parts.line.ready().await;
         if !self.unasked.is_empty()
-            && let Err(failure) = self.put_back().await
+            && let Err(failure) = self.put_back(id).await
         {
             failure.log("release");
         }
-        let id = self.id();
         if let Err(failure) = registration::stop(&mut self.parts.line, id).await {
             failure.log("stop");
         }

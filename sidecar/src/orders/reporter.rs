@@ -11,10 +11,7 @@ mod deliver;
 mod lines;
 mod waiting;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
-};
+use std::sync::Arc;
 
 use metrics::counter;
 use tokio::{
@@ -33,6 +30,7 @@ use crate::{
         failure::Failure,
         line::Line,
         protocol::leases::{self, Verdict},
+        sidecar_id::SidecarId,
     },
     orders::{
         batch::{Busy, MAX_FINDINGS},
@@ -45,8 +43,8 @@ use crate::{
 pub(crate) struct ReportLine {
     /// The connection.
     pub(crate) line: Line,
-    /// The id that the database gave this process, or will give.
-    pub(crate) sidecar: Arc<AtomicI64>,
+    /// Who reports.
+    pub(crate) sidecar: SidecarId,
 }
 
 impl Outlet for ReportLine {
@@ -59,7 +57,7 @@ impl Outlet for ReportLine {
     }
 
     async fn report(&mut self, findings: &[Finding]) -> Result<Vec<(i64, Verdict)>, Failure> {
-        let id = self.sidecar.load(Ordering::Relaxed);
+        let id = self.sidecar.given().await?;
         let reports: Vec<_> = findings.iter().map(Finding::report).collect();
         leases::report(&mut self.line, id, &reports).await
     }

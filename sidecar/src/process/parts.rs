@@ -1,13 +1,11 @@
 //! Owns the putting together of the parts: who gets which connection, and what they share.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicI64},
-};
+use std::sync::{Arc, atomic::AtomicBool};
 
 use tokio::sync::{
     Notify,
     mpsc::{self, Receiver},
+    watch,
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
@@ -18,8 +16,13 @@ use crate::{
         transport::{Limits, Transport},
     },
     database::{
-        channels::Channels, follower::follow, line::Line, listener::listen,
-        protocol::backlog::DatabaseBacklog, session::Database,
+        channels::Channels,
+        follower::follow,
+        line::Line,
+        listener::listen,
+        protocol::backlog::DatabaseBacklog,
+        session::Database,
+        sidecar_id::{SidecarId, sidecar_id},
     },
     events::courier::{self, Courier, Poster},
     orders::{
@@ -41,8 +44,8 @@ pub(crate) struct Shared {
     pub(crate) database: Arc<Database>,
     /// What may be in flight.
     pub(crate) slots: Arc<Slots>,
-    /// The id that the database gave this process; 0 before.
-    sidecar: Arc<AtomicI64>,
+    sidecar: SidecarId,
+    registration: watch::Sender<Option<i64>>,
     /// Whether NOTIFY reaches this process.
     listening: Arc<AtomicBool>,
     /// When the database last answered.
@@ -74,10 +77,12 @@ pub(crate) struct Parts {
 impl Shared {
     /// Nothing has happened yet.
     pub(crate) fn new(database: Database, slots: u32, shutdown: CancellationToken) -> Self {
+        let (registration, sidecar) = sidecar_id();
         Self {
             database: Arc::new(database),
             slots: Arc::new(Slots::new(slots)),
-            sidecar: Arc::default(),
+            sidecar,
+            registration,
             listening: Arc::default(),
             last_contact: Arc::new(LastContact::new()),
             shutdown,
@@ -122,7 +127,7 @@ impl Parts {
         let claimer = Claimer::new(claimer::Parts {
             line: claims,
             name: settings.sidecar_name(),
-            sidecar: Arc::clone(&shared.sidecar),
+            registration: shared.registration.clone(),
             slots: Arc::clone(&shared.slots),
             wake: Arc::clone(&due),
             backlog: Arc::clone(&backlog),
@@ -170,7 +175,7 @@ fn courier(
     let secrets = Secrets::new(settings.secrets_dir.clone());
     let courier = Courier::new(courier::Parts {
         line: shared.line("deliver"),
-        sidecar: Arc::clone(&shared.sidecar),
+        sidecar: shared.sidecar.clone(),
         slots: settings.delivery_slots,
         wake,
         poster: Arc::new(Poster::new(transport, secrets)),
@@ -188,14 +193,14 @@ fn reporter(
     found: Receiver<Finding>,
     finish: CancellationToken,
 ) -> AbortOnDropHandle<()> {
-    let (database, sidecar) = (Arc::clone(&shared.database), Arc::clone(&shared.sidecar));
+    let (database, sidecar) = (Arc::clone(&shared.database), shared.sidecar.clone());
     let first = ReportLine {
         line: first,
-        sidecar: Arc::clone(&sidecar),
+        sidecar: sidecar.clone(),
     };
     let another = move || ReportLine {
         line: Line::new(Arc::clone(&database), "report"),
-        sidecar: Arc::clone(&sidecar),
+        sidecar: sidecar.clone(),
     };
     let slots = Arc::clone(&shared.slots);
     let reporter = Reporter::new(first, Box::new(another), slots, found, finish);
@@ -206,7 +211,7 @@ fn reporter(
 fn follower(shared: &Shared, wake: Arc<Notify>) -> AbortOnDropHandle<()> {
     let backlog = || DatabaseBacklog {
         line: shared.line("follow"),
-        sidecar: Arc::clone(&shared.sidecar),
+        sidecar: shared.sidecar.clone(),
     };
     let following = follow([backlog(), backlog()], wake, shared.shutdown.clone());
     AbortOnDropHandle::new(tokio::spawn(following))

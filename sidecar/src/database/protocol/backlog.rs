@@ -1,14 +1,6 @@
 //! Owns the SQL functions for what touches the applications' own tables, one Rust function each.
 
-use std::{
-    fmt,
-    future::Future,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, future::Future, time::Duration};
 
 use tokio_postgres::{Row, types::Type};
 
@@ -16,6 +8,7 @@ use super::only;
 use crate::database::{
     failure::{Failure, Remedy},
     line::Line,
+    sidecar_id::SidecarId,
 };
 
 /// One thing to work on.
@@ -58,8 +51,8 @@ pub(crate) trait Backlog: Send {
 pub(crate) struct DatabaseBacklog {
     /// Its connection.
     pub(crate) line: Line,
-    /// The id that the database gave this process.
-    pub(crate) sidecar: Arc<AtomicI64>,
+    /// Who says so.
+    pub(crate) sidecar: SidecarId,
 }
 
 impl Backlog for DatabaseBacklog {
@@ -72,7 +65,7 @@ impl Backlog for DatabaseBacklog {
     }
 
     async fn items(&mut self) -> Result<Vec<Item>, Failure> {
-        let sidecar = self.sidecar.load(Ordering::Relaxed);
+        let sidecar = self.sidecar.given().await?;
         let sql = "select attachment_id, provider_id from reconcile.sidecar_backlog($1)";
         let rows = self.line.query(sql, &[(&sidecar, Type::INT8)]).await;
         let items = rows.and_then(|rows| rows.iter().map(item).collect());
@@ -84,7 +77,7 @@ impl Backlog for DatabaseBacklog {
     }
 
     async fn work(&mut self, item: Item, limit: Duration) -> Result<i32, Failure> {
-        let sidecar = self.sidecar.load(Ordering::Relaxed);
+        let sidecar = self.sidecar.given().await?;
         let (sql, id) = match item {
             Item::Attachment(id) => ("select reconcile.sidecar_follow($1, $2)", id),
             Item::Provider(id) => ("select reconcile.sidecar_settle_webhooks($1, $2)", id),
