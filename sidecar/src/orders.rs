@@ -4,7 +4,7 @@
 //! - [`claimer`]: takes what is due, as much as there are free [`slots`]
 //! - [`profile`]: what all orders of one provider share
 //! - [`worker`]: runs one claimed order as a task; [`caller`]: its call
-//! - [`reporter`], [`batch`]: hands the findings back, one provider's at a time on each of its lines
+//! - [`reporter`], [`batch`]: hands the findings back, one provider's at a time on each of its connections
 
 pub(crate) mod batch;
 pub(crate) mod caller;

@@ -6,7 +6,7 @@
 //! - [`x_verify`]: PhonePe v1's hash of path and salt
 //! - [`hmac`]: a keyed hash of what the provider wants hashed
 //! - [`paytm`]: Paytm's checksum inside the body
-//! - [`oauth2`]: a token bought with client credentials; [`token_endpoint`]: where;
+//! - [`oauth2`]: a token for client credentials; [`token_endpoint`]: where;
 //!   [`tokens`]: kept until it expires
 
 mod credentials;
@@ -27,7 +27,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 pub(crate) use credentials::SecretHeaders;
-pub(crate) use tokens::{Lent, Tokens};
+pub(crate) use tokens::{SharedToken, Tokens};
 
 use crate::call::{
     fault::{CallError, Fault},
@@ -52,7 +52,7 @@ pub(crate) enum Auth {
     Query(credentials::Query),
     /// `X-VERIFY`, as PhonePe v1 wants it.
     XVerify(x_verify::XVerify),
-    /// A token that client credentials bought.
+    /// An OAuth 2 token for client credentials.
     Oauth2(oauth2::OAuth2),
     /// A header with an HMAC of a templated text.
     Hmac(hmac::Hmac),
@@ -61,10 +61,10 @@ pub(crate) enum Auth {
 }
 
 /// What it takes to sign.
-pub(crate) struct Means {
+pub(crate) struct SigningContext {
     /// Where secrets are found.
     pub(crate) secrets: Secrets,
-    /// Where tokens are bought and kept.
+    /// Where tokens are fetched and kept.
     pub(crate) tokens: Tokens,
 }
 
@@ -75,11 +75,11 @@ impl Auth {
     pub(crate) async fn sign(
         &self,
         request: &mut Request,
-        means: &Means,
+        context: &SigningContext,
         timeout: Duration,
         mask: &mut Mask,
-    ) -> Result<Option<Lent>, CallError> {
-        let secrets = &means.secrets;
+    ) -> Result<Option<SharedToken>, CallError> {
+        let secrets = &context.secrets;
         match self {
             Self::None => {}
             Self::Bearer(bearer) => bearer.sign(request, secrets, mask).await?,
@@ -90,8 +90,8 @@ impl Auth {
             Self::Hmac(hmac) => hmac.sign(request, secrets, mask).await?,
             Self::Paytm(paytm) => paytm.sign(request, secrets, mask).await?,
             Self::Oauth2(oauth2) => {
-                let lent = oauth2.sign(request, means, timeout, mask).await?;
-                return Ok(Some(lent));
+                let token = oauth2.sign(request, context, timeout, mask).await?;
+                return Ok(Some(token));
             }
         }
         Ok(None)
@@ -102,13 +102,13 @@ impl Auth {
     pub(crate) async fn renew(
         &self,
         request: &mut Request,
-        refused: Lent,
-        means: &Means,
+        refused: SharedToken,
+        context: &SigningContext,
         timeout: Duration,
         mask: &mut Mask,
     ) -> Result<bool, CallError> {
         match self {
-            Self::Oauth2(oauth2) => oauth2.renew(request, refused, means, timeout, mask).await,
+            Self::Oauth2(oauth2) => oauth2.renew(request, refused, context, timeout, mask).await,
             _ => Ok(false),
         }
     }

@@ -3,7 +3,7 @@
 
 use std::{error::Error, io};
 
-use crate::call::{distrust::in_plain_words, exhaustion::is_exhaustion, resolver::LookupError};
+use crate::call::{exhaustion::is_exhaustion, resolver::LookupError, tls_error::explain};
 
 /// Why a call brought no readable answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,7 +136,7 @@ impl From<reqwest::Error> for CallError {
         let detail = match fault {
             Fault::Timeout => "no connection in time".to_owned(),
             _ => match causes(&error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
-                Some(distrust) => in_plain_words(distrust),
+                Some(tls_error) => explain(tls_error),
                 None => deepest(&error),
             },
         };

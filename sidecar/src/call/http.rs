@@ -56,14 +56,14 @@ pub(crate) async fn exchange(
 ) -> Result<Response, CallError> {
     let response = timeout_at(deadline, transport.send(request))
         .await
-        .map_err(|_| late("no answer in time"))??;
+        .map_err(|_| timed_out("no answer in time"))??;
     answer.http_status = Some(response.status().as_u16().into());
     answer.retry_after_s = retry_after_s(response.headers(), SystemTime::now());
     Ok(response)
 }
 
 /// A call that took too long.
-pub(crate) fn late(what: &str) -> CallError {
+pub(crate) fn timed_out(what: &str) -> CallError {
     CallError::new(Fault::Timeout, what)
 }
 

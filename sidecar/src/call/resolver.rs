@@ -13,7 +13,7 @@ use crate::call::{
 
 /// Long enough for a burst of new connections to share one look-up, short enough to follow a
 /// provider that moves.
-const REMEMBER: Duration = Duration::from_secs(5);
+const CACHED_FOR: Duration = Duration::from_secs(5);
 
 const MAX_NAMES: u64 = 1024;
 
@@ -46,7 +46,7 @@ impl Resolver {
     pub(crate) fn new(public_only: bool) -> Self {
         let known = Cache::builder()
             .max_capacity(MAX_NAMES)
-            .time_to_live(REMEMBER)
+            .time_to_live(CACHED_FOR)
             .build();
         Self { public_only, known }
     }

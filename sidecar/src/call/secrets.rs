@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::call::{exhaustion::is_exhaustion, guard::AllowList};
 
-const REMEMBER: Duration = Duration::from_secs(1);
+const CACHED_FOR: Duration = Duration::from_secs(1);
 const MAX_BYTES: usize = 65_536;
 const VARIABLE_PREFIX: &str = "RECONCILE_SECRET_";
 
@@ -43,7 +43,7 @@ pub(crate) enum SecretError {
 
 /// A secret, and where it may go.
 #[derive(Clone)]
-struct Kept {
+struct CachedSecret {
     secret: SecretString,
     /// None means anywhere.
     hosts: Option<Arc<AllowList>>,
@@ -55,7 +55,7 @@ type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 pub(crate) struct Secrets {
     folder: Option<PathBuf>,
     environment: Environment,
-    known: Cache<String, Kept>,
+    cache: Cache<String, CachedSecret>,
 }
 
 impl Secrets {
@@ -65,14 +65,14 @@ impl Secrets {
     }
 
     fn with_environment(folder: Option<PathBuf>, environment: Environment) -> Self {
-        let known = Cache::builder()
+        let cache = Cache::builder()
             .max_capacity(1024)
-            .time_to_live(REMEMBER)
+            .time_to_live(CACHED_FOR)
             .build();
         Self {
             folder,
             environment,
-            known,
+            cache,
         }
     }
 
@@ -83,18 +83,18 @@ impl Secrets {
         if name.is_empty() || !name.bytes().all(named_well) {
             return Err(SecretError::BadName);
         }
-        let kept = self
-            .known
+        let cached = self
+            .cache
             .try_get_with_by_ref(name, self.read(name))
             .await
             .map_err(|error| SecretError::clone(&error))?;
-        match kept.hosts {
+        match cached.hosts {
             Some(hosts) if !hosts.includes(url) => Err(SecretError::Bound(name.to_owned())),
-            _ => Ok(kept.secret),
+            _ => Ok(cached.secret),
         }
     }
 
-    async fn read(&self, name: &str) -> Result<Kept, SecretError> {
+    async fn read(&self, name: &str) -> Result<CachedSecret, SecretError> {
         let secret = match self.read_file(name, name).await? {
             Some(text) => Some(text),
             None => (self.environment)(&format!("{VARIABLE_PREFIX}{name}")).map(SecretString::from),
@@ -104,7 +104,7 @@ impl Secrets {
             .filter(|secret| !secret.expose_secret().is_empty())
             .ok_or_else(|| SecretError::Missing(name.to_owned()))?;
         let hosts = self.read_hosts(name).await?;
-        Ok(Kept { secret, hosts })
+        Ok(CachedSecret { secret, hosts })
     }
 
     /// An empty list lets the secret go nowhere: whoever wrote one wanted a limit.

@@ -1,4 +1,4 @@
-//! Owns the wake-up call: a session that LISTENs and wakes the claimer and the courier. Everything works without
+//! Owns the wake-up call: a session that LISTENs and wakes the claimer and the deliverer. Everything works without
 //! it, a few seconds later, so its failures are warnings.
 
 use std::{
@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::database::{
     channels::Channels,
+    connection::Connection,
     failure::{Failure, Remedy},
-    line::Line,
 };
 
 /// How often an idle session is asked whether it still is one.
@@ -26,26 +26,26 @@ const AFTER_REFUSAL: Duration = Duration::from_secs(60);
 
 /// Listens until told to stop. `listening` says whether NOTIFY reaches this process.
 pub(crate) async fn listen(
-    mut line: Line,
+    mut connection: Connection,
     channels: Channels,
     listening: Arc<AtomicBool>,
     stop: CancellationToken,
 ) {
-    let for_ever = listen_for_ever(&mut line, &channels, &listening);
+    let for_ever = listen_for_ever(&mut connection, &channels, &listening);
     stop.run_until_cancelled(for_ever).await;
     listening.store(false, Ordering::Relaxed);
-    line.close().await;
+    connection.close().await;
 }
 
-async fn listen_for_ever(line: &mut Line, channels: &Channels, listening: &AtomicBool) {
+async fn listen_for_ever(connection: &mut Connection, channels: &Channels, listening: &AtomicBool) {
     loop {
-        line.ready().await;
-        match listen_to(line, channels.names()).await {
+        connection.ready().await;
+        match listen_to(connection, channels.names()).await {
             Ok(()) => {
                 listening.store(true, Ordering::Relaxed);
                 // Calls that came while nobody listened are lost, so look.
                 channels.wake_all();
-                until_silent(line).await;
+                until_silent(connection).await;
                 listening.store(false, Ordering::Relaxed);
             }
             Err(failure) => {
@@ -60,22 +60,22 @@ async fn listen_for_ever(line: &mut Line, channels: &Channels, listening: &Atomi
 }
 
 async fn listen_to(
-    line: &mut Line,
+    connection: &mut Connection,
     channels: impl Iterator<Item = &'static str>,
 ) -> Result<(), Failure> {
     for channel in channels {
-        line.query(&format!("listen {channel}"), &[]).await?;
+        connection.query(&format!("listen {channel}"), &[]).await?;
     }
     Ok(())
 }
 
-async fn until_silent(line: &mut Line) {
+async fn until_silent(connection: &mut Connection) {
     loop {
         tokio::select! {
-            () = line.closed() => return,
+            () = connection.closed() => return,
             () = sleep(ASK_EVERY) => {}
         }
-        if let Err(failure) = line.query("select 1", &[]).await {
+        if let Err(failure) = connection.query("select 1", &[]).await {
             failure.log("ping");
             return;
         }

@@ -1,5 +1,5 @@
 //! Owns one session with PostgreSQL: opening it, a time limit on every call, and closing it. Coming
-//! back after a loss is the line's work.
+//! back after a loss is the connection's work.
 
 use std::{
     future::poll_fn,
@@ -21,7 +21,7 @@ use crate::{
         channels::Channels,
         failure::Failure,
         tls::{TlsError, client_config},
-        url::{Protection, Target},
+        url::{Target, TlsMode},
     },
     telemetry::log_limit::LogLimits,
 };
@@ -29,14 +29,14 @@ use crate::{
 /// A call that takes longer has lost its server, or waits behind a lock that a person has to see.
 pub(crate) const CALL_LIMIT: Duration = Duration::from_secs(30);
 
-/// For asking the server to stop a call that took too long, and for saying goodbye.
-const COURTESY_LIMIT: Duration = Duration::from_secs(2);
+/// For asking the server to cancel a call that took too long, and for closing.
+const CANCEL_LIMIT: Duration = Duration::from_secs(2);
 
 /// Where PostgreSQL is and how to get there.
 pub(crate) struct Database {
     target: Target,
     tls: MakeRustlsConnect,
-    /// Shared by all lines: a wrong password is one failure, however many want to connect.
+    /// Shared by all connections: a wrong password is one failure, however many want to connect.
     failures: Mutex<LogLimits>,
 }
 
@@ -47,9 +47,9 @@ pub(crate) type Parameters<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
 impl Database {
     /// Fails if the extra authorities can't be used.
     pub(crate) fn new(target: Target, extra_authorities: Option<&[u8]>) -> Result<Self, TlsError> {
-        let protection = target.protection;
-        let config = client_config(protection, extra_authorities)?;
-        if matches!(protection, Protection::Prefer | Protection::Require) {
+        let tls_mode = target.tls_mode;
+        let config = client_config(tls_mode, extra_authorities)?;
+        if matches!(tls_mode, TlsMode::Prefer | TlsMode::Require) {
             tracing::debug!(
                 "the certificate of PostgreSQL is not verified; sslmode=verify-full does that"
             );
@@ -135,7 +135,7 @@ impl Session {
         match timeout(limit, self.client.query_typed(sql, parameters)).await {
             Ok(result) => Ok(result?),
             Err(_) => {
-                self.stop();
+                self.cancel_statement();
                 Err(Failure::Silent(limit))
             }
         }
@@ -147,15 +147,15 @@ impl Session {
         drop((&mut self.driver).await);
     }
 
-    /// Asks the server to stop what the session waits for, if it does.
-    pub(crate) fn stop(&self) {
+    /// Asks the server to cancel what the session waits for, if it does.
+    pub(crate) fn cancel_statement(&self) {
         self.cancel.clone().send();
     }
 
-    /// Says goodbye, so that the server doesn't log a client that vanished.
+    /// Closes it, so that the server doesn't log a client that vanished.
     pub(crate) async fn close(self) {
         drop(self.client);
-        drop(timeout(COURTESY_LIMIT, self.driver).await);
+        drop(timeout(CANCEL_LIMIT, self.driver).await);
     }
 }
 
@@ -166,11 +166,11 @@ struct Cancel {
 }
 
 impl Cancel {
-    /// Asks the server to stop what the session waits for. Without this, a server that waits behind
+    /// Asks the server to cancel what the session waits for. Without this, a server that waits behind
     /// a lock would collect one abandoned session for each attempt.
     fn send(self) {
         tokio::spawn(async move {
-            let cancelled = timeout(COURTESY_LIMIT, self.token.cancel_query(self.tls)).await;
+            let cancelled = timeout(CANCEL_LIMIT, self.token.cancel_query(self.tls)).await;
             tracing::debug!(
                 done = matches!(cancelled, Ok(Ok(()))),
                 "cancelled a call that took too long"

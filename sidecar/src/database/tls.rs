@@ -13,7 +13,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
 };
 
-use crate::database::url::Protection;
+use crate::database::url::TlsMode;
 
 /// TLS that can't be set up.
 #[derive(Debug, thiserror::Error)]
@@ -41,13 +41,13 @@ pub(crate) fn read_authorities(file: &Path) -> Result<Vec<u8>, TlsError> {
 
 /// The configuration for connections that are protected in this way.
 pub(crate) fn client_config(
-    protection: Protection,
+    tls_mode: TlsMode,
     extra_authorities: Option<&[u8]>,
 ) -> Result<ClientConfig, TlsError> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()?;
-    let trust = trust(protection, extra_authorities, &provider)?;
+    let trust = trust(tls_mode, extra_authorities, &provider)?;
     Ok(builder
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Verifier { trust, provider }))
@@ -55,7 +55,7 @@ pub(crate) fn client_config(
 }
 
 fn trust(
-    protection: Protection,
+    tls_mode: TlsMode,
     extra_authorities: Option<&[u8]>,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Trust, TlsError> {
@@ -65,10 +65,10 @@ fn trust(
             .build()
             .map_err(|error| TlsError::Setup(Error::General(error.to_string())))
     };
-    match protection {
-        Protection::VerifyFull => verifier().map(Trust::Full),
-        Protection::VerifyCa => verifier().map(Trust::Authority),
-        Protection::Disable | Protection::Prefer | Protection::Require => Ok(Trust::Anybody),
+    match tls_mode {
+        TlsMode::VerifyFull => verifier().map(Trust::Full),
+        TlsMode::VerifyCa => verifier().map(Trust::Authority),
+        TlsMode::Disable | TlsMode::Prefer | TlsMode::Require => Ok(Trust::Anybody),
     }
 }
 
@@ -172,9 +172,9 @@ mod tests {
         }
     }
 
-    fn accepts(protection: Protection, server: &Server, extra: Option<&[u8]>, name: &str) -> bool {
+    fn accepts(tls_mode: TlsMode, server: &Server, extra: Option<&[u8]>, name: &str) -> bool {
         let provider = Arc::new(ring::default_provider());
-        let trust = trust(protection, extra, &provider).unwrap();
+        let trust = trust(tls_mode, extra, &provider).unwrap();
         let name = ServerName::try_from(name).unwrap();
         Verifier { trust, provider }
             .verify_server_cert(&server.certificate, &[], &name, &[], UnixTime::now())
@@ -183,10 +183,10 @@ mod tests {
 
     #[test]
     fn each_sslmode_trusts_as_much_as_it_says() {
-        use Protection::{Prefer, Require, VerifyCa, VerifyFull};
+        use TlsMode::{Prefer, Require, VerifyCa, VerifyFull};
         let server = server("db.internal");
         let ours = Some(server.authority.as_slice());
-        for (protection, extra, name, expected) in [
+        for (tls_mode, extra, name, expected) in [
             (VerifyFull, ours, "db.internal", true),
             (VerifyFull, ours, "other.internal", false),
             (VerifyFull, ours, "10.0.0.1", false),
@@ -197,9 +197,9 @@ mod tests {
             (Prefer, None, "other.internal", true),
         ] {
             assert_eq!(
-                accepts(protection, &server, extra, name),
+                accepts(tls_mode, &server, extra, name),
                 expected,
-                "{protection:?} {name}"
+                "{tls_mode:?} {name}"
             );
         }
     }

@@ -17,7 +17,7 @@ use tokio_postgres::{
 /// How the way to PostgreSQL is protected. `prefer` and `require` encrypt and trust anybody, as
 /// libpq does without a root certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Protection {
+pub(crate) enum TlsMode {
     /// No TLS.
     Disable,
     /// TLS if the server has it.
@@ -124,7 +124,7 @@ pub(crate) struct Target {
     /// The driver's configuration.
     pub(crate) config: Config,
     /// How the way is protected.
-    pub(crate) protection: Protection,
+    pub(crate) tls_mode: TlsMode,
 }
 
 impl Target {
@@ -135,7 +135,7 @@ impl Target {
             return Err(DatabaseUrlError::Empty);
         }
         let (rest, mode) = split::split(text)?;
-        let protection = mode.map_or(Ok(Protection::Prefer), |mode| mode.parse())?;
+        let tls_mode = mode.map_or(Ok(TlsMode::Prefer), |mode| mode.parse())?;
         let mut config = Config::from_str(&rest).map_err(|error| syntax(&error))?;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(DatabaseUrlError::NoHost);
@@ -156,14 +156,14 @@ impl Target {
             .keepalives_retries(3)
             .tcp_user_timeout(Duration::from_secs(30));
         let only_sockets = config.get_hosts().iter().all(is_socket);
-        config.ssl_mode(match protection {
+        config.ssl_mode(match tls_mode {
             // Nobody sits between the two ends of a Unix socket, and PostgreSQL has no TLS there.
             _ if only_sockets => SslMode::Disable,
-            Protection::Disable => SslMode::Disable,
-            Protection::Prefer => SslMode::Prefer,
+            TlsMode::Disable => SslMode::Disable,
+            TlsMode::Prefer => SslMode::Prefer,
             _ => SslMode::Require,
         });
-        Ok(Self { config, protection })
+        Ok(Self { config, tls_mode })
     }
 
     /// Where this leads, for the log: hosts and database, no credentials.
@@ -219,7 +219,7 @@ fn is_socket(host: &Host) -> bool {
     matches!(host, Host::Unix(_))
 }
 
-impl FromStr for Protection {
+impl FromStr for TlsMode {
     type Err = DatabaseUrlError;
 
     fn from_str(text: &str) -> Result<Self, DatabaseUrlError> {

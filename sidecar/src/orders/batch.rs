@@ -23,7 +23,7 @@ pub(crate) type Batch = Vec<(Finding, u32)>;
 
 /// Cuts what was gathered into reports, each sorted by order: sessions that lock rows in one order
 /// don't deadlock.
-pub(crate) fn cut(mut gathered: Batch) -> VecDeque<Batch> {
+pub(crate) fn into_reports(mut gathered: Batch) -> VecDeque<Batch> {
     gathered.sort_by_key(|(finding, _)| finding.lease.order_id);
     let mut batches = VecDeque::new();
     let mut batch = Batch::new();
@@ -45,11 +45,11 @@ pub(crate) fn cut(mut gathered: Batch) -> VecDeque<Batch> {
 
 /// Findings whose order was locked, each with its next moment.
 #[derive(Default)]
-pub(crate) struct Busy(Vec<(Instant, Finding, u32)>);
+pub(crate) struct BusyFindings(Vec<(Instant, Finding, u32)>);
 
-impl Busy {
+impl BusyFindings {
     /// Keeps the finding for later; gives it back once it was tried often enough.
-    pub(crate) fn put_off(&mut self, finding: Finding, tries: u32) -> Option<Finding> {
+    pub(crate) fn retry_later(&mut self, finding: Finding, tries: u32) -> Option<Finding> {
         if tries >= MAX_TRIES {
             return Some(finding);
         }
@@ -95,7 +95,7 @@ mod tests {
     }
 
     fn lengths(gathered: Vec<Finding>) -> Vec<usize> {
-        cut(gathered.into_iter().map(|finding| (finding, 0)).collect())
+        into_reports(gathered.into_iter().map(|finding| (finding, 0)).collect())
             .iter()
             .map(Vec::len)
             .collect()
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn reports_are_sorted_by_order() {
         let gathered = [3, 1, 2].map(|id| (finding(id, 0), 0)).into();
-        let ids: Vec<i64> = cut(gathered)[0]
+        let ids: Vec<i64> = into_reports(gathered)[0]
             .iter()
             .map(|(finding, _)| finding.lease.order_id)
             .collect();
@@ -128,9 +128,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_busy_finding_goes_again_eight_times_with_growing_pauses() {
-        let mut busy = Busy::default();
+        let mut busy = BusyFindings::default();
         let (mut current, mut tries, mut pauses) = (finding(1, 0), 0, vec![]);
-        while busy.put_off(current, tries).is_none() {
+        while busy.retry_later(current, tries).is_none() {
             let next = busy.next().unwrap();
             pauses.push((next - Instant::now()).as_millis());
             assert_eq!(busy.due().count(), 0);

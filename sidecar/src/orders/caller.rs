@@ -13,24 +13,24 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     call::{
         fault::{CallError, Fault},
-        http::{Answer, exchange, late, other_than_json, presentable, text},
+        http::{Answer, exchange, other_than_json, presentable, text, timed_out},
         mask::Mask,
         secrets::Secrets,
         transport::{Limits, Transport},
     },
     database::uptime::Uptime,
-    orders::profile::{Profile, Shape, header_map},
-    sign::{Lent, Means, Tokens},
+    orders::profile::{Profile, RequestShape, header_map},
+    sign::{SharedToken, SigningContext, Tokens},
 };
 
 /// Makes calls.
 pub(crate) struct Caller {
     transport: Transport,
-    means: Means,
+    context: SigningContext,
 }
 
-/// What is asked about one order.
-pub(crate) struct Question<'a> {
+/// What it takes to ask about one order.
+pub(crate) struct OrderCheck<'a> {
     /// The provider.
     pub(crate) profile: &'a Profile,
     /// None if it could not be written for this order.
@@ -45,10 +45,10 @@ pub(crate) struct Question<'a> {
     pub(crate) asked_at: Uptime,
 }
 
-/// A signed request, and what it takes to make it once more with another token.
-struct Ready {
+/// A signed request, and if another token could be had, the same request with the one it bears.
+struct SignedRequest {
     request: Request,
-    again: Option<(Request, Lent)>,
+    renewable: Option<(Request, SharedToken)>,
 }
 
 impl Caller {
@@ -58,21 +58,18 @@ impl Caller {
         let tokens = Tokens::new(transport.clone());
         Ok(Self {
             transport,
-            means: Means { secrets, tokens },
+            context: SigningContext { secrets, tokens },
         })
     }
 
     /// Makes one call, within the provider's time limit and within its lease.
-    pub(crate) async fn ask(&self, question: Question<'_>) -> Answer {
+    pub(crate) async fn ask(&self, check: OrderCheck<'_>) -> Answer {
         let started = Instant::now();
-        let deadline = started + question.profile.timeout;
+        let deadline = started + check.profile.timeout;
         let mut answer = Answer::default();
         // Outlives the conversation, so that a secret stays masked whatever ends it.
         let mut mask = Mask::default();
-        match self
-            .converse(question, deadline, &mut answer, &mut mask)
-            .await
-        {
+        match self.call(check, deadline, &mut answer, &mut mask).await {
             Ok(body) => {
                 answer.body = Some(mask.apply(body));
                 answer.detail = (answer.detail.take()).map(|kind| presentable(&mask.apply(kind)));
@@ -85,19 +82,19 @@ impl Caller {
         answer
     }
 
-    async fn converse(
+    async fn call(
         &self,
-        question: Question<'_>,
+        check: OrderCheck<'_>,
         deadline: Instant,
         answer: &mut Answer,
         mask: &mut Mask,
     ) -> Result<String, CallError> {
-        let (profile, asked_at) = (question.profile, question.asked_at);
+        let (profile, asked_at) = (check.profile, check.asked_at);
         let shape = profile.shape.as_ref().map_err(CallError::clone)?;
-        let too_slow = || late(shape.auth.slow_part());
+        let too_slow = || timed_out(shape.auth.slow_part());
         // Boxed, since its state is large and gone before the call, of which thousands may be under way.
-        let building = Box::pin(self.request(question, shape, mask));
-        let Ready { request, again } = timeout_at(deadline, building)
+        let building = Box::pin(self.request(check, shape, mask));
+        let SignedRequest { request, renewable } = timeout_at(deadline, building)
             .await
             .map_err(|_| too_slow())??;
         // Up to here this process may have been stopped, or the machine asleep, for any time.
@@ -110,12 +107,12 @@ impl Caller {
         }
         let mut response = self.exchange(request, deadline, answer).await?;
         if response.status() == StatusCode::UNAUTHORIZED
-            && let Some((mut request, refused)) = again
+            && let Some((mut request, refused)) = renewable
         {
             let renewal =
                 shape
                     .auth
-                    .renew(&mut request, refused, &self.means, profile.timeout, mask);
+                    .renew(&mut request, refused, &self.context, profile.timeout, mask);
             let renewed = timeout_at(deadline, Box::pin(renewal))
                 .await
                 .map_err(|_| too_slow())??;
@@ -125,7 +122,7 @@ impl Caller {
         }
         let body = timeout_at(deadline, self.transport.read(response))
             .await
-            .map_err(|_| late("the answer took too long"))??;
+            .map_err(|_| timed_out("the answer took too long"))??;
         text(body)
     }
 
@@ -137,7 +134,7 @@ impl Caller {
     ) -> Result<Response, CallError> {
         // A second request of the same call; and one that is late is not begun to see whether there is time.
         if deadline <= Instant::now() {
-            return Err(late("no answer in time"));
+            return Err(timed_out("no answer in time"));
         }
         let response = exchange(&self.transport, request, deadline, answer).await?;
         answer.detail = other_than_json(response.headers());
@@ -146,11 +143,11 @@ impl Caller {
 
     async fn request(
         &self,
-        question: Question<'_>,
-        shape: &Shape,
+        check: OrderCheck<'_>,
+        shape: &RequestShape,
         mask: &mut Mask,
-    ) -> Result<Ready, CallError> {
-        let url = question.complete(shape)?;
+    ) -> Result<SignedRequest, CallError> {
+        let url = check.url(shape)?;
         let url = Url::parse(url)
             .map_err(|error| CallError::new(Fault::BadRequest, format!("the URL: {error}")))?;
         // Before anything is signed: no secret is looked up for a host that may not be asked.
@@ -158,38 +155,38 @@ impl Caller {
         let mut request = Request::new(shape.method.clone(), url);
         let headers = request.headers_mut();
         headers.extend(shape.headers.clone().unwrap_or_default());
-        headers.extend(header_map(question.headers)?);
+        headers.extend(header_map(check.headers)?);
         headers
             .entry(ACCEPT)
             .or_insert(HeaderValue::from_static("application/json"));
-        let empty = question.body.as_deref().is_none_or(str::is_empty);
+        let empty = check.body.as_deref().is_none_or(str::is_empty);
         if empty && (shape.method == Method::POST || shape.method == Method::PUT) {
             // The client leaves it out, and some servers then answer 411.
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
-        if question.body.is_some() {
+        if check.body.is_some() {
             let json = HeaderValue::from_static("application/json");
             headers.entry(CONTENT_TYPE).or_insert(json);
         }
-        *request.body_mut() = question.body.map(Body::from);
-        let secrets = &self.means.secrets;
+        *request.body_mut() = check.body.map(Body::from);
+        let secrets = &self.context.secrets;
         shape
             .secret_headers
             .sign(&mut request, secrets, mask)
             .await?;
-        let lent = shape
+        let token = shape
             .auth
-            .sign(&mut request, &self.means, question.profile.timeout, mask)
+            .sign(&mut request, &self.context, check.profile.timeout, mask)
             .await?;
-        let again = lent.and_then(|lent| Some((request.try_clone()?, lent)));
-        Ok(Ready { request, again })
+        let renewable = token.and_then(|token| Some((request.try_clone()?, token)));
+        Ok(SignedRequest { request, renewable })
     }
 }
 
-impl<'a> Question<'a> {
+impl<'a> OrderCheck<'a> {
     /// The URL, if nothing is missing that each order of this provider has. Nothing takes the place
     /// of what is missing: a template is no header, and another body is another question.
-    fn complete(&self, shape: &Shape) -> Result<&'a str, CallError> {
+    fn url(&self, shape: &RequestShape) -> Result<&'a str, CallError> {
         let refuse = |detail: &str| Err(CallError::new(Fault::BadRequest, detail));
         if let Some(problem) = self.problem {
             return refuse(problem);

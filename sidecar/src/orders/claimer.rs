@@ -1,5 +1,9 @@
-//! Owns the connection on which this process claims, lives and says goodbye. When it claims is the
-//! pace's decision. Never waits for a call.
+//! Owns the connection on which this process is registered and claims. When it claims is
+//! polling's decision. Never waits for a call.
+//!
+//! - [`registration`]: registration, heartbeats and the end
+
+mod registration;
 
 use std::{
     sync::{
@@ -12,19 +16,18 @@ use std::{
 use metrics::counter;
 use tokio::{
     sync::{Notify, watch},
-    time::{sleep_until, timeout},
+    time::sleep_until,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     database::{
+        connection::Connection,
         failure::{Failure, Remedy},
-        line::Line,
-        pace::Pace,
+        polling::Polling,
         protocol::{
-            leases::{self, Claimed, Lease},
+            leases::{self, ClaimedOrder, Lease},
             providers::{self, ProviderVersion},
-            registration,
         },
     },
     orders::{
@@ -37,9 +40,6 @@ use crate::{
     telemetry::log_limit::LogLimit,
 };
 
-/// How long a goodbye may take.
-const GOODBYE_LIMIT: Duration = Duration::from_secs(5);
-
 /// No claims for this time after this machine could not make a call: what is under way ends, and
 /// its descriptors with it.
 const AFTER_EXHAUSTION: Duration = Duration::from_secs(1);
@@ -47,7 +47,7 @@ const AFTER_EXHAUSTION: Duration = Duration::from_secs(1);
 /// What the claimer works with.
 pub(crate) struct Parts {
     /// Its connection.
-    pub(crate) line: Line,
+    pub(crate) connection: Connection,
     /// How this process is called.
     pub(crate) name: String,
     /// Where the id is put that the database gives this process.
@@ -72,23 +72,23 @@ pub(crate) struct Parts {
 pub(crate) struct Claimer {
     parts: Parts,
     profiles: Profiles,
-    known: bool,
-    pace: Pace,
-    /// Claimed and not asked, to be put back.
+    registered: bool,
+    polling: Polling,
+    /// Claimed and not asked, to be released.
     unasked: Vec<Lease>,
-    put_backs: LogLimit,
+    release_log: LogLimit,
 }
 
 impl Claimer {
-    /// A claimer that looks at once.
+    /// A claimer that polls at once.
     pub(crate) fn new(parts: Parts) -> Self {
         Self {
             parts,
             profiles: Profiles::default(),
-            known: false,
-            pace: Pace::new(Duration::ZERO),
+            registered: false,
+            polling: Polling::new(Duration::ZERO),
             unasked: Vec::new(),
-            put_backs: LogLimit::default(),
+            release_log: LogLimit::default(),
         }
     }
 
@@ -98,41 +98,42 @@ impl Claimer {
         let stop = self.parts.stop.clone();
         while !stop.is_cancelled()
             && stop
-                .run_until_cancelled(self.parts.line.ready())
+                .run_until_cancelled(self.parts.connection.ready())
                 .await
                 .is_some()
         {
-            if let Err(failure) = self.turn().await {
+            if let Err(failure) = self.step().await {
                 self.failed(&failure);
             }
         }
     }
 
-    async fn turn(&mut self) -> Result<(), Failure> {
-        let Some(id) = self.id().filter(|_| self.known) else {
-            return self.introduce().await;
+    async fn step(&mut self) -> Result<(), Failure> {
+        let Some(id) = self.id().filter(|_| self.registered) else {
+            return self.register().await;
         };
         if !self.unasked.is_empty() {
-            return self.put_back(id).await;
+            return self.release(id).await;
         }
-        let (waiting, hungry) = (self.pace.is_waiting(), self.pace.is_hungry());
+        let (waiting, polls_when_freed) =
+            (self.polling.is_waiting(), self.polling.polls_when_freed());
         let parts = &mut self.parts;
         tokio::select! {
             biased;
             () = parts.stop.cancelled() => {}
-            () = parts.line.closed() => self.pace.everything_now(),
-            () = sleep_until(self.pace.next_heartbeat()) => {
-                let wait = self.beat(id).await?;
-                self.pace.told(wait);
+            () = parts.connection.closed() => self.polling.start_over(),
+            () = sleep_until(self.polling.next_heartbeat()) => {
+                let wait = self.heartbeat(id).await?;
+                self.polling.work_expected(wait);
             }
             () = parts.worker.exhausted() => {
-                self.unasked.extend(parts.worker.abandoned());
-                self.pace.hold(AFTER_EXHAUSTION);
+                self.unasked.extend(parts.worker.take_unasked());
+                self.polling.pause_for(AFTER_EXHAUSTION);
             }
-            () = parts.worker.overslept() => self.unasked.extend(parts.worker.abandoned()),
-            () = parts.wake.notified(), if waiting => self.pace.called(),
-            () = parts.slots.freed(), if waiting && hungry => self.pace.freed(),
-            () = sleep_until(self.pace.next_look()), if waiting => {}
+            () = parts.worker.lease_over() => self.unasked.extend(parts.worker.take_unasked()),
+            () = parts.wake.notified(), if waiting => self.polling.woken(),
+            () = parts.slots.freed(), if waiting && polls_when_freed => self.polling.freed(),
+            () = sleep_until(self.polling.next_poll()), if waiting => {}
             Some(slot) = parts.slots.take(), if !waiting => self.claim(id, slot).await?,
         }
         Ok(())
@@ -141,72 +142,27 @@ impl Claimer {
     fn failed(&mut self, failure: &Failure) {
         failure.log("claim");
         match failure.remedy() {
-            Remedy::Reconnect => self.pace.everything_now(),
-            Remedy::Wait => self.pace.look_now(),
+            Remedy::Reconnect => self.polling.start_over(),
+            Remedy::Wait => self.polling.poll_now(),
             Remedy::GiveUp => {
-                // The line pauses by itself for all but this one.
-                self.parts.line.pause();
-                self.pace.look_now();
+                // The connection pauses by itself for all but this one.
+                self.parts.connection.pause();
+                self.polling.poll_now();
             }
         }
-    }
-
-    async fn introduce(&mut self) -> Result<(), Failure> {
-        let slots = i32::try_from(self.parts.slots.total()).unwrap_or(i32::MAX);
-        let id = registration::start(&mut self.parts.line, &self.parts.name, slots).await?;
-        tracing::info!(
-            sidecar_id = id,
-            name = self.parts.name,
-            slots,
-            "known to the database"
-        );
-        self.parts.registration.send_replace(Some(id));
-        self.known = true;
-        self.pace.everything_now();
-        Ok(())
     }
 
     fn id(&self) -> Option<i64> {
         *self.parts.registration.borrow()
     }
 
-    /// Says that we live; gives the time until there is work, if there will be.
-    async fn beat(&mut self, id: i64) -> Result<Option<Duration>, Failure> {
-        let in_flight = i32::try_from(self.parts.slots.in_flight()).unwrap_or(i32::MAX);
-        let heartbeat = registration::heartbeat(&mut self.parts.line, id, in_flight).await?;
-        self.pace.beaten();
-        self.parts.last_contact.heartbeat();
-        if heartbeat.backlog {
-            self.parts.backlog.notify_one();
-        }
-        if heartbeat.overlong {
-            let sessions = registration::end_overlong_sessions(&mut self.parts.line).await?;
-            tracing::warn!(
-                sessions,
-                "ended sessions whose statement no time limit ended: a hook or a trigger of an \
-                 application caught its cancellation; see reconcile.failed_effects and stuck_orders"
-            );
-        }
-        if !heartbeat.known {
-            tracing::warn!(
-                sidecar_id = id,
-                "the database has forgotten this sidecar, so it starts anew"
-            );
-            self.known = false;
-        }
-        let wait = heartbeat
-            .wait_ms
-            .map(|ms| Duration::from_millis(ms.max(0).unsigned_abs().into()));
-        Ok(wait)
-    }
-
     async fn claim(&mut self, id: i64, mut slot: Slot) -> Result<(), Failure> {
         let free = slot.num_permits();
         let asked = i32::try_from(free).unwrap_or(i32::MAX);
-        let claimed = leases::claim(&mut self.parts.line, id, asked).await?;
+        let claimed = leases::claim(&mut self.parts.connection, id, asked).await?;
         let found = claimed.len();
         self.parts.last_contact.claim();
-        instruments::claimed(found);
+        instruments::count_claim(found);
         if self.parts.stop.is_cancelled() {
             self.unasked
                 .extend(claimed.iter().map(|claimed| claimed.lease));
@@ -216,21 +172,21 @@ impl Claimer {
         drop(slot);
         started?;
         if found > 0 {
-            self.pace.found(found, free);
+            self.polling.found(found, free);
             return Ok(());
         }
-        if self.pace.should_ask() {
-            let wait = self.beat(id).await?;
+        if self.polling.should_send_heartbeat() {
+            let wait = self.heartbeat(id).await?;
             let listening = self.parts.listening.load(Ordering::Relaxed);
-            self.pace.found_nothing(wait, listening);
+            self.polling.found_nothing(wait, listening);
         } else {
-            self.pace.found_nothing_unasked();
+            self.polling.found_nothing_unexplained();
         }
         Ok(())
     }
 
-    /// Starts the calls. When a provider's row can't be fetched, what is left is put back.
-    async fn start(&mut self, claimed: Vec<Claimed>, slot: &mut Slot) -> Result<(), Failure> {
+    /// Starts the calls. When a provider's row can't be fetched, what is left is released.
+    async fn start(&mut self, claimed: Vec<ClaimedOrder>, slot: &mut Slot) -> Result<(), Failure> {
         let mut rest = claimed.into_iter();
         while let Some(claimed) = rest.next() {
             let profile = match self.profile(&claimed).await {
@@ -250,26 +206,26 @@ impl Claimer {
         Ok(())
     }
 
-    async fn profile(&mut self, claimed: &Claimed) -> Result<Arc<Profile>, Failure> {
+    async fn profile(&mut self, claimed: &ClaimedOrder) -> Result<Arc<Profile>, Failure> {
         let name = &claimed.provider;
-        let asked = ProviderVersion {
+        let version = ProviderVersion {
             version: claimed.provider_version,
             by_order_number: claimed.by_order_number,
         };
-        if let Some(profile) = self.profiles.get(name, asked) {
+        if let Some(profile) = self.profiles.get(name, version) {
             return Ok(profile);
         }
-        let row = providers::fetch(&mut self.parts.line, name, asked).await?;
-        Ok(self.profiles.put(name, asked, row))
+        let row = providers::fetch(&mut self.parts.connection, name, version).await?;
+        Ok(self.profiles.insert(name, version, row))
     }
 
-    /// Puts back what was not asked. Said once: if it fails, the leases run out.
-    async fn put_back(&mut self, id: i64) -> Result<(), Failure> {
+    /// Releases what was not asked. Said once: if it fails, the leases run out.
+    async fn release(&mut self, id: i64) -> Result<(), Failure> {
         let leases = std::mem::take(&mut self.unasked);
-        let released = leases::release(&mut self.parts.line, id, &leases).await?;
+        let released = leases::release(&mut self.parts.connection, id, &leases).await?;
         counter!("reconcile_released_orders_total")
             .increment(released.max(0).unsigned_abs().into());
-        if let Some(times) = self.put_backs.happened() {
+        if let Some(times) = self.release_log.happened() {
             tracing::info!(
                 orders = leases.len(),
                 released,
@@ -278,49 +234,5 @@ impl Claimer {
             );
         }
         Ok(())
-    }
-
-    /// Waits until nothing is in flight, and stays alive in the eyes of the database.
-    pub(crate) async fn drain(&mut self) {
-        let Some(id) = self.id() else {
-            return;
-        };
-        loop {
-            tokio::select! {
-                biased;
-                () = self.parts.slots.all_free() => return,
-                () = sleep_until(self.pace.next_heartbeat()) => {
-                    self.parts.line.ready().await;
-                    if let Err(failure) = self.beat(id).await {
-                        failure.log("heartbeat");
-                    }
-                }
-            }
-        }
-    }
-
-    /// Puts back what was not asked, and says goodbye.
-    pub(crate) async fn leave(mut self, abandoned: Vec<Lease>) {
-        self.unasked.extend(abandoned);
-        if let Some(id) = self.id()
-            && timeout(GOODBYE_LIMIT, self.goodbye(id)).await.is_err()
-        {
-            tracing::warn!(
-                "no goodbye, since the database didn't answer; the leases run out by themselves"
-            );
-        }
-        self.parts.line.close().await;
-    }
-
-    async fn goodbye(&mut self, id: i64) {
-        self.parts.line.ready().await;
-        if !self.unasked.is_empty()
-            && let Err(failure) = self.put_back(id).await
-        {
-            failure.log("release");
-        }
-        if let Err(failure) = registration::stop(&mut self.parts.line, id).await {
-            failure.log("stop");
-        }
     }
 }

@@ -13,8 +13,8 @@ use crate::{call::fault::Fault, telemetry::metrics::Labels};
 /// A fault that a provider keeps having is logged as a warning once in this time.
 const WARN_EVERY: Duration = Duration::from_secs(60);
 
-/// Remembers that a claim was answered now.
-pub(crate) fn claimed(orders: usize) {
+/// Counts a claim that was answered now.
+pub(crate) fn count_claim(orders: usize) {
     counter!("reconcile_claims_total").increment(1);
     counter!("reconcile_claimed_orders_total").increment(orders as u64);
     let now = SystemTime::now()
@@ -56,7 +56,7 @@ impl ProviderInstruments {
     }
 
     /// Whether this fault is worth a warning now: the first time, and then once a minute.
-    pub(crate) fn worth_a_warning(&self, fault: Fault) -> bool {
+    pub(crate) fn should_warn(&self, fault: Fault) -> bool {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default()
@@ -76,8 +76,8 @@ mod tests {
     #[test]
     fn a_warning_a_minute() {
         let instruments = ProviderInstruments::of("warned");
-        assert!(instruments.worth_a_warning(Fault::Dns));
-        assert!(!instruments.worth_a_warning(Fault::Dns));
-        assert!(instruments.worth_a_warning(Fault::Tls));
+        assert!(instruments.should_warn(Fault::Dns));
+        assert!(!instruments.should_warn(Fault::Dns));
+        assert!(instruments.should_warn(Fault::Tls));
     }
 }

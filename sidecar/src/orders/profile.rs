@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// A version's row doesn't change, but a provider can be removed and added anew with the same name.
-const REMEMBER: Duration = Duration::from_secs(60);
+const CACHED_FOR: Duration = Duration::from_secs(60);
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
@@ -49,12 +49,12 @@ pub(crate) struct Profile {
     /// How long a lease lasts: no call outlives it.
     pub(crate) lease: Duration,
     /// How to call; or why its row makes that impossible, which every order then reports.
-    pub(crate) shape: Result<Shape, CallError>,
+    pub(crate) shape: Result<RequestShape, CallError>,
 }
 
 /// What every request to the provider has.
 #[derive(Debug)]
-pub(crate) struct Shape {
+pub(crate) struct RequestShape {
     /// The request's method.
     pub(crate) method: Method,
     /// The headers of every request; none if each order brings its own.
@@ -84,7 +84,7 @@ impl Profile {
             .min(LONGEST_TIMEOUT);
         let lease = time(row.as_ref().and_then(|row| row.lease_ms)).unwrap_or(timeout);
         let unknown = || CallError::new(Fault::BadRequest, "the provider's row is gone");
-        let shape = row.ok_or_else(unknown).and_then(Shape::try_from);
+        let shape = row.ok_or_else(unknown).and_then(RequestShape::try_from);
         Self {
             name: name.into(),
             instruments,
@@ -95,7 +95,7 @@ impl Profile {
     }
 }
 
-impl TryFrom<ProviderRow> for Shape {
+impl TryFrom<ProviderRow> for RequestShape {
     type Error = CallError;
 
     fn try_from(row: ProviderRow) -> Result<Self, CallError> {
@@ -153,19 +153,19 @@ pub(crate) fn header_map(headers: Option<&Value>) -> Result<HeaderMap, CallError
 
 /// The profiles in use.
 #[derive(Default)]
-pub(crate) struct Profiles(HashMap<String, Known>);
+pub(crate) struct Profiles(HashMap<String, CachedProfiles>);
 
-struct Known {
+struct CachedProfiles {
     instruments: Arc<ProviderInstruments>,
     versions: Vec<(ProviderVersion, Instant, Arc<Profile>)>,
 }
 
 impl Profiles {
     /// The profile, unless it was never fetched or has to be fetched again.
-    pub(crate) fn get(&self, provider: &str, asked: ProviderVersion) -> Option<Arc<Profile>> {
+    pub(crate) fn get(&self, provider: &str, version: ProviderVersion) -> Option<Arc<Profile>> {
         let versions = &self.0.get(provider)?.versions;
         let fresh = |known: &&(ProviderVersion, Instant, _)| {
-            known.0 == asked && known.1.elapsed() < REMEMBER
+            known.0 == version && known.1.elapsed() < CACHED_FOR
         };
         versions
             .iter()
@@ -173,24 +173,27 @@ impl Profiles {
             .map(|known| Arc::clone(&known.2))
     }
 
-    /// Keeps what was fetched, and lets go of what is old.
-    pub(crate) fn put(
+    /// Keeps what was fetched, and drops what is old.
+    pub(crate) fn insert(
         &mut self,
         provider: &str,
-        asked: ProviderVersion,
+        version: ProviderVersion,
         row: Option<ProviderRow>,
     ) -> Arc<Profile> {
-        let known = self.0.entry(provider.to_owned()).or_insert_with(|| Known {
-            instruments: Arc::new(ProviderInstruments::of(provider)),
-            versions: Vec::new(),
-        });
+        let known = self
+            .0
+            .entry(provider.to_owned())
+            .or_insert_with(|| CachedProfiles {
+                instruments: Arc::new(ProviderInstruments::of(provider)),
+                versions: Vec::new(),
+            });
         let profile = Arc::new(Profile::new(provider, row, Arc::clone(&known.instruments)));
         known
             .versions
-            .retain(|old| old.0 != asked && old.1.elapsed() < REMEMBER);
+            .retain(|old| old.0 != version && old.1.elapsed() < CACHED_FOR);
         known
             .versions
-            .push((asked, Instant::now(), Arc::clone(&profile)));
+            .push((version, Instant::now(), Arc::clone(&profile)));
         profile
     }
 }
@@ -225,13 +228,13 @@ mod tests {
             by_order_number,
         };
         assert!(profiles.get("p", asked(1, false)).is_none());
-        assert!(profiles.put("p", asked(1, false), None).shape.is_err());
+        assert!(profiles.insert("p", asked(1, false), None).shape.is_err());
         assert!(profiles.get("p", asked(1, false)).is_some());
         assert!(profiles.get("p", asked(1, true)).is_none());
         assert!(profiles.get("p", asked(2, false)).is_none());
-        tokio::time::advance(REMEMBER).await;
+        tokio::time::advance(CACHED_FOR).await;
         assert!(profiles.get("p", asked(1, false)).is_none());
-        profiles.put("p", asked(2, false), None);
+        profiles.insert("p", asked(2, false), None);
         assert_eq!(profiles.0["p"].versions.len(), 1);
     }
 }

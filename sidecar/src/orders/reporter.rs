@@ -1,15 +1,15 @@
 //! Owns the way of findings back into the database: gathers them into reports of one provider each,
-//! has them made on several lines, so that what follows from one provider's answers holds up no
+//! has them made on several connections, so that what follows from one provider's answers holds up no
 //! other's, and repeats what a lost connection may have swallowed (the fencing token makes that
 //! safe). Never changes what was found.
 //!
-//! - [`waiting`]: what is to be reported, provider by provider
-//! - [`lines`]: which line a report takes
-//! - [`deliver`]: one line's work; gives slots back once the database acknowledged
+//! - [`queue`]: what is to be reported, provider by provider
+//! - [`pool`]: which connection a report takes
+//! - [`task`]: one connection's work; gives slots back once the database acknowledged
 
-mod deliver;
-mod lines;
-mod waiting;
+mod pool;
+mod queue;
+mod task;
 
 use std::sync::Arc;
 
@@ -21,80 +21,80 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    deliver::{Done, Job, Outlet, Said},
-    lines::{Choice, Lines},
-    waiting::Waiting,
+    pool::{Choice, Pool},
+    queue::ReportQueue,
+    task::{Done, Job, PoolEvent, ReportSink},
 };
 use crate::{
     database::{
+        connection::Connection,
         failure::Failure,
-        line::Line,
         protocol::leases::{self, Verdict},
         sidecar_id::SidecarId,
     },
     orders::{
-        batch::{Busy, MAX_FINDINGS},
+        batch::{BusyFindings, MAX_FINDINGS},
         slots::Slots,
         worker::Finding,
     },
 };
 
 /// A connection on which findings are reported.
-pub(crate) struct ReportLine {
+pub(crate) struct ReportConnection {
     /// The connection.
-    pub(crate) line: Line,
+    pub(crate) connection: Connection,
     /// Who reports.
     pub(crate) sidecar: SidecarId,
 }
 
-impl Outlet for ReportLine {
+impl ReportSink for ReportConnection {
     async fn ready(&mut self) {
-        self.line.ready().await;
+        self.connection.ready().await;
     }
 
-    async fn tend(&mut self) {
-        self.line.tend().await;
+    async fn keep_open(&mut self) {
+        self.connection.keep_open().await;
     }
 
     async fn report(&mut self, findings: &[Finding]) -> Result<Vec<(i64, Verdict)>, Failure> {
         let id = self.sidecar.given().await?;
         let reports: Vec<_> = findings.iter().map(Finding::report).collect();
-        leases::report(&mut self.line, id, &reports).await
+        leases::report(&mut self.connection, id, &reports).await
     }
 
     async fn close(self) {
-        self.line.close().await;
+        self.connection.close().await;
     }
 }
 
 /// Reports findings.
-pub(crate) struct Reporter<O> {
-    lines: Lines<O>,
-    said: UnboundedReceiver<Said>,
+pub(crate) struct Reporter<S> {
+    pool: Pool<S>,
+    events: UnboundedReceiver<PoolEvent>,
     findings: Receiver<Finding>,
     finish: CancellationToken,
-    waiting: Waiting,
-    busy: Busy,
+    queue: ReportQueue,
+    busy: BusyFindings,
 }
 
-impl<O: Outlet> Reporter<O> {
-    /// A reporter whose first line is `first`; `make` makes others as they are needed. After `finish`
+impl<S: ReportSink> Reporter<S> {
+    /// A reporter whose first connection is `first`; `make` makes others as they are needed. After `finish`
     /// it delivers what it has, and ends.
     pub(crate) fn new(
-        first: O,
-        make: Box<dyn FnMut() -> O + Send>,
+        first: S,
+        make: Box<dyn FnMut() -> S + Send>,
         slots: Arc<Slots>,
         findings: Receiver<Finding>,
         finish: CancellationToken,
     ) -> Self {
-        let (say, said) = mpsc::unbounded_channel();
+        let (sender, events) = mpsc::unbounded_channel();
         Self {
-            lines: Lines::new(first, make, slots, say),
-            said,
+            pool: Pool::new(first, make, slots, sender),
+            events,
             findings,
             finish,
-            waiting: Waiting::default(),
-            busy: Busy::default(),
+            queue: ReportQueue::default(),
+            busy: BusyFindings::default(),
         }
     }
 
@@ -105,63 +105,63 @@ impl<O: Outlet> Reporter<O> {
             self.assign();
             let finishing = self.findings.is_closed();
             let exhausted = finishing && self.findings.is_empty();
-            if exhausted && self.waiting.is_over() && self.busy.next().is_none() {
-                return self.lines.close().await;
+            if exhausted && self.queue.is_idle() && self.busy.next().is_none() {
+                return self.pool.close().await;
             }
-            let next = [self.waiting.next_ripe(), self.busy.next()];
+            let next = [self.queue.next_due(), self.busy.next()];
             tokio::select! {
                 () = self.finish.cancelled(), if !finishing => self.findings.close(),
-                Some(said) = self.said.recv() => self.hear(said),
+                Some(event) = self.events.recv() => self.handle(event),
                 _ = self.findings.recv_many(&mut fresh, MAX_FINDINGS), if !exhausted => {}
                 () = until(next.into_iter().flatten().min()) => {}
             }
             for finding in fresh.drain(..) {
-                self.waiting.add(finding, 0);
+                self.queue.add(finding, 0);
             }
             for (finding, tries) in self.busy.due() {
-                self.waiting.add(finding, tries);
+                self.queue.add(finding, tries);
             }
         }
     }
 
-    /// Hands out what is to be reported to the lines that can take it.
+    /// Hands out what is to be reported to the connections that can take it.
     fn assign(&mut self) {
-        for (provider, slow) in self.waiting.ripe() {
-            match self.lines.choose(slow) {
+        for (provider, slow) in self.queue.due() {
+            match self.pool.choose(slow) {
                 Choice::Wait => {}
-                Choice::Open(line) => self.lines.open(line),
-                Choice::Take(line) => {
-                    let batch = self.waiting.take(&provider);
+                Choice::Open(connection) => self.pool.open(connection),
+                Choice::Take(connection) => {
+                    let batch = self.queue.take(&provider);
                     let job = Job { provider, batch };
-                    if let Err(job) = self.lines.send(line, job) {
-                        self.waiting.put_back(&job.provider, vec![job.batch]);
+                    if let Err(job) = self.pool.send(connection, job) {
+                        self.queue.requeue(&job.provider, vec![job.batch]);
                     }
                 }
             }
         }
     }
 
-    fn hear(&mut self, said: Said) {
-        match said {
-            Said::Ready(line) => self.lines.ready(line),
-            Said::Closed(line, late) => {
-                self.lines.closed(line);
+    fn handle(&mut self, event: PoolEvent) {
+        match event {
+            PoolEvent::Ready(connection) => self.pool.ready(connection),
+            PoolEvent::Closed(connection, late) => {
+                self.pool.closed(connection);
                 if let Some(job) = late {
-                    self.waiting.put_back(&job.provider, vec![job.batch]);
+                    self.queue.requeue(&job.provider, vec![job.batch]);
                 }
             }
-            Said::Done(line, done) => {
-                self.lines.done(line);
+            PoolEvent::Done(connection, done) => {
+                self.pool.done(connection);
                 self.done(done);
             }
         }
     }
 
     fn done(&mut self, done: Done) {
-        self.waiting.done(&done.provider, done.took, done.again);
+        self.queue.done(&done.provider, done.took, done.again);
         for (finding, tries) in done.busy {
             let order_id = finding.lease.order_id;
-            if self.busy.put_off(finding, tries).is_some() {
+            if self.busy.retry_later(finding, tries).is_some() {
                 counter!("reconcile_dropped_reports_total").increment(1);
                 tracing::warn!(
                     order_id,

@@ -80,7 +80,7 @@ impl Slots {
     }
 
     /// Tells that some came back.
-    pub(crate) fn tell_freed(&self) {
+    pub(crate) fn notify_freed(&self) {
         self.freed.notify_one();
     }
 }

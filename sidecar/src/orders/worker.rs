@@ -9,9 +9,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     call::{fault::Fault, http::Answer},
-    database::protocol::leases::{Claimed, Lease, Report},
+    database::protocol::leases::{ClaimedOrder, Lease, Report},
     orders::{
-        caller::{Caller, Question},
+        caller::{Caller, OrderCheck},
         profile::Profile,
         slots::Slot,
     },
@@ -53,39 +53,44 @@ impl Finding {
 pub(crate) struct Worker {
     caller: Caller,
     findings: mpsc::Sender<Finding>,
-    give_up: CancellationToken,
+    cancel: CancellationToken,
     tasks: TaskTracker,
-    /// To be put back: nothing was learned about these orders.
-    abandoned: Mutex<Vec<Lease>>,
+    /// To be released: nothing was learned about these orders.
+    unasked: Mutex<Vec<Lease>>,
     exhausted: Notify,
-    overslept: Notify,
+    lease_over: Notify,
     exhaustion: Mutex<LogLimit>,
 }
 
 impl Worker {
-    /// `findings` needs room for as many as there are slots. `give_up` ends calls in flight.
+    /// `findings` needs room for as many as there are slots. `cancel` ends calls in flight.
     pub(crate) fn new(
         caller: Caller,
         findings: mpsc::Sender<Finding>,
-        give_up: CancellationToken,
+        cancel: CancellationToken,
     ) -> Self {
         Self {
             caller,
             findings,
-            give_up,
+            cancel,
             tasks: TaskTracker::new(),
-            abandoned: Mutex::default(),
+            unasked: Mutex::default(),
             exhausted: Notify::new(),
-            overslept: Notify::new(),
+            lease_over: Notify::new(),
             exhaustion: Mutex::default(),
         }
     }
 
     /// Starts one order's call.
-    pub(crate) fn start(self: &Arc<Self>, claimed: Claimed, profile: Arc<Profile>, slot: Slot) {
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        claimed: ClaimedOrder,
+        profile: Arc<Profile>,
+        slot: Slot,
+    ) {
         let worker = Arc::clone(self);
         self.tasks.spawn(async move {
-            let Claimed {
+            let ClaimedOrder {
                 lease,
                 url,
                 headers,
@@ -95,7 +100,7 @@ impl Worker {
                 asked_at,
                 ..
             } = claimed;
-            let question = Question {
+            let question = OrderCheck {
                 profile: &profile,
                 url: url.as_deref(),
                 headers: headers.as_ref(),
@@ -104,18 +109,18 @@ impl Worker {
                 asked_at,
             };
             let asked = worker
-                .give_up
+                .cancel
                 .run_until_cancelled(worker.caller.ask(question))
                 .await;
             let Some(answer) = asked else {
-                return lock(&worker.abandoned).push(lease);
+                return lock(&worker.unasked).push(lease);
             };
             note(lease, url.as_deref(), &profile, &answer);
             match answer.fault {
-                Some(Fault::Exhausted) => return worker.put_back(lease, &answer),
+                Some(Fault::Exhausted) => return worker.release(lease, &answer),
                 Some(Fault::LeaseOver) => {
-                    lock(&worker.abandoned).push(lease);
-                    return worker.overslept.notify_one();
+                    lock(&worker.unasked).push(lease);
+                    return worker.lease_over.notify_one();
                 }
                 _ => {}
             }
@@ -135,9 +140,9 @@ impl Worker {
         });
     }
 
-    /// Keeps a lease for the claimer to put back, since this machine could not make the call.
-    fn put_back(&self, lease: Lease, answer: &Answer) {
-        lock(&self.abandoned).push(lease);
+    /// Keeps a lease for the claimer to release, since this machine could not make the call.
+    fn release(&self, lease: Lease, answer: &Answer) {
+        lock(&self.unasked).push(lease);
         if let Some(times) = lock(&self.exhaustion).happened() {
             tracing::warn!(
                 detail = answer.detail,
@@ -154,8 +159,8 @@ impl Worker {
     }
 
     /// Waits until a call was not begun, since its lease did not last for it.
-    pub(crate) async fn overslept(&self) {
-        self.overslept.notified().await;
+    pub(crate) async fn lease_over(&self) {
+        self.lease_over.notified().await;
     }
 
     /// Waits until no call is in flight any more.
@@ -164,9 +169,9 @@ impl Worker {
         self.tasks.wait().await;
     }
 
-    /// The orders whose calls were ended by `give_up`, or could not be made by this machine or within their lease.
-    pub(crate) fn abandoned(&self) -> Vec<Lease> {
-        std::mem::take(&mut lock(&self.abandoned))
+    /// The orders whose calls were ended by `cancel`, or could not be made by this machine or within their lease.
+    pub(crate) fn take_unasked(&self) -> Vec<Lease> {
+        std::mem::take(&mut lock(&self.unasked))
     }
 }
 
@@ -189,7 +194,7 @@ fn note(lease: Lease, url: Option<&str>, profile: &Profile, answer: &Answer) {
     let Some(fault) = answer
         .fault
         .filter(|fault| !fault.is_unasked())
-        .filter(|fault| profile.instruments.worth_a_warning(*fault))
+        .filter(|fault| profile.instruments.should_warn(*fault))
     else {
         return;
     };

@@ -84,7 +84,7 @@ impl Observed {
 }
 
 #[derive(Clone)]
-struct Views {
+struct ServerState {
     observed: Arc<Observed>,
     metrics: PrometheusHandle,
 }
@@ -97,13 +97,13 @@ pub(crate) async fn serve(
 ) -> std::io::Result<SocketAddr> {
     let router = Router::new()
         .route("/health", get(health))
-        .route("/metrics", get(numbers))
-        .with_state(Views { observed, metrics });
+        .route("/metrics", get(metrics_page))
+        .with_state(ServerState { observed, metrics });
     serve::serve(address, router, serve::Bounds::default()).await
 }
 
 /// Tidies up the histograms for ever.
-pub(crate) async fn keep_up(metrics: PrometheusHandle) {
+pub(crate) async fn run_upkeep(metrics: PrometheusHandle) {
     let mut tick = tokio::time::interval(UPKEEP_EVERY);
     loop {
         tick.tick().await;
@@ -111,17 +111,17 @@ pub(crate) async fn keep_up(metrics: PrometheusHandle) {
     }
 }
 
-async fn health(State(views): State<Views>) -> impl IntoResponse {
-    let (code, report) = views.observed.report();
+async fn health(State(state): State<ServerState>) -> impl IntoResponse {
+    let (code, report) = state.observed.report();
     (code, Json(report))
 }
 
-async fn numbers(State(views): State<Views>) -> impl IntoResponse {
-    gauge!("reconcile_in_flight").set(views.observed.slots.in_flight());
-    gauge!("reconcile_slots").set(views.observed.slots.total());
+async fn metrics_page(State(state): State<ServerState>) -> impl IntoResponse {
+    gauge!("reconcile_in_flight").set(state.observed.slots.in_flight());
+    gauge!("reconcile_slots").set(state.observed.slots.total());
     (
         [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
-        views.metrics.render(),
+        state.metrics.render(),
     )
 }
 

@@ -17,19 +17,22 @@ use crate::{
     },
     database::{
         channels::Channels,
+        connection::Connection,
         follower::follow,
-        line::Line,
         listener::listen,
         protocol::backlog::DatabaseBacklog,
         session::Database,
         sidecar_id::{SidecarId, sidecar_id},
     },
-    events::courier::{self, Courier, Poster},
+    events::{
+        deliverer::{self, Deliverer},
+        post::Poster,
+    },
     orders::{
         caller::Caller,
         claimer::{self, Claimer},
         last_contact::LastContact,
-        reporter::{ReportLine, Reporter},
+        reporter::{ReportConnection, Reporter},
         slots::Slots,
         worker::{Finding, Worker},
     },
@@ -67,7 +70,7 @@ pub(crate) struct Parts {
     /// Says that nothing more will be found.
     pub(crate) last_findings: CancellationToken,
     /// None if this process delivers no events.
-    pub(crate) courier: Option<AbortOnDropHandle<()>>,
+    pub(crate) deliverer: Option<AbortOnDropHandle<()>>,
     /// Works on applications' tables.
     pub(crate) follower: AbortOnDropHandle<()>,
     /// Wakes the others.
@@ -90,14 +93,14 @@ impl Shared {
     }
 
     /// A connection that is not open yet.
-    pub(crate) fn line(&self, name: &'static str) -> Line {
-        Line::new(Arc::clone(&self.database), name)
+    pub(crate) fn connection(&self, name: &'static str) -> Connection {
+        Connection::new(Arc::clone(&self.database), name)
     }
 
-    /// What /health shows; without these lines the process can't work.
-    pub(crate) fn observed(&self, lines: [&Line; 2]) -> Arc<Observed> {
+    /// What /health shows; without these connections the process can't work.
+    pub(crate) fn observed(&self, connections: [&Connection; 2]) -> Arc<Observed> {
         Arc::new(Observed {
-            connections: lines.map(Line::connected).into(),
+            connections: connections.map(Connection::connected).into(),
             listening: Arc::clone(&self.listening),
             last_contact: Arc::clone(&self.last_contact),
             slots: Arc::clone(&self.slots),
@@ -106,12 +109,12 @@ impl Shared {
 }
 
 impl Parts {
-    /// Starts all but the claimer, which claims and reports on these lines.
+    /// Starts all but the claimer, which claims and reports on these connections.
     pub(crate) fn start(
         settings: Settings,
         extra_roots: Option<Vec<u8>>,
         shared: &Shared,
-        [claims, reports]: [Line; 2],
+        [claims, reports]: [Connection; 2],
     ) -> Result<Self, StartError> {
         let [due, backlog] = std::array::from_fn(|_| Arc::new(Notify::new()));
         let [cancel_calls, last_findings] = std::array::from_fn(|_| CancellationToken::new());
@@ -121,11 +124,11 @@ impl Parts {
         let secrets = Secrets::new(settings.secrets_dir.clone());
         let caller = Caller::new(limits.clone(), secrets)?;
         let worker = Arc::new(Worker::new(caller, findings, cancel_calls.clone()));
-        let courier = (events.clone())
-            .map(|events| courier(&settings, limits, shared, events))
+        let deliverer = (events.clone())
+            .map(|events| deliverer(&settings, limits, shared, events))
             .transpose()?;
         let claimer = Claimer::new(claimer::Parts {
-            line: claims,
+            connection: claims,
             name: settings.sidecar_name(),
             registration: shared.registration.clone(),
             slots: Arc::clone(&shared.slots),
@@ -142,7 +145,7 @@ impl Parts {
             cancel_calls,
             reporter: reporter(reports, shared, found, last_findings.clone()),
             last_findings,
-            courier,
+            deliverer,
             follower: follower(shared, backlog),
             listener: listener(shared, Channels { due, events }),
         })
@@ -161,7 +164,7 @@ fn limits(settings: &Settings, extra_roots: Option<Vec<u8>>) -> Limits {
 }
 
 /// Delivers events.
-fn courier(
+fn deliverer(
     settings: &Settings,
     limits: Limits,
     shared: &Shared,
@@ -173,8 +176,8 @@ fn courier(
         ..limits
     })?;
     let secrets = Secrets::new(settings.secrets_dir.clone());
-    let courier = Courier::new(courier::Parts {
-        line: shared.line("deliver"),
+    let deliverer = Deliverer::new(deliverer::Parts {
+        connection: shared.connection("deliver"),
         sidecar: shared.sidecar.clone(),
         slots: settings.delivery_slots,
         wake,
@@ -183,23 +186,23 @@ fn courier(
         stop: shared.shutdown.clone(),
         stop_timeout: settings.stop_timeout,
     });
-    Ok(AbortOnDropHandle::new(tokio::spawn(courier.run())))
+    Ok(AbortOnDropHandle::new(tokio::spawn(deliverer.run())))
 }
 
-/// Reports on `first`, and on other lines as they are needed.
+/// Reports on `first`, and on other connections as they are needed.
 fn reporter(
-    first: Line,
+    first: Connection,
     shared: &Shared,
     found: Receiver<Finding>,
     finish: CancellationToken,
 ) -> AbortOnDropHandle<()> {
     let (database, sidecar) = (Arc::clone(&shared.database), shared.sidecar.clone());
-    let first = ReportLine {
-        line: first,
+    let first = ReportConnection {
+        connection: first,
         sidecar: sidecar.clone(),
     };
-    let another = move || ReportLine {
-        line: Line::new(Arc::clone(&database), "report"),
+    let another = move || ReportConnection {
+        connection: Connection::new(Arc::clone(&database), "report"),
         sidecar: sidecar.clone(),
     };
     let slots = Arc::clone(&shared.slots);
@@ -210,7 +213,7 @@ fn reporter(
 /// Works on what touches applications' tables, each time that `wake` is called.
 fn follower(shared: &Shared, wake: Arc<Notify>) -> AbortOnDropHandle<()> {
     let backlog = || DatabaseBacklog {
-        line: shared.line("follow"),
+        connection: shared.connection("follow"),
         sidecar: shared.sidecar.clone(),
     };
     let following = follow([backlog(), backlog()], wake, shared.shutdown.clone());
@@ -219,7 +222,7 @@ fn follower(shared: &Shared, wake: Arc<Notify>) -> AbortOnDropHandle<()> {
 
 /// Wakes those of `channels`.
 fn listener(shared: &Shared, channels: Channels) -> AbortOnDropHandle<()> {
-    let line = shared.line("listen").waking(channels.clone());
+    let connection = shared.connection("listen").waking(channels.clone());
     let (listening, stop) = (Arc::clone(&shared.listening), shared.shutdown.clone());
-    AbortOnDropHandle::new(tokio::spawn(listen(line, channels, listening, stop)))
+    AbortOnDropHandle::new(tokio::spawn(listen(connection, channels, listening, stop)))
 }

@@ -62,13 +62,17 @@ pub(crate) async fn run(settings: Settings, shutdown: CancellationToken) -> Resu
     )?;
     let database = Database::new(target, extra_roots.as_deref())?;
     let shared = Shared::new(database, settings.slots, shutdown);
-    let lines = ["claim", "report"].map(|name| shared.line(name));
-    observe(settings.http_address, shared.observed(lines.each_ref())).await?;
+    let connections = ["claim", "report"].map(|name| shared.connection(name));
+    observe(
+        settings.http_address,
+        shared.observed(connections.each_ref()),
+    )
+    .await?;
     tracing::info!(name = settings.sidecar_name(), version = env!("CARGO_PKG_VERSION"),
         slots = settings.slots, database = shared.database.describe(),
         allow_hosts = %settings.allow_hosts, "starting");
     let stop_timeout = settings.stop_timeout;
-    let mut parts = Parts::start(settings, extra_roots, &shared, lines)?;
+    let mut parts = Parts::start(settings, extra_roots, &shared, connections)?;
     parts.claimer.run().await;
     stop(parts, &shared, stop_timeout).await;
     Ok(())
@@ -77,7 +81,7 @@ pub(crate) async fn run(settings: Settings, shutdown: CancellationToken) -> Resu
 /// Serves /health and /metrics.
 async fn observe(address: HttpAddress, observed: Arc<Observed>) -> Result<(), StartError> {
     let metrics = metrics::install()?;
-    tokio::spawn(health::keep_up(metrics.clone()));
+    tokio::spawn(health::run_upkeep(metrics.clone()));
     if let HttpAddress::At(address) = address {
         let chosen = health::serve(address, observed, metrics)
             .await
@@ -87,7 +91,7 @@ async fn observe(address: HttpAddress, observed: Arc<Observed>) -> Result<(), St
     Ok(())
 }
 
-/// Lets calls in flight finish for as long as they may, reports what they found, and says goodbye.
+/// Lets calls in flight finish for as long as they may, reports what they found, and closes the connections.
 async fn stop(mut parts: Parts, shared: &Shared, stop_timeout: Duration) {
     tracing::info!(
         in_flight = shared.slots.in_flight(),
@@ -103,12 +107,12 @@ async fn stop(mut parts: Parts, shared: &Shared, stop_timeout: Duration) {
             "the last reports could not be delivered, so their orders will be asked again"
         );
     }
-    parts.claimer.leave(parts.worker.abandoned()).await;
-    if let Some(courier) = parts.courier {
+    parts.claimer.shut_down(parts.worker.take_unasked()).await;
+    if let Some(deliverer) = parts.deliverer {
         // It began to stop when the claimer did, and keeps to the same limits.
-        drop(timeout(stop_timeout + LAST_REPORTS, courier).await);
+        drop(timeout(stop_timeout + LAST_REPORTS, deliverer).await);
     }
-    // They ended when the stop began; this waits for their goodbyes.
+    // They ended when the stop began; this waits for their connections to close.
     drop(timeout(LAST_REPORTS, parts.follower).await);
     drop(timeout(LAST_REPORTS, parts.listener).await);
     tracing::info!(drained, "stopped");

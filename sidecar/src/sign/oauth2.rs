@@ -1,5 +1,5 @@
-//! Owns signing with a token that client credentials bought: which credentials, and how the token
-//! is shown. Where a token comes from and how long it is good is not decided here.
+//! Owns signing with an OAuth 2 token, got by client credentials: which credentials, and how the token
+//! is put into a request. Where a token comes from and how long it is good is not decided here.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -8,16 +8,16 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::{
-    Lent, Means, header_value,
-    token_endpoint::{Application, Style},
+    SharedToken, SigningContext, header_value,
+    token_endpoint::{Style, TokenRequest},
 };
 use crate::call::{fault::CallError, mask::Mask, secrets::Secrets};
 
-/// A token that client credentials bought.
+/// A token for client credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OAuth2 {
-    /// Where tokens are bought.
+    /// Where tokens are fetched.
     token_url: Url,
     /// Name of the secret that holds the client's id.
     client_id_secret: String,
@@ -41,51 +41,51 @@ impl OAuth2 {
     pub(super) async fn sign(
         &self,
         request: &mut Request,
-        means: &Means,
+        context: &SigningContext,
         timeout: Duration,
         mask: &mut Mask,
-    ) -> Result<Lent, CallError> {
-        let application = self
-            .application(request.url(), &means.secrets, timeout)
+    ) -> Result<SharedToken, CallError> {
+        let token_request = self
+            .token_request(request.url(), &context.secrets, timeout)
             .await?;
-        application.hide(mask);
-        let lent = means.tokens.get(application).await?;
-        mask.add(lent.expose_secret());
-        self.show(request, &lent)?;
-        Ok(lent)
+        token_request.mask_credentials(mask);
+        let token = context.tokens.get(token_request).await?;
+        mask.add(token.expose_secret());
+        self.authorize(request, &token)?;
+        Ok(token)
     }
 
     pub(super) async fn renew(
         &self,
         request: &mut Request,
-        refused: Lent,
-        means: &Means,
+        refused: SharedToken,
+        context: &SigningContext,
         timeout: Duration,
         mask: &mut Mask,
     ) -> Result<bool, CallError> {
-        let application = self
-            .application(request.url(), &means.secrets, timeout)
+        let token_request = self
+            .token_request(request.url(), &context.secrets, timeout)
             .await?;
-        let Some(lent) = means.tokens.renew(application, &refused).await? else {
+        let Some(token) = context.tokens.renew(token_request, &refused).await? else {
             return Ok(false);
         };
-        mask.add(lent.expose_secret());
-        self.show(request, &lent)?;
+        mask.add(token.expose_secret());
+        self.authorize(request, &token)?;
         Ok(true)
     }
 
-    /// The credentials have to be allowed to go to the token endpoint, and what they buy to the
+    /// The credentials have to be allowed to go to the token endpoint, and the token to the
     /// host that is asked.
-    async fn application(
+    async fn token_request(
         &self,
         asked: &Url,
         secrets: &Secrets,
         timeout: Duration,
-    ) -> Result<Application, CallError> {
+    ) -> Result<TokenRequest, CallError> {
         for name in [&self.client_id_secret, &self.client_secret] {
             secrets.get(name, asked).await?;
         }
-        Ok(Application {
+        Ok(TokenRequest {
             url: self.token_url.clone(),
             client_id: secrets.get(&self.client_id_secret, &self.token_url).await?,
             client_secret: secrets.get(&self.client_secret, &self.token_url).await?,
@@ -96,9 +96,8 @@ impl OAuth2 {
         })
     }
 
-    fn show(&self, request: &mut Request, lent: &Lent) -> Result<(), CallError> {
-        let token = lent.expose_secret();
-        let value = SecretString::from(format!("{} {token}", self.word));
+    fn authorize(&self, request: &mut Request, token: &SharedToken) -> Result<(), CallError> {
+        let value = SecretString::from(format!("{} {}", self.word, token.expose_secret()));
         let value = header_value(&value, "the word before the token")?;
         request.headers_mut().insert(AUTHORIZATION, value);
         Ok(())

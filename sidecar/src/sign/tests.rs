@@ -29,14 +29,14 @@ async fn sign(auth: serde_json::Value) -> Result<HeaderMap, CallError> {
         connect_timeout: Duration::from_secs(1),
         extra_roots: None,
     };
-    let means = Means {
+    let context = SigningContext {
         secrets: secrets(KNOWN),
         tokens: Tokens::new(Transport::new(limits).unwrap()),
     };
     let mut request = Request::new(Method::GET, "https://api.example.com/".parse().unwrap());
     auth.sign(
         &mut request,
-        &means,
+        &context,
         Duration::from_secs(5),
         &mut Mask::default(),
     )

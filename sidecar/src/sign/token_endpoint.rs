@@ -33,11 +33,11 @@ use crate::call::{
 };
 
 /// How long a token is taken to be good if its endpoint says nothing about it.
-const UNSAID: Duration = Duration::from_secs(300);
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(300);
 
 /// An endpoint that says less would be asked again for each order.
-const SHORTEST: Duration = Duration::from_secs(5);
-const LONGEST: Duration = Duration::from_secs(86_400);
+const SHORTEST_LIFETIME: Duration = Duration::from_secs(5);
+const LONGEST_LIFETIME: Duration = Duration::from_secs(86_400);
 
 /// Where the client's id and secret are put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -49,8 +49,8 @@ pub(super) enum Style {
     Basic,
 }
 
-/// Who wants a token, where.
-pub(super) struct Application {
+/// For whom a token is requested, and where.
+pub(super) struct TokenRequest {
     pub(super) url: Url,
     pub(super) client_id: SecretString,
     pub(super) client_secret: SecretString,
@@ -61,8 +61,8 @@ pub(super) struct Application {
     pub(super) timeout: Duration,
 }
 
-/// A token that was bought.
-pub(super) struct Granted {
+/// A token that was issued.
+pub(super) struct IssuedToken {
     pub(super) token: SecretString,
     pub(super) lifetime: Duration,
 }
@@ -70,7 +70,7 @@ pub(super) struct Granted {
 /// A token endpoint's good answer. Its token type is not read: the provider's row says which word
 /// goes before a token. Times are read leniently, since some endpoints put them into texts.
 #[derive(Debug, Deserialize, Serialize)]
-struct Grant {
+struct TokenAnswer {
     access_token: AccessToken,
     #[serde(skip, default = "token_type")]
     token_type: BasicTokenType,
@@ -85,7 +85,7 @@ fn token_type() -> BasicTokenType {
     BasicTokenType::Bearer
 }
 
-impl TokenResponse for Grant {
+impl TokenResponse for TokenAnswer {
     type TokenType = BasicTokenType;
 
     fn access_token(&self) -> &AccessToken {
@@ -111,7 +111,7 @@ impl TokenResponse for Grant {
 
 type TokenClient = Client<
     BasicErrorResponse,
-    Grant,
+    TokenAnswer,
     BasicTokenIntrospectionResponse,
     StandardRevocableToken,
     BasicRevocationErrorResponse,
@@ -119,10 +119,10 @@ type TokenClient = Client<
 
 type TokenError = RequestTokenError<CallError, BasicErrorResponse>;
 
-impl Application {
-    /// What tells one application's tokens from another's. A hash, so that no secret is kept in a
-    /// key; over the secrets too, so that a rotated one buys anew, and so that nobody is lent a
-    /// token without naming the secret that bought it.
+impl TokenRequest {
+    /// What tells one client's tokens from another's. A hash, so that no secret is kept in a
+    /// key; over the secrets too, so that a rotated one gets a new token, and so that nobody gets a
+    /// token without naming its secret.
     pub(super) fn key(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         let mut add = |part: &str| {
@@ -145,7 +145,7 @@ impl Application {
     }
 
     /// Tells `mask` the credentials, as they are and as a pair.
-    pub(super) fn hide(&self, mask: &mut Mask) {
+    pub(super) fn mask_credentials(&self, mask: &mut Mask) {
         let (id, secret) = (
             self.client_id.expose_secret(),
             self.client_secret.expose_secret(),
@@ -159,16 +159,16 @@ impl Application {
         }
     }
 
-    /// Buys a token. Every detail says that this was about the token endpoint.
-    pub(super) async fn buy(&self, transport: &Transport) -> Result<Granted, CallError> {
+    /// Fetches a token. Every detail says that this was about the token endpoint.
+    pub(super) async fn fetch(&self, transport: &Transport) -> Result<IssuedToken, CallError> {
         let asking = tokio::time::timeout(self.timeout, self.ask(transport));
-        let late = |_| CallError::new(Fault::Timeout, "no token in time");
-        asking.await.map_err(late).flatten().map_err(|error| {
+        let timed_out = |_| CallError::new(Fault::Timeout, "no token in time");
+        asking.await.map_err(timed_out).flatten().map_err(|error| {
             CallError::new(error.fault, format!("the token endpoint: {}", error.detail))
         })
     }
 
-    async fn ask(&self, transport: &Transport) -> Result<Granted, CallError> {
+    async fn ask(&self, transport: &Transport) -> Result<IssuedToken, CallError> {
         let client_secret = self.client_secret.expose_secret().to_owned();
         let client = TokenClient::new(ClientId::new(self.client_id.expose_secret().to_owned()))
             .set_client_secret(ClientSecret::new(client_secret))
@@ -184,24 +184,24 @@ impl Application {
         for (name, value) in &self.form {
             request = request.add_extra_param(name, value);
         }
-        let post = Post {
+        let post = OAuthTransport {
             transport: transport.clone(),
             status: AtomicU16::new(0),
         };
         match request.request_async(&post).await {
-            Ok(grant) => grant.granted(SystemTime::now()),
+            Ok(answer) => answer.issued(SystemTime::now()),
             Err(error) => Err(fault(post.status.into_inner(), error)),
         }
     }
 }
 
 /// The crate's way to our transport. Remembers the status, which the crate's errors leave out.
-struct Post {
+struct OAuthTransport {
     transport: Transport,
     status: AtomicU16,
 }
 
-impl<'a> AsyncHttpClient<'a> for Post {
+impl<'a> AsyncHttpClient<'a> for OAuthTransport {
     type Error = CallError;
     type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, CallError>> + Send + 'a>>;
 
@@ -210,7 +210,7 @@ impl<'a> AsyncHttpClient<'a> for Post {
     }
 }
 
-impl Post {
+impl OAuthTransport {
     async fn post(&self, request: HttpRequest) -> Result<HttpResponse, CallError> {
         let response = self.transport.send(request.try_into()?).await?;
         self.status
@@ -268,15 +268,15 @@ fn unreadable(status: u16) -> CallError {
     )
 }
 
-impl Grant {
-    fn granted(self, now: SystemTime) -> Result<Granted, CallError> {
+impl TokenAnswer {
+    fn issued(self, now: SystemTime) -> Result<IssuedToken, CallError> {
         let token = self.access_token.secret();
         let usable = !token.is_empty() && HeaderValue::from_str(token).is_ok();
         if !usable {
             let detail = "answered with a token that no header can carry";
             return Err(CallError::new(Fault::TokenUnreadable, detail));
         }
-        Ok(Granted {
+        Ok(IssuedToken {
             token: token.as_str().into(),
             lifetime: self.lifetime(now),
         })
@@ -290,8 +290,8 @@ impl Grant {
         seconds(&self.expires_at)
             .map(left)
             .or_else(|| self.expires_in())
-            .unwrap_or(UNSAID)
-            .clamp(SHORTEST, LONGEST)
+            .unwrap_or(DEFAULT_LIFETIME)
+            .clamp(SHORTEST_LIFETIME, LONGEST_LIFETIME)
     }
 }
 

@@ -1,6 +1,6 @@
-//! Owns the tokens that were bought: shared by all calls of this process, renewed before they
-//! expire, bought by one call while the others wait, and not asked for again right after their
-//! endpoint failed. Never logs or shows a token.
+//! Owns the tokens of this process: shared by all calls, renewed before they expire, fetched by one
+//! call while the others wait, and not asked for again right after their endpoint failed. Never logs
+//! or shows a token.
 
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -14,35 +14,35 @@ use tokio::{
     time::Instant,
 };
 
-use super::token_endpoint::{Application, Granted};
+use super::token_endpoint::{IssuedToken, TokenRequest};
 use crate::call::{
     fault::{CallError, Fault},
     transport::Transport,
 };
 
-const MAX_APPLICATIONS: u64 = 1024;
+const MAX_ENTRIES: u64 = 1024;
 
 /// A token is renewed when this part of its life is left, but no earlier than [`EARLIEST`] before
 /// its end. Calls go on with the old one in the meantime.
 const LAST_PART: u32 = 5;
 const EARLIEST: Duration = Duration::from_secs(300);
 
-/// A provider that refuses a token just after another one was bought because of a refusal doesn't
+/// A provider that refuses a token just after another one was fetched because of a refusal doesn't
 /// mean the token.
 const RENEW_EVERY: Duration = Duration::from_secs(10);
 
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Tokens by application.
+/// Tokens, by what is requested for them.
 pub(crate) struct Tokens {
     transport: Transport,
-    shelves: Cache<[u8; 32], Arc<Shelf>>,
+    entries: Cache<[u8; 32], Arc<TokenEntry>>,
 }
 
-/// A token for one call.
+/// A token that a call is signed with.
 #[derive(Clone)]
-pub(crate) struct Lent(Arc<Token>);
+pub(crate) struct SharedToken(Arc<Token>);
 
 struct Token {
     text: SecretString,
@@ -50,42 +50,42 @@ struct Token {
     expires_at: Instant,
 }
 
-/// One application's token, and who buys the next one.
+/// A token, and who fetches the next one.
 #[derive(Default)]
-struct Shelf {
+struct TokenEntry {
     token: RwLock<Option<Arc<Token>>>,
-    /// Held by whoever buys.
-    counter: Arc<Mutex<Counter>>,
+    /// Held by whoever fetches.
+    retry: Arc<Mutex<RetryState>>,
 }
 
 /// What there is to know before asking a token endpoint again.
 #[derive(Default)]
-struct Counter {
+struct RetryState {
     failures: u32,
     failed: Option<(CallError, Instant)>,
     renewed_at: Option<Instant>,
 }
 
 impl Tokens {
-    /// No tokens yet; they will be bought through `transport`.
+    /// No tokens yet; they will be fetched through `transport`.
     pub(crate) fn new(transport: Transport) -> Self {
-        let shelves = Cache::builder().max_capacity(MAX_APPLICATIONS).build();
-        Self { transport, shelves }
+        let entries = Cache::builder().max_capacity(MAX_ENTRIES).build();
+        Self { transport, entries }
     }
 
-    /// The application's token, bought if there is none.
-    pub(super) async fn get(&self, application: Application) -> Result<Lent, CallError> {
-        let shelf = self.shelf(&application).await;
-        if let Some(token) = shelf.good() {
+    /// The token, fetched if there is none.
+    pub(super) async fn get(&self, token_request: TokenRequest) -> Result<SharedToken, CallError> {
+        let entry = self.entry(&token_request).await;
+        if let Some(token) = entry.valid() {
             if token.renew_at <= Instant::now() {
-                shelf.renew_ahead(application, &self.transport);
+                entry.renew_ahead(token_request, &self.transport);
             }
-            return Ok(Lent(token));
+            return Ok(SharedToken(token));
         }
-        let counter = Arc::clone(&shelf.counter).lock_owned().await;
-        match shelf.good() {
-            Some(token) => Ok(Lent(token)),
-            None => shelf.buy(counter, application, &self.transport).await,
+        let retry = Arc::clone(&entry.retry).lock_owned().await;
+        match entry.valid() {
+            Some(token) => Ok(SharedToken(token)),
+            None => entry.fetch(retry, token_request, &self.transport).await,
         }
     }
 
@@ -93,33 +93,33 @@ impl Tokens {
     /// time.
     pub(super) async fn renew(
         &self,
-        application: Application,
-        refused: &Lent,
-    ) -> Result<Option<Lent>, CallError> {
-        let shelf = self.shelf(&application).await;
-        let mut counter = Arc::clone(&shelf.counter).lock_owned().await;
-        if let Some(token) = shelf.good()
+        token_request: TokenRequest,
+        refused: &SharedToken,
+    ) -> Result<Option<SharedToken>, CallError> {
+        let entry = self.entry(&token_request).await;
+        let mut retry = Arc::clone(&entry.retry).lock_owned().await;
+        if let Some(token) = entry.valid()
             && !Arc::ptr_eq(&token, &refused.0)
         {
-            return Ok(Some(Lent(token)));
+            return Ok(Some(SharedToken(token)));
         }
         let now = Instant::now();
-        if counter.renewed_at.is_some_and(|at| now < at + RENEW_EVERY) {
+        if retry.renewed_at.is_some_and(|at| now < at + RENEW_EVERY) {
             return Ok(None);
         }
-        counter.renewed_at = Some(now);
-        let bought = shelf.buy(counter, application, &self.transport).await;
-        bought.map(Some)
+        retry.renewed_at = Some(now);
+        let fetched = entry.fetch(retry, token_request, &self.transport).await;
+        fetched.map(Some)
     }
 
-    async fn shelf(&self, application: &Application) -> Arc<Shelf> {
+    async fn entry(&self, token_request: &TokenRequest) -> Arc<TokenEntry> {
         let empty = async { Arc::default() };
-        self.shelves.get_with(application.key(), empty).await
+        self.entries.get_with(token_request.key(), empty).await
     }
 }
 
-impl Shelf {
-    fn good(&self) -> Option<Arc<Token>> {
+impl TokenEntry {
+    fn valid(&self) -> Option<Arc<Token>> {
         let token = self.token.read().unwrap_or_else(PoisonError::into_inner);
         token
             .as_ref()
@@ -127,19 +127,19 @@ impl Shelf {
             .map(Arc::clone)
     }
 
-    /// Buys in the background, unless somebody does already.
-    fn renew_ahead(self: &Arc<Self>, application: Application, transport: &Transport) {
-        let Ok(counter) = Arc::clone(&self.counter).try_lock_owned() else {
+    /// Fetches in the background, unless somebody does already.
+    fn renew_ahead(self: &Arc<Self>, token_request: TokenRequest, transport: &Transport) {
+        let Ok(retry) = Arc::clone(&self.retry).try_lock_owned() else {
             return;
         };
         let now = Instant::now();
-        let bought_meanwhile = self.good().is_some_and(|token| now < token.renew_at);
-        if bought_meanwhile || counter.pausing(now).is_some() {
+        let fetched_meanwhile = self.valid().is_some_and(|token| now < token.renew_at);
+        if fetched_meanwhile || retry.backing_off(now).is_some() {
             return;
         }
-        let (shelf, transport) = (Arc::clone(self), transport.clone());
+        let (entry, transport) = (Arc::clone(self), transport.clone());
         tokio::spawn(async move {
-            if let Err(error) = shelf.trade(counter, application, transport).await {
+            if let Err(error) = entry.request_token(retry, token_request, transport).await {
                 tracing::warn!(
                     fault = error.fault.as_str(),
                     detail = error.detail,
@@ -149,18 +149,18 @@ impl Shelf {
         });
     }
 
-    /// Buys for a call that waits. Its own task, so that a call that gives up doesn't take along
+    /// Fetches for a call that waits. Its own task, so that a call that gives up doesn't take along
     /// the token that others wait for.
-    async fn buy(
+    async fn fetch(
         self: Arc<Self>,
-        counter: OwnedMutexGuard<Counter>,
-        application: Application,
+        retry: OwnedMutexGuard<RetryState>,
+        token_request: TokenRequest,
         transport: &Transport,
-    ) -> Result<Lent, CallError> {
-        if let Some(error) = counter.pausing(Instant::now()) {
+    ) -> Result<SharedToken, CallError> {
+        if let Some(error) = retry.backing_off(Instant::now()) {
             return Err(error.clone());
         }
-        tokio::spawn(self.trade(counter, application, transport.clone()))
+        tokio::spawn(self.request_token(retry, token_request, transport.clone()))
             .await
             .unwrap_or_else(|_| {
                 let detail = "the token endpoint: the request was given up";
@@ -168,27 +168,27 @@ impl Shelf {
             })
     }
 
-    async fn trade(
+    async fn request_token(
         self: Arc<Self>,
-        mut counter: OwnedMutexGuard<Counter>,
-        application: Application,
+        mut retry: OwnedMutexGuard<RetryState>,
+        token_request: TokenRequest,
         transport: Transport,
-    ) -> Result<Lent, CallError> {
-        let bought = application.buy(&transport).await;
+    ) -> Result<SharedToken, CallError> {
+        let fetched = token_request.fetch(&transport).await;
         let now = Instant::now();
-        match bought {
-            Ok(granted) => {
-                counter.failures = 0;
-                counter.failed = None;
-                let token = Arc::new(Token::new(granted, now));
+        match fetched {
+            Ok(issued) => {
+                retry.failures = 0;
+                retry.failed = None;
+                let token = Arc::new(Token::new(issued, now));
                 *self.token.write().unwrap_or_else(PoisonError::into_inner) =
                     Some(Arc::clone(&token));
-                Ok(Lent(token))
+                Ok(SharedToken(token))
             }
             Err(error) => {
                 // What this machine lacks says nothing about the endpoint.
                 if error.fault != Fault::Exhausted {
-                    counter.note_failure(&error, now);
+                    retry.note_failure(&error, now);
                 }
                 Err(error)
             }
@@ -196,9 +196,9 @@ impl Shelf {
     }
 }
 
-impl Counter {
+impl RetryState {
     /// The last failure, while it is too early to try again.
-    fn pausing(&self, now: Instant) -> Option<&CallError> {
+    fn backing_off(&self, now: Instant) -> Option<&CallError> {
         let (error, until) = self.failed.as_ref()?;
         (now < *until).then_some(error)
     }
@@ -211,17 +211,17 @@ impl Counter {
 }
 
 impl Token {
-    fn new(granted: Granted, now: Instant) -> Self {
-        let ahead = (granted.lifetime / LAST_PART).min(EARLIEST);
+    fn new(issued: IssuedToken, now: Instant) -> Self {
+        let ahead = (issued.lifetime / LAST_PART).min(EARLIEST);
         Self {
-            text: granted.token,
-            renew_at: now + (granted.lifetime - ahead),
-            expires_at: now + granted.lifetime,
+            text: issued.token,
+            renew_at: now + (issued.lifetime - ahead),
+            expires_at: now + issued.lifetime,
         }
     }
 }
 
-impl ExposeSecret<str> for Lent {
+impl ExposeSecret<str> for SharedToken {
     fn expose_secret(&self) -> &str {
         self.0.text.expose_secret()
     }

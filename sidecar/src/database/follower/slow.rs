@@ -17,9 +17,9 @@ const LONG: Duration = Duration::from_secs(3);
 /// For so long after it was slow for the last time.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
-/// See the module.
+/// Items that have taken long lately.
 #[derive(Default)]
-pub(super) struct Slow {
+pub(super) struct SlowItems {
     since: Mutex<HashMap<Item, Instant>>,
 }
 
@@ -28,7 +28,7 @@ pub(super) fn is_slow(took: Duration) -> bool {
     took >= LONG
 }
 
-impl Slow {
+impl SlowItems {
     /// Notes how long a call about an item took; whether it counts as slow by that.
     pub(super) fn took(&self, item: Item, took: Duration) -> bool {
         if is_slow(took) {

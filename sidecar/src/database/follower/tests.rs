@@ -21,9 +21,9 @@ struct Script {
 }
 
 #[derive(Clone)]
-struct Made(Arc<Mutex<Script>>, Instant);
+struct FakeBacklog(Arc<Mutex<Script>>, Instant);
 
-impl Backlog for Made {
+impl Backlog for FakeBacklog {
     async fn ready(&mut self) {
         self.0.lock().unwrap().opened = true;
     }
@@ -74,9 +74,9 @@ struct Running {
 fn start(script: Script) -> Running {
     let script = Arc::new(Mutex::new(script));
     let (wake, stop) = (Arc::new(Notify::new()), CancellationToken::new());
-    let made = Made(Arc::clone(&script), Instant::now());
-    let lanes = [made.clone(), made];
-    let task = tokio::spawn(follow(lanes, Arc::clone(&wake), stop.clone()));
+    let made = FakeBacklog(Arc::clone(&script), Instant::now());
+    let connections = [made.clone(), made];
+    let task = tokio::spawn(follow(connections, Arc::clone(&wake), stop.clone()));
     Running {
         script,
         wake,
@@ -129,7 +129,7 @@ async fn one_that_fails_is_left_alone_for_longer_each_time_while_the_others_go_o
 
 #[tokio::test(start_paused = true)]
 async fn the_longest_pause_is_five_minutes() {
-    let mut items = Items::default();
+    let mut items = ItemBackoffs::default();
     for _ in 0..40 {
         items.failed(A, &Failure::Silent(SECOND));
     }
@@ -167,7 +167,7 @@ async fn one_that_takes_too_long_comes_after_the_others() {
 }
 
 /// Proves that what is quick is worked on within seconds while something slow goes on and on, from the
-/// first time on, and that what has been slow has a lane of its own from then on, also when it comes back.
+/// first time on, and that what has been slow has a connection of its own from then on, also when it comes back.
 #[tokio::test(start_paused = true)]
 async fn one_that_takes_long_holds_up_no_other() {
     let running = start(Script {
@@ -203,7 +203,7 @@ async fn one_that_takes_long_holds_up_no_other() {
 /// Proves that a call which took long and did something leaves as much time to the others that are slow.
 #[tokio::test(start_paused = true)]
 async fn one_that_is_slow_rests_as_long_as_it_took() {
-    let mut items = Items::default();
+    let mut items = ItemBackoffs::default();
     items.succeeded(A, 1, 20 * SECOND);
     assert_eq!(items.next().unwrap() - Instant::now(), 20 * SECOND);
     items.succeeded(A, 1, SECOND);

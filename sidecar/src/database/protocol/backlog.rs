@@ -6,8 +6,8 @@ use tokio_postgres::{Row, types::Type};
 
 use super::only;
 use crate::database::{
+    connection::Connection,
     failure::{Failure, Remedy},
-    line::Line,
     sidecar_id::SidecarId,
 };
 
@@ -43,35 +43,35 @@ pub(crate) trait Backlog: Send {
         item: Item,
         limit: Duration,
     ) -> impl Future<Output = Result<i32, Failure>> + Send;
-    /// Ends what is under way, and says goodbye.
+    /// Cancels what is under way, and closes the connection.
     fn close(self) -> impl Future<Output = ()> + Send;
 }
 
 /// The database's.
 pub(crate) struct DatabaseBacklog {
     /// Its connection.
-    pub(crate) line: Line,
+    pub(crate) connection: Connection,
     /// Who says so.
     pub(crate) sidecar: SidecarId,
 }
 
 impl Backlog for DatabaseBacklog {
     async fn ready(&mut self) {
-        self.line.ready().await;
+        self.connection.ready().await;
     }
 
     async fn lost(&mut self) {
-        self.line.closed().await;
+        self.connection.closed().await;
     }
 
     async fn items(&mut self) -> Result<Vec<Item>, Failure> {
         let sidecar = self.sidecar.given().await?;
         let sql = "select attachment_id, provider_id from reconcile.sidecar_backlog($1)";
-        let rows = self.line.query(sql, &[(&sidecar, Type::INT8)]).await;
+        let rows = self.connection.query(sql, &[(&sidecar, Type::INT8)]).await;
         let items = rows.and_then(|rows| rows.iter().map(item).collect());
-        // After a loss the line pauses by itself.
+        // After a loss the connection pauses by itself.
         if matches!(&items, Err(failure) if failure.remedy() != Remedy::Reconnect) {
-            self.line.pause();
+            self.connection.pause();
         }
         items
     }
@@ -84,12 +84,15 @@ impl Backlog for DatabaseBacklog {
         };
         let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
             [(&sidecar, Type::INT8), (&id, Type::INT4)];
-        let rows = self.line.query_within(limit, sql, &parameters).await?;
+        let rows = self
+            .connection
+            .query_within(limit, sql, &parameters)
+            .await?;
         Ok(only(&rows)?.try_get::<_, Option<i32>>(0)?.unwrap_or(0))
     }
 
     async fn close(self) {
-        self.line.abandon().await;
+        self.connection.cancel_and_close().await;
     }
 }
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 use tokio_postgres::{Row, types::Type};
 
 use super::only;
-use crate::database::{failure::Failure, line::Line};
+use crate::database::{connection::Connection, failure::Failure};
 
 /// One delivery that is ours for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Errand {
+pub(crate) struct DeliveryLease {
     /// The delivery.
     pub(crate) delivery_id: i64,
     /// What proves that it is still ours.
@@ -18,9 +18,9 @@ pub(crate) struct Errand {
 
 /// A claimed delivery with all that is needed to make it.
 #[derive(Debug)]
-pub(crate) struct Parcel {
+pub(crate) struct ClaimedDelivery {
     /// The right to make it.
-    pub(crate) errand: Errand,
+    pub(crate) lease: DeliveryLease,
     /// The endpoint's name.
     pub(crate) endpoint: String,
     /// Where to.
@@ -38,7 +38,7 @@ pub(crate) struct Parcel {
 /// What came of one attempt, in the protocol's words.
 pub(crate) struct Report<'a> {
     /// The right to report.
-    pub(crate) errand: Errand,
+    pub(crate) lease: DeliveryLease,
     /// None if there was an answer.
     pub(crate) fault: Option<&'static str>,
     /// The answer's status.
@@ -53,7 +53,7 @@ pub(crate) struct Report<'a> {
 
 /// What the database makes of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Upshot {
+pub(crate) enum DeliveryVerdict {
     /// The endpoint has taken the event.
     Delivered,
     /// It will be tried again.
@@ -66,7 +66,7 @@ pub(crate) enum Upshot {
     Stale,
 }
 
-impl Upshot {
+impl DeliveryVerdict {
     /// The protocol's word, which is also a metric's label.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -87,29 +87,29 @@ impl Upshot {
             Self::Stale,
         ]
         .into_iter()
-        .find(|upshot| upshot.as_str() == word)
+        .find(|verdict| verdict.as_str() == word)
         .ok_or_else(|| Failure::Unreadable(format!("unknown verdict {word:?}")))
     }
 }
 
 /// Claims at most `free_slots` deliveries.
 pub(crate) async fn claim(
-    line: &mut Line,
+    connection: &mut Connection,
     sidecar: i64,
     free_slots: i32,
-) -> Result<Vec<Parcel>, Failure> {
+) -> Result<Vec<ClaimedDelivery>, Failure> {
     let sql = "select delivery_id, token, endpoint, url, secret, message_id, body, timeout_ms \
                from reconcile.sidecar_claim_deliveries($1, $2)";
-    let rows = line
+    let rows = connection
         .query(sql, &[(&sidecar, Type::INT8), (&free_slots, Type::INT4)])
         .await?;
-    rows.iter().map(parcel).collect()
+    rows.iter().map(delivery).collect()
 }
 
-fn parcel(row: &Row) -> Result<Parcel, Failure> {
+fn delivery(row: &Row) -> Result<ClaimedDelivery, Failure> {
     let timeout_ms: i32 = row.try_get(7)?;
-    Ok(Parcel {
-        errand: Errand {
+    Ok(ClaimedDelivery {
+        lease: DeliveryLease {
             delivery_id: row.try_get(0)?,
             token: row.try_get(1)?,
         },
@@ -123,8 +123,8 @@ fn parcel(row: &Row) -> Result<Parcel, Failure> {
 }
 
 /// The time until something can be claimed; none if nothing is waiting.
-pub(crate) async fn next(line: &mut Line) -> Result<Option<Duration>, Failure> {
-    let rows = line
+pub(crate) async fn next(connection: &mut Connection) -> Result<Option<Duration>, Failure> {
+    let rows = connection
         .query("select reconcile.sidecar_next_delivery()", &[])
         .await?;
     let wait_ms: Option<i32> = only(&rows)?.try_get(0)?;
@@ -133,14 +133,14 @@ pub(crate) async fn next(line: &mut Line) -> Result<Option<Duration>, Failure> {
 
 /// Hands over what came of attempts; gives what follows from each.
 pub(crate) async fn report(
-    line: &mut Line,
+    connection: &mut Connection,
     sidecar: i64,
     reports: &[Report<'_>],
-) -> Result<Vec<(i64, Upshot)>, Failure> {
+) -> Result<Vec<(i64, DeliveryVerdict)>, Failure> {
     fn column<'a, T>(reports: &'a [Report<'_>], value: impl Fn(&'a Report<'_>) -> T) -> Vec<T> {
         reports.iter().map(value).collect()
     }
-    let (delivery_ids, tokens) = keys(reports.iter().map(|report| &report.errand));
+    let (delivery_ids, tokens) = keys(reports.iter().map(|report| &report.lease));
     let faults = column(reports, |report| report.fault);
     let statuses = column(reports, |report| report.http_status);
     let details = column(reports, |report| report.detail);
@@ -148,7 +148,7 @@ pub(crate) async fn report(
     let retry_after = column(reports, |report| report.retry_after_s);
     let sql = "select delivery_id, verdict \
                from reconcile.sidecar_report_deliveries($1, $2, $3, $4, $5, $6, $7, $8)";
-    let rows = line
+    let rows = connection
         .query(
             sql,
             &[
@@ -164,18 +164,18 @@ pub(crate) async fn report(
         )
         .await?;
     rows.iter()
-        .map(|row| Ok((row.try_get(0)?, Upshot::read(row.try_get(1)?)?)))
+        .map(|row| Ok((row.try_get(0)?, DeliveryVerdict::read(row.try_get(1)?)?)))
         .collect()
 }
 
 /// Puts back deliveries that were claimed and not made; gives how many.
 pub(crate) async fn release(
-    line: &mut Line,
+    connection: &mut Connection,
     sidecar: i64,
-    errands: &[Errand],
+    leases: &[DeliveryLease],
 ) -> Result<i32, Failure> {
-    let (delivery_ids, tokens) = keys(errands.iter());
-    let rows = line
+    let (delivery_ids, tokens) = keys(leases.iter());
+    let rows = connection
         .query(
             "select reconcile.sidecar_release_deliveries($1, $2, $3)",
             &[
@@ -188,8 +188,6 @@ pub(crate) async fn release(
     Ok(only(&rows)?.try_get(0)?)
 }
 
-fn keys<'a>(errands: impl Iterator<Item = &'a Errand>) -> (Vec<i64>, Vec<i64>) {
-    errands
-        .map(|errand| (errand.delivery_id, errand.token))
-        .unzip()
+fn keys<'a>(leases: impl Iterator<Item = &'a DeliveryLease>) -> (Vec<i64>, Vec<i64>) {
+    leases.map(|lease| (lease.delivery_id, lease.token)).unzip()
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 use tokio_postgres::{Row, types::Type};
 
 use super::only;
-use crate::database::{failure::Failure, line::Line, uptime::Uptime};
+use crate::database::{connection::Connection, failure::Failure, uptime::Uptime};
 
 /// One order that is ours for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub(crate) struct Lease {
 
 /// A claimed order with all that is needed to ask about it.
 #[derive(Debug)]
-pub(crate) struct Claimed {
+pub(crate) struct ClaimedOrder {
     /// The right to ask.
     pub(crate) lease: Lease,
     /// The provider's name.
@@ -69,21 +69,21 @@ pub(crate) enum Verdict {
 
 /// Claims at most `free_slots` orders.
 pub(crate) async fn claim(
-    line: &mut Line,
+    connection: &mut Connection,
     sidecar: i64,
     free_slots: i32,
-) -> Result<Vec<Claimed>, Failure> {
+) -> Result<Vec<ClaimedOrder>, Failure> {
     let sql = "select order_id, token, provider, provider_version, url, headers, body, problem, \
                awaited, by_order_number from reconcile.sidecar_claim($1, $2)";
     let asked_at = Uptime::now();
-    let rows = line
+    let rows = connection
         .query(sql, &[(&sidecar, Type::INT8), (&free_slots, Type::INT4)])
         .await?;
     rows.iter().map(|row| claimed(row, asked_at)).collect()
 }
 
-fn claimed(row: &Row, asked_at: Uptime) -> Result<Claimed, Failure> {
-    Ok(Claimed {
+fn claimed(row: &Row, asked_at: Uptime) -> Result<ClaimedOrder, Failure> {
+    Ok(ClaimedOrder {
         lease: Lease {
             order_id: row.try_get(0)?,
             token: row.try_get(1)?,
@@ -102,7 +102,7 @@ fn claimed(row: &Row, asked_at: Uptime) -> Result<Claimed, Failure> {
 
 /// Hands over what came of calls; gives those that were not applied.
 pub(crate) async fn report(
-    line: &mut Line,
+    connection: &mut Connection,
     sidecar: i64,
     reports: &[Report<'_>],
 ) -> Result<Vec<(i64, Verdict)>, Failure> {
@@ -119,7 +119,7 @@ pub(crate) async fn report(
     let retry_after = column(reports, |report| report.retry_after_s);
     let sql = "select order_id, verdict \
                from reconcile.sidecar_report($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-    let rows = line
+    let rows = connection
         .query(
             sql,
             &[
@@ -150,7 +150,7 @@ fn verdict(word: &str) -> Result<Verdict, Failure> {
 
 /// Puts back orders that were claimed and not asked; gives how many.
 pub(crate) async fn release(
-    line: &mut Line,
+    connection: &mut Connection,
     sidecar: i64,
     leases: &[Lease],
 ) -> Result<i32, Failure> {
@@ -162,6 +162,6 @@ pub(crate) async fn release(
         (&order_ids, Type::INT8_ARRAY),
         (&tokens, Type::INT8_ARRAY),
     ];
-    let rows = line.query(sql, &parameters).await?;
+    let rows = connection.query(sql, &parameters).await?;
     Ok(only(&rows)?.try_get(0)?)
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tokio_postgres::types::Type;
 
-use crate::database::{failure::Failure, line::Line};
+use crate::database::{connection::Connection, failure::Failure};
 
 /// Which of a provider's rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,13 +35,13 @@ pub(crate) struct ProviderRow {
 
 /// A provider's row; none if there is none of this version any more.
 pub(crate) async fn fetch(
-    line: &mut Line,
+    connection: &mut Connection,
     name: &str,
     version: ProviderVersion,
 ) -> Result<Option<ProviderRow>, Failure> {
     let sql = "select method, headers, auth, timeout_ms, own_headers, own_body, lease_ms \
                from reconcile.sidecar_provider($1, $2, $3)";
-    let rows = line
+    let rows = connection
         .query(
             sql,
             &[

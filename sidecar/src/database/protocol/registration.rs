@@ -3,7 +3,7 @@
 use tokio_postgres::types::Type;
 
 use super::only;
-use crate::database::{failure::Failure, line::Line};
+use crate::database::{connection::Connection, failure::Failure};
 
 /// What a heartbeat says back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,10 +19,14 @@ pub(crate) struct Heartbeat {
 }
 
 /// Makes this process known; gives its id.
-pub(crate) async fn start(line: &mut Line, name: &str, slots: i32) -> Result<i64, Failure> {
+pub(crate) async fn start(
+    connection: &mut Connection,
+    name: &str,
+    slots: i32,
+) -> Result<i64, Failure> {
     let version = env!("CARGO_PKG_VERSION");
     let sql = "select reconcile.sidecar_start($1, $2, $3)";
-    let rows = line
+    let rows = connection
         .query(
             sql,
             &[
@@ -37,12 +41,12 @@ pub(crate) async fn start(line: &mut Line, name: &str, slots: i32) -> Result<i64
 
 /// Says that this process lives, and asks when there will be work.
 pub(crate) async fn heartbeat(
-    line: &mut Line,
+    connection: &mut Connection,
     sidecar: i64,
     in_flight: i32,
 ) -> Result<Heartbeat, Failure> {
     let sql = "select known, wait_ms, backlog, overlong from reconcile.sidecar_heartbeat($1, $2)";
-    let rows = line
+    let rows = connection
         .query(sql, &[(&sidecar, Type::INT8), (&in_flight, Type::INT4)])
         .await?;
     let row = only(&rows)?;
@@ -55,19 +59,20 @@ pub(crate) async fn heartbeat(
 }
 
 /// Ends the sessions of this role that no time limit has ended; gives how many.
-pub(crate) async fn end_overlong_sessions(line: &mut Line) -> Result<i32, Failure> {
-    let rows = line
+pub(crate) async fn end_overlong_sessions(connection: &mut Connection) -> Result<i32, Failure> {
+    let rows = connection
         .query("select reconcile.end_overlong_sessions()", &[])
         .await?;
     Ok(only(&rows)?.try_get(0)?)
 }
 
-/// Says goodbye.
-pub(crate) async fn stop(line: &mut Line, sidecar: i64) -> Result<(), Failure> {
-    line.query(
-        "select reconcile.sidecar_stop($1)",
-        &[(&sidecar, Type::INT8)],
-    )
-    .await
-    .map(drop)
+/// Tells the end of this process.
+pub(crate) async fn stop(connection: &mut Connection, sidecar: i64) -> Result<(), Failure> {
+    connection
+        .query(
+            "select reconcile.sidecar_stop($1)",
+            &[(&sidecar, Type::INT8)],
+        )
+        .await
+        .map(drop)
 }

@@ -12,7 +12,7 @@ fn urls() {
         "postgresql://me:p%40ss@db:5433/shop?sslmode=verify-full&target_session_attrs=read-write",
     )
     .unwrap();
-    assert_eq!(target.protection, Protection::VerifyFull);
+    assert_eq!(target.tls_mode, TlsMode::VerifyFull);
     assert_eq!(target.config.get_ssl_mode(), SslMode::Require);
     assert_eq!(target.config.get_password(), Some(&b"p@ss"[..]));
     let name = target.config.get_application_name().unwrap();
@@ -24,8 +24,8 @@ fn urls() {
     assert_eq!(target.describe(), "db/shop");
     let plain = parse("postgres://db/shop").unwrap();
     assert_eq!(
-        (plain.protection, plain.config.get_ssl_mode()),
-        (Protection::Prefer, SslMode::Prefer)
+        (plain.tls_mode, plain.config.get_ssl_mode()),
+        (TlsMode::Prefer, SslMode::Prefer)
     );
     let odd = parse("postgresql://me:what?sslmode=x@db/shop?sslmode=disable").unwrap();
     assert_eq!(odd.config.get_ssl_mode(), SslMode::Disable);
@@ -49,7 +49,7 @@ fn sockets() {
 fn pairs() {
     let target =
         parse(r"host=db  password = 'a \' sslmode=b'  sslmode = 'verify-ca' dbname=shop").unwrap();
-    assert_eq!(target.protection, Protection::VerifyCa);
+    assert_eq!(target.tls_mode, TlsMode::VerifyCa);
     assert_eq!(target.config.get_password(), Some(&b"a ' sslmode=b"[..]));
     assert_eq!(target.config.get_dbname(), Some("shop"));
 }

@@ -12,9 +12,9 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::{Answer, Caller, Question};
+use super::{Answer, Caller, OrderCheck};
 use crate::{
-    call::{fault::Fault, secrets::tests::secrets, transport::Limits, wire::Wire},
+    call::{fault::Fault, raw_server::RawServer, secrets::tests::secrets, transport::Limits},
     database::{protocol::providers::ProviderRow, uptime::Uptime},
     orders::instruments::ProviderInstruments,
     orders::profile::Profile,
@@ -66,8 +66,8 @@ fn profile(auth: Value) -> Profile {
 }
 
 /// A question without headers and body of its own.
-fn question<'a>(profile: &'a Profile, url: &'a str) -> Question<'a> {
-    Question {
+fn question<'a>(profile: &'a Profile, url: &'a str) -> OrderCheck<'a> {
+    OrderCheck {
         profile,
         url: Some(url),
         headers: None,
@@ -84,8 +84,8 @@ async fn ask(caller: &Caller, url: &str) -> Answer {
 
 /// The answer to a provider that is listed and says these bytes.
 async fn told(bytes: impl AsRef<[u8]>) -> Answer {
-    let wire = Wire::answering(bytes).await;
-    ask(&caller("127.0.0.1", None), &wire.url("/")).await
+    let server = RawServer::answering(bytes).await;
+    ask(&caller("127.0.0.1", None), &server.url("/")).await
 }
 
 #[track_caller]

@@ -1,4 +1,4 @@
-//! Lines that a test makes up, and a clock that runs when nothing else does.
+//! Connections that a test makes up, and a clock that runs when nothing else does.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -24,8 +24,8 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// One report that was made.
 #[derive(Debug, Clone)]
-struct Made {
-    line: usize,
+struct Report {
+    connection: usize,
     provider: String,
     orders: Vec<i64>,
     from: Duration,
@@ -43,15 +43,15 @@ struct Database {
     to_lose: u32,
     opened: usize,
     open: usize,
-    made: Vec<Made>,
+    reports: Vec<Report>,
 }
 
-struct MadeUp(usize, Arc<Mutex<Database>>);
+struct FakeConnection(usize, Arc<Mutex<Database>>);
 
-impl Outlet for MadeUp {
+impl ReportSink for FakeConnection {
     async fn ready(&mut self) {}
 
-    async fn tend(&mut self) {
+    async fn keep_open(&mut self) {
         std::future::pending::<()>().await;
     }
 
@@ -95,8 +95,8 @@ impl Outlet for MadeUp {
             .copied()
             .collect();
         database.busy.clear();
-        database.made.push(Made {
-            line: self.0,
+        database.reports.push(Report {
+            connection: self.0,
             provider,
             orders,
             from,
@@ -139,7 +139,7 @@ async fn start(takes: &[(&'static str, Duration)]) -> Running {
         to_lose: 0,
         opened: 1,
         open: 1,
-        made: Vec::new(),
+        reports: Vec::new(),
     }));
     let slots = Arc::new(Slots::new(1000));
     let all = slots.take().await.unwrap();
@@ -150,9 +150,9 @@ async fn start(takes: &[(&'static str, Duration)]) -> Running {
         let mut database = shared.lock().unwrap();
         database.open += 1;
         database.opened += 1;
-        MadeUp(database.opened - 1, Arc::clone(&shared))
+        FakeConnection(database.opened - 1, Arc::clone(&shared))
     });
-    let first = MadeUp(0, Arc::clone(&database));
+    let first = FakeConnection(0, Arc::clone(&database));
     let reporter = Reporter::new(first, make, Arc::clone(&slots), found, finish.clone());
     Running {
         database,
@@ -179,14 +179,14 @@ impl Running {
         self.findings.send(finding).await.ok().unwrap();
     }
 
-    fn made(&self) -> Vec<Made> {
-        self.database.lock().unwrap().made.clone()
+    fn reports(&self) -> Vec<Report> {
+        self.database.lock().unwrap().reports.clone()
     }
 
-    fn made_for(&self, provider: &str) -> Vec<Made> {
-        let mut made = self.made();
-        made.retain(|made| made.provider == provider);
-        made
+    fn reports_for(&self, provider: &str) -> Vec<Report> {
+        let mut reports = self.reports();
+        reports.retain(|report| report.provider == provider);
+        reports
     }
 
     /// Findings that hold a slot.
@@ -196,30 +196,30 @@ impl Running {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_provider_has_one_line_and_gathers_for_a_millisecond() {
+async fn one_provider_has_one_connection_and_gathers_for_a_millisecond() {
     let mut running = start(&[]).await;
     sleep(SECOND).await;
     running.find("a", false).await;
     settle().await;
-    assert_eq!(running.made().len(), 1, "after a quiet moment at once");
+    assert_eq!(running.reports().len(), 1, "after a quiet moment at once");
     running.find("a", false).await;
     running.find("a", false).await;
     settle().await;
-    assert_eq!(running.made().len(), 1, "then together");
+    assert_eq!(running.reports().len(), 1, "then together");
     sleep(2 * MS).await;
-    assert_eq!(running.made()[1].orders, [2, 3]);
+    assert_eq!(running.reports()[1].orders, [2, 3]);
     running.find("a", true).await;
     settle().await;
-    assert_eq!(running.made().len(), 3, "somebody waits");
+    assert_eq!(running.reports().len(), 3, "somebody waits");
     for _ in 0..700 {
         running.find("a", false).await;
     }
     sleep(10 * MS).await;
     assert!(
         running
-            .made()
+            .reports()
             .iter()
-            .all(|made| made.orders.len() <= MAX_FINDINGS)
+            .all(|report| report.orders.len() <= MAX_FINDINGS)
     );
     assert_eq!(running.unacknowledged(), 0);
     assert_eq!(running.database.lock().unwrap().opened, 1);
@@ -236,51 +236,62 @@ async fn a_provider_that_takes_long_delays_nobody_else() {
     }
     for quick in ["a", "b"] {
         let orders: usize = running
-            .made_for(quick)
+            .reports_for(quick)
             .iter()
-            .map(|made| made.orders.len())
+            .map(|report| report.orders.len())
             .sum();
         assert_eq!(orders, 100, "{quick}");
     }
-    // Its first report took a line of the quick ones, and one at a time was under way.
-    let slow = running.made_for("slow");
+    // Its first report took a connection of the quick ones, and one at a time was under way.
+    let slow = running.reports_for("slow");
     assert!(slow.len() >= 4);
     assert!(slow.windows(2).all(|pair| pair[0].to <= pair[1].from));
-    assert!(slow[1..].iter().all(|made| made.line == slow[1].line));
     assert!(
-        running.made_for("a")[30..]
+        slow[1..]
             .iter()
-            .all(|made| made.line != slow[1].line)
+            .all(|report| report.connection == slow[1].connection)
+    );
+    assert!(
+        running.reports_for("a")[30..]
+            .iter()
+            .all(|report| report.connection != slow[1].connection)
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn slow_providers_share_one_line_until_they_are_quick_again() {
+async fn slow_providers_share_one_connection_until_they_are_quick_again() {
     let mut running = start(&[("x", 2 * SECOND), ("y", 2 * SECOND)]).await;
     for _ in 0..3 {
         running.find("x", false).await;
         running.find("y", false).await;
         sleep(10 * SECOND).await;
     }
-    let made = running.made();
-    let (x, y) = (running.made_for("x"), running.made_for("y"));
-    assert_ne!(x[0].line, y[0].line);
-    assert_eq!((x[1].line, x[2].line), (y[1].line, y[2].line));
-    assert!(made[2..].windows(2).all(|pair| pair[0].to <= pair[1].from));
+    let reports = running.reports();
+    let (x, y) = (running.reports_for("x"), running.reports_for("y"));
+    assert_ne!(x[0].connection, y[0].connection);
+    assert_eq!(
+        (x[1].connection, x[2].connection),
+        (y[1].connection, y[2].connection)
+    );
+    assert!(
+        reports[2..]
+            .windows(2)
+            .all(|pair| pair[0].to <= pair[1].from)
+    );
     running.database.lock().unwrap().takes.clear();
     running.find("x", false).await;
     sleep(SECOND).await;
     running.find("x", false).await;
     sleep(SECOND).await;
-    let lines: Vec<usize> = running.made_for("x")[3..]
+    let connections: Vec<usize> = running.reports_for("x")[3..]
         .iter()
-        .map(|made| made.line)
+        .map(|report| report.connection)
         .collect();
-    assert_eq!(lines, [x[2].line, 0]);
+    assert_eq!(connections, [x[2].connection, 0]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn lines_are_opened_for_what_waits_and_closed_again() {
+async fn connections_are_opened_for_what_waits_and_closed_again() {
     let names = ["a", "b", "c", "d", "e", "f"];
     let takes = names.map(|name| (name, 500 * MS));
     let mut running = start(&takes).await;
@@ -288,9 +299,9 @@ async fn lines_are_opened_for_what_waits_and_closed_again() {
         running.find(name, false).await;
     }
     sleep(400 * MS).await;
-    assert_eq!(running.database.lock().unwrap().open, lines::QUICK);
+    assert_eq!(running.database.lock().unwrap().open, pool::QUICK);
     sleep(SECOND).await;
-    assert_eq!(running.made().len(), 6);
+    assert_eq!(running.reports().len(), 6);
     assert_eq!(running.unacknowledged(), 0);
     sleep(61 * SECOND).await;
     assert_eq!(running.database.lock().unwrap().open, 1);
@@ -298,7 +309,7 @@ async fn lines_are_opened_for_what_waits_and_closed_again() {
     running.find("a", false).await;
     running.find("b", false).await;
     sleep(SECOND).await;
-    assert_eq!(running.made().len(), 8);
+    assert_eq!(running.reports().len(), 8);
 }
 
 #[tokio::test(start_paused = true)]
@@ -315,9 +326,9 @@ async fn what_is_refused_costs_itself_and_what_is_lost_is_said_again() {
     }
     sleep(SECOND).await;
     let mut orders: Vec<i64> = running
-        .made()
+        .reports()
         .into_iter()
-        .flat_map(|made| made.orders)
+        .flat_map(|report| report.orders)
         .collect();
     orders.sort_unstable();
     assert_eq!(orders, [1, 2, 3, 3, 4, 6, 7, 8, 9]);
@@ -325,7 +336,7 @@ async fn what_is_refused_costs_itself_and_what_is_lost_is_said_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_report_that_takes_too_long_is_halved_off_the_others_lines() {
+async fn a_report_that_takes_too_long_is_halved_off_the_others_connections() {
     let mut running = start(&[("slow", 60 * SECOND)]).await;
     for _ in 0..4 {
         running.find("slow", false).await;
@@ -339,9 +350,9 @@ async fn a_report_that_takes_too_long_is_halved_off_the_others_lines() {
         .insert("slow", 2 * SECOND);
     sleep(60 * SECOND).await;
     let sizes: Vec<usize> = running
-        .made()
+        .reports()
         .iter()
-        .map(|made| made.orders.len())
+        .map(|report| report.orders.len())
         .collect();
     assert!(sizes.iter().all(|size| *size <= 2), "{sizes:?}");
     assert_eq!(running.unacknowledged(), 0);

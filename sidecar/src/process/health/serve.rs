@@ -125,15 +125,15 @@ mod tests {
             .unwrap()
     }
 
-    /// Says this; gives the connection.
-    async fn saying(address: SocketAddr, words: &str) -> TcpStream {
+    /// Connects and sends this.
+    async fn connected(address: SocketAddr, words: &str) -> TcpStream {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(words.as_bytes()).await.unwrap();
         stream
     }
 
-    /// What is said back until the connection ends, which it has to.
-    async fn heard(stream: &mut TcpStream) -> String {
+    /// What is answered until the connection ends, which it has to.
+    async fn answer_of(stream: &mut TcpStream) -> String {
         let mut bytes = Vec::new();
         // A connection that is reset has ended as well.
         drop(
@@ -146,8 +146,8 @@ mod tests {
 
     async fn probe(address: SocketAddr) {
         // HTTP/1.1 without `Connection: close`: the server ends it all the same.
-        let mut stream = saying(address, "GET /health HTTP/1.1\r\nHost: h\r\n\r\n").await;
-        let answer = heard(&mut stream).await;
+        let mut stream = connected(address, "GET /health HTTP/1.1\r\nHost: h\r\n\r\n").await;
+        let answer = answer_of(&mut stream).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         assert!(answer.ends_with("ok"), "{answer}");
     }
@@ -157,13 +157,13 @@ mod tests {
         let address = serving(4, LONG, LONG).await;
         let mut silent = Vec::new();
         for _ in 0..100 {
-            silent.push(saying(address, "GET /health HTT").await);
-            silent.push(saying(address, "").await);
+            silent.push(connected(address, "GET /health HTT").await);
+            silent.push(connected(address, "").await);
         }
         probe(address).await;
         // All but the last few were let go for those that came after them.
         for stream in &mut silent[..190] {
-            assert_eq!(heard(stream).await, "");
+            assert_eq!(answer_of(stream).await, "");
         }
     }
 
@@ -171,17 +171,17 @@ mod tests {
     async fn who_does_not_end_the_head_of_a_request_is_let_go() {
         let address = serving(4, MOMENT, LONG).await;
         let started = Instant::now();
-        heard(&mut saying(address, "GET /health HTTP/1.1\r\nX: ").await).await;
-        heard(&mut saying(address, "").await).await;
+        answer_of(&mut connected(address, "GET /health HTTP/1.1\r\nX: ").await).await;
+        answer_of(&mut connected(address, "").await).await;
         assert!(started.elapsed() < LONG / 4);
     }
 
     #[tokio::test]
     async fn who_does_not_read_the_answer_is_let_go() {
         let address = serving(4, LONG, MOMENT).await;
-        let mut stream = saying(address, "GET /long HTTP/1.1\r\nHost: h\r\n\r\n").await;
+        let mut stream = connected(address, "GET /long HTTP/1.1\r\nHost: h\r\n\r\n").await;
         sleep(2 * MOMENT).await;
-        let length = heard(&mut stream).await.len();
+        let length = answer_of(&mut stream).await.len();
         assert!(length < 32 * 1024 * 1024, "{length}");
         probe(address).await;
     }

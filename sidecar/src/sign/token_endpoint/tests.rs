@@ -4,7 +4,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::call::{transport::Limits, wire::Wire};
+use crate::call::{raw_server::RawServer, transport::Limits};
 
 const CAP: usize = 2000;
 
@@ -19,8 +19,8 @@ fn transport(allowed: &str) -> Transport {
     .unwrap()
 }
 
-fn application(url: &str) -> Application {
-    Application {
+fn token_request(url: &str) -> TokenRequest {
+    TokenRequest {
         url: url.parse().unwrap(),
         client_id: "client one".into(),
         client_secret: "hush&client=secret".into(),
@@ -31,10 +31,10 @@ fn application(url: &str) -> Application {
     }
 }
 
-async fn told(answer: impl AsRef<[u8]>) -> Result<Granted, CallError> {
-    let wire = Wire::answering(answer).await;
-    let application = application(&wire.url("/token"));
-    application.buy(&transport("127.0.0.1")).await
+async fn told(answer: impl AsRef<[u8]>) -> Result<IssuedToken, CallError> {
+    let server = RawServer::answering(answer).await;
+    let token_request = token_request(&server.url("/token"));
+    token_request.fetch(&transport("127.0.0.1")).await
 }
 
 fn says(status: &str, body: &str) -> String {
@@ -43,21 +43,21 @@ fn says(status: &str, body: &str) -> String {
 }
 
 /// The request as it came: head and form.
-async fn posted(change: impl FnOnce(&mut Application)) -> (String, String) {
-    let wire = Wire::answering(says("200 OK", r#"{"access_token":"t"}"#)).await;
-    let mut application = application(&wire.url("/v1/oauth/token"));
-    change(&mut application);
-    application.buy(&transport("127.0.0.1")).await.unwrap();
-    let request = wire.heard().remove(0);
+async fn posted(change: impl FnOnce(&mut TokenRequest)) -> (String, String) {
+    let server = RawServer::answering(says("200 OK", r#"{"access_token":"t"}"#)).await;
+    let mut token_request = token_request(&server.url("/v1/oauth/token"));
+    change(&mut token_request);
+    token_request.fetch(&transport("127.0.0.1")).await.unwrap();
+    let request = server.requests().remove(0);
     let (head, form) = request.split_once("\r\n\r\n").unwrap();
     (head.to_owned(), form.to_owned())
 }
 
 #[tokio::test]
 async fn the_credentials_go_into_the_form() {
-    let (head, form) = posted(|application| {
-        application.scope = Some("read write".to_owned());
-        application.form = BTreeMap::from([("client_version".to_owned(), "1".to_owned())]);
+    let (head, form) = posted(|token_request| {
+        token_request.scope = Some("read write".to_owned());
+        token_request.form = BTreeMap::from([("client_version".to_owned(), "1".to_owned())]);
     })
     .await;
     assert!(head.starts_with("POST /v1/oauth/token HTTP/1.1"), "{head}");
@@ -82,7 +82,7 @@ async fn the_credentials_go_into_the_form() {
 /// wants both parts encoded as in a form.
 #[tokio::test]
 async fn or_into_a_basic_header() {
-    let (head, form) = posted(|application| application.style = Style::Basic).await;
+    let (head, form) = posted(|token_request| token_request.style = Style::Basic).await;
     let line = "authorization: Basic Y2xpZW50K29uZTpodXNoJTI2Y2xpZW50JTNEc2VjcmV0";
     assert!(head.lines().any(|found| found == line), "{head}");
     assert_eq!(form, "grant_type=client_credentials");
@@ -112,12 +112,12 @@ async fn a_token_is_read_with_its_lifetime() {
     ] {
         let mut body = fields.clone();
         body["access_token"] = "abc.def".into();
-        let granted = told(says("200 OK", &body.to_string())).await.unwrap();
-        assert_eq!(granted.token.expose_secret(), "abc.def");
+        let issued = told(says("200 OK", &body.to_string())).await.unwrap();
+        assert_eq!(issued.token.expose_secret(), "abc.def");
         assert!(
-            granted.lifetime.as_secs().abs_diff(seconds) <= 5,
+            issued.lifetime.as_secs().abs_diff(seconds) <= 5,
             "{fields}: {:?}",
-            granted.lifetime
+            issued.lifetime
         );
     }
 }
@@ -225,8 +225,8 @@ async fn trouble_on_the_way_keeps_its_word() {
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = closed.local_addr().unwrap();
     drop(closed);
-    let silent = Wire::saying(vec![crate::call::wire::Say::Silence]).await;
-    let broken = Wire::answering("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{").await;
+    let silent = RawServer::following(vec![crate::call::raw_server::Step::Silence]).await;
+    let broken = RawServer::answering("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{").await;
     let no_tls = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let no_tls_url = format!("https://{}/", no_tls.local_addr().unwrap());
     tokio::spawn(async move {
@@ -252,8 +252,8 @@ async fn trouble_on_the_way_keeps_its_word() {
             Fault::BadRequest,
         ),
     ] {
-        let bought = application(&url).buy(&transport(allowed)).await;
-        let error = bought.map(drop).unwrap_err();
+        let fetched = token_request(&url).fetch(&transport(allowed)).await;
+        let error = fetched.map(drop).unwrap_err();
         assert_eq!(error.fault, fault, "{url} {error:?}");
         assert!(
             error.detail.starts_with("the token endpoint: "),
@@ -265,20 +265,20 @@ async fn trouble_on_the_way_keeps_its_word() {
 
 #[tokio::test]
 async fn a_redirect_takes_no_credentials_along() {
-    let thief = Wire::answering(says("200 OK", r#"{"access_token":"t"}"#)).await;
+    let thief = RawServer::answering(says("200 OK", r#"{"access_token":"t"}"#)).await;
     let location = thief.url("/");
     let answer = format!("HTTP/1.1 307 There\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
     let error = told(answer).await.map(drop).unwrap_err();
     assert_eq!(error.fault, Fault::TokenUnreadable);
-    assert!(thief.heard().is_empty());
+    assert!(thief.requests().is_empty());
 }
 
 #[test]
 fn a_key_is_anothers_if_anything_differs() {
-    let key = |change: fn(&mut Application)| {
-        let mut application = application("https://example.com/token");
-        change(&mut application);
-        application.key()
+    let key = |change: fn(&mut TokenRequest)| {
+        let mut token_request = token_request("https://example.com/token");
+        change(&mut token_request);
+        token_request.key()
     };
     let form = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
     let keys = [
@@ -289,7 +289,7 @@ fn a_key_is_anothers_if_anything_differs() {
         key(|it| it.style = Style::Basic),
         key(|it| it.scope = Some("a".to_owned())),
     ];
-    let mut with_form = application("https://example.com/token");
+    let mut with_form = token_request("https://example.com/token");
     let mut keys = keys.to_vec();
     for (name, value) in [("a", "bc"), ("ab", "c")] {
         with_form.form = form(name, value);

@@ -1,7 +1,7 @@
 //! What is made of an answer, whole or broken.
 
 use super::{CAP, assert_fault, ok, told};
-use crate::call::{fault::Fault, wire::Wire};
+use crate::call::{fault::Fault, raw_server::RawServer};
 
 #[tokio::test]
 async fn an_answer_is_an_answer_whatever_its_status() {
@@ -57,12 +57,12 @@ async fn what_says_that_it_is_no_json_is_called_by_its_type() {
 
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
-    let target = Wire::answering(ok(b"secret")).await;
+    let target = RawServer::answering(ok(b"secret")).await;
     let location = target.url("/");
     let redirect =
         format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(told(redirect).await.http_status, Some(302));
-    assert!(target.heard().is_empty());
+    assert!(target.requests().is_empty());
 }
 
 #[tokio::test]

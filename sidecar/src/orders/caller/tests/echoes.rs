@@ -1,20 +1,20 @@
 //! Providers that say back what they were sent: no secret comes along, whichever way it was used.
 
 use super::*;
-use crate::call::wire::Say;
+use crate::call::raw_server::Step;
 
 /// What is reported of a provider that repeats the request in its refusal.
 async fn echoed(auth: Value) -> (String, Vec<String>) {
-    let wire = Wire::saying(vec![Say::Echo]).await;
+    let server = RawServer::following(vec![Step::Echo]).await;
     let profile = provider("POST", auth, 10_000);
-    let url = wire.url("/orders/1?x=y");
-    let question = Question {
+    let url = server.url("/orders/1?x=y");
+    let question = OrderCheck {
         body: Some("{\"body\":{\"mid\":\"M1\"},\"head\":{}}".to_owned()),
         ..question(&profile, &url)
     };
     let answer = caller("127.0.0.1", None).ask(question).await;
     assert_eq!((answer.fault, answer.http_status), (None, Some(401)));
-    let requests = wire.heard();
+    let requests = server.requests();
     assert!(!format!("{answer:?}").contains("hush"), "{answer:?}");
     (answer.body.unwrap(), requests)
 }
@@ -84,7 +84,7 @@ async fn a_signature_inside_the_body_does_not_come_back() {
 #[tokio::test]
 async fn neither_token_of_a_repeated_call_comes_back() {
     let grant = |token: &str| ok(format!("{{\"access_token\":\"{token}\"}}").as_bytes());
-    let endpoint = Wire::in_turn(&[&grant("hush-first"), &grant("hush-second")]).await;
+    let endpoint = RawServer::in_turn(&[&grant("hush-first"), &grant("hush-second")]).await;
     let (body, requests) = echoed(json!({
         "kind": "oauth2", "token_url": endpoint.url("/token"), "style": "form",
         "client_id_secret": "CLIENT_ID", "client_secret": "CLIENT_SECRET",
@@ -104,8 +104,8 @@ async fn secrets_in_other_spellings_do_not_come_back() {
     let bearer = json!({"kind": "bearer", "secret": "TOKEN"});
     let profile = profile(bearer);
     for spelling in ["hush-hush", "aHVzaC1odXNo", "Bearer hush-hush"] {
-        let wire = Wire::answering(says("401 No", spelling.as_bytes())).await;
-        let url = wire.url("/");
+        let server = RawServer::answering(says("401 No", spelling.as_bytes())).await;
+        let url = server.url("/");
         let answer = caller("127.0.0.1", None)
             .ask(question(&profile, &url))
             .await;

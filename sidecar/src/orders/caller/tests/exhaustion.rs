@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::{
     call::secrets::Secrets,
-    database::protocol::leases::{Claimed, Lease},
+    database::protocol::leases::{ClaimedOrder, Lease},
     orders::{slots::Slots, worker::Worker},
 };
 
@@ -41,8 +41,8 @@ async fn with_few_descriptors() {
         extra_roots: None,
     };
     let caller = Caller::new(limits, Secrets::new(Some(folder.path().to_owned()))).unwrap();
-    let wire = Wire::answering(ok(b"{}")).await;
-    let port = wire.address.port();
+    let server = RawServer::answering(ok(b"{}")).await;
+    let port = server.address.port();
     let none = profile(json!({"kind": "none"}));
     let bearer = profile(json!({"kind": "bearer", "secret": "TOKEN"}));
     let asked = [
@@ -59,11 +59,11 @@ async fn with_few_descriptors() {
     drop(all);
     let answer = caller.ask(question(&bearer, &asked[0].1)).await;
     assert_eq!(answer.fault, None, "{answer:?}");
-    put_back(caller, &asked[1].1).await;
+    released(caller, &asked[1].1).await;
 }
 
-/// A call that this machine can't make: nothing is reported, and the lease is there to be put back.
-async fn put_back(caller: Caller, url: &str) {
+/// A call that this machine can't make: nothing is reported, and the lease is there to be released.
+async fn released(caller: Caller, url: &str) {
     let (findings, mut found) = tokio::sync::mpsc::channel(1);
     let worker = Arc::new(Worker::new(caller, findings, CancellationToken::new()));
     let slots = Slots::new(1);
@@ -71,7 +71,7 @@ async fn put_back(caller: Caller, url: &str) {
         order_id: 7,
         token: 9,
     };
-    let claimed = Claimed {
+    let claimed = ClaimedOrder {
         lease,
         provider: "p".to_owned(),
         provider_version: 1,
@@ -89,7 +89,7 @@ async fn put_back(caller: Caller, url: &str) {
     worker.exhausted().await;
     worker.finished().await;
     drop(all);
-    assert_eq!(worker.abandoned(), [lease]);
+    assert_eq!(worker.take_unasked(), [lease]);
     assert!(found.try_recv().is_err());
     assert_eq!(slots.in_flight(), 0);
 }

@@ -11,28 +11,29 @@ use tokio_rustls::{
 use super::{TIMEOUT_MS, ask, assert_fault, caller, ok};
 use crate::call::{
     fault::Fault,
-    wire::{Say, Wire},
+    raw_server::{RawServer, Step},
 };
 
 #[tokio::test]
 async fn the_time_limit_is_for_the_whole_call() {
     let pause = Duration::from_millis(100);
-    let drip = Wire::saying(vec![Say::Drip(ok(&[b'x'; 100]), pause)]).await;
-    let head = Wire::saying(vec![Say::Bytes(ok(b"x")[..20].to_vec()), Say::Silence]).await;
-    let body = Wire::saying(vec![
-        Say::Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n".to_vec()),
-        Say::Drip(vec![b'x'; 50], pause),
+    let drip = RawServer::following(vec![Step::Drip(ok(&[b'x'; 100]), pause)]).await;
+    let head =
+        RawServer::following(vec![Step::Bytes(ok(b"x")[..20].to_vec()), Step::Silence]).await;
+    let body = RawServer::following(vec![
+        Step::Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n".to_vec()),
+        Step::Drip(vec![b'x'; 50], pause),
     ])
     .await;
-    let silent = Wire::saying(vec![Say::Silence]).await;
+    let silent = RawServer::following(vec![Step::Silence]).await;
     let caller = caller("127.0.0.1", None);
-    for (wire, status) in [
+    for (server, status) in [
         (drip, None),
         (head, None),
         (body, Some(200)),
         (silent, None),
     ] {
-        let answer = ask(&caller, &wire.url("/")).await;
+        let answer = ask(&caller, &server.url("/")).await;
         assert_fault(&answer, Fault::Timeout, status);
         assert!(
             (TIMEOUT_MS..TIMEOUT_MS * 3).contains(&answer.duration_ms),
@@ -55,13 +56,13 @@ async fn no_connection() {
 
 #[tokio::test]
 async fn the_guard_stands_before_every_connection() {
-    let wire = Wire::answering(ok(b"{}")).await;
-    let port = wire.address.port();
+    let server = RawServer::answering(ok(b"{}")).await;
+    let port = server.address.port();
     let elsewhere = format!("127.0.0.1:{}", port.wrapping_add(1).max(1));
     for allowed in ["", "localhost", &elsewhere] {
         let caller = caller(allowed, None);
         for url in [
-            wire.url("/"),
+            server.url("/"),
             format!("https://127.0.0.1:{port}/"),
             format!("https://[::ffff:7f00:1]:{port}/"),
         ] {
@@ -72,7 +73,7 @@ async fn the_guard_stands_before_every_connection() {
     let answer = ask(&caller("", None), &format!("https://localhost:{port}/")).await;
     assert_fault(&answer, Fault::Blocked, None);
     assert!(!answer.detail.unwrap().contains("127."));
-    assert!(wire.heard().is_empty());
+    assert!(server.requests().is_empty());
     let listed = ask(
         &caller(&format!("LOCALHOST:{port}"), None),
         &format!("http://localhost:{port}/"),
@@ -99,8 +100,8 @@ async fn tls_needs_a_trusted_certificate_for_the_name() {
             PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
         )
         .unwrap();
-    let wire = Wire::over_tls(&ok(b"{}"), TlsAcceptor::from(Arc::new(config))).await;
-    let port = wire.address.port();
+    let server = RawServer::over_tls(&ok(b"{}"), TlsAcceptor::from(Arc::new(config))).await;
+    let port = server.address.port();
     let (good, wrong) = (
         format!("https://localhost:{port}/"),
         format!("https://127.0.0.1:{port}/"),
@@ -124,7 +125,7 @@ async fn tls_needs_a_trusted_certificate_for_the_name() {
         )
     );
 
-    let plain = Wire::answering(ok(b"{}")).await;
+    let plain = RawServer::answering(ok(b"{}")).await;
     let url = format!("https://127.0.0.1:{}/", plain.address.port());
     let answer = ask(&caller("127.0.0.1", None), &url).await;
     assert!(

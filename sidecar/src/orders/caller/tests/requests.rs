@@ -19,7 +19,7 @@ async fn what_can_not_be_asked() {
         (&fine, Some("http://127.0.0.1/"), Some(&host)),
     ] {
         let answer = caller
-            .ask(Question {
+            .ask(OrderCheck {
                 profile,
                 url,
                 headers,
@@ -34,17 +34,17 @@ async fn what_can_not_be_asked() {
 
 /// Asks with this method, these headers and this body; gives the request as it came.
 async fn sent(method: &str, headers: Option<Value>, body: Option<&str>) -> String {
-    let wire = Wire::answering(ok(b"{}")).await;
+    let server = RawServer::answering(ok(b"{}")).await;
     let profile = provider(method, json!({"kind": "none"}), TIMEOUT_MS);
-    let url = wire.url("/orders/1?x=y");
-    let question = Question {
+    let url = server.url("/orders/1?x=y");
+    let question = OrderCheck {
         headers: headers.as_ref(),
         body: body.map(str::to_owned),
         ..question(&profile, &url)
     };
     let answer = caller("127.0.0.1", None).ask(question).await;
     assert_eq!(answer.fault, None, "{answer:?}");
-    wire.heard().remove(0)
+    server.requests().remove(0)
 }
 
 #[tokio::test]
@@ -131,8 +131,8 @@ fn own(own_headers: bool, own_body: bool) -> Profile {
 
 #[tokio::test]
 async fn an_order_without_what_is_its_own_is_not_asked_about() {
-    let wire = Wire::answering(ok(b"{}")).await;
-    let url = wire.url("/");
+    let server = RawServer::answering(ok(b"{}")).await;
+    let url = server.url("/");
     let headers = json!({"X-Reference": "R1"});
     let null = Value::Null;
     for (own_headers, own_body, headers, body, problem, detail) in [
@@ -143,7 +143,7 @@ async fn an_order_without_what_is_its_own_is_not_asked_about() {
         (true, true, Some(&headers), Some("{}"), Some("why"), "why"),
     ] {
         let profile = own(own_headers, own_body);
-        let question = Question {
+        let question = OrderCheck {
             headers,
             body: body.map(str::to_owned),
             problem,
@@ -153,22 +153,22 @@ async fn an_order_without_what_is_its_own_is_not_asked_about() {
         assert_fault(&answer, Fault::BadRequest, None);
         assert!(answer.detail.unwrap().contains(detail), "{detail}");
     }
-    assert!(wire.heard().is_empty());
+    assert!(server.requests().is_empty());
 }
 
 #[tokio::test]
 async fn templates_of_the_row_are_never_sent() {
-    let wire = Wire::answering(ok(b"{}")).await;
-    let (profile, url) = (own(true, true), wire.url("/"));
+    let server = RawServer::answering(ok(b"{}")).await;
+    let (profile, url) = (own(true, true), server.url("/"));
     let headers = json!({"X-Reference": "R1"});
-    let question = Question {
+    let question = OrderCheck {
         headers: Some(&headers),
         body: Some("[]".to_owned()),
         ..question(&profile, &url)
     };
     let answer = caller("127.0.0.1", None).ask(question).await;
     assert_eq!(answer.fault, None, "{answer:?}");
-    let request = wire.heard().remove(0);
+    let request = server.requests().remove(0);
     assert_eq!(header_of(&request, "x-reference"), Some("R1"));
     assert_eq!(body_of(&request), "[]");
     assert!(!request.contains('{'), "{request}");
@@ -176,18 +176,18 @@ async fn templates_of_the_row_are_never_sent() {
 
 #[tokio::test]
 async fn a_call_that_its_lease_does_not_last_for_is_not_begun() {
-    let wire = Wire::answering(ok(b"{}")).await;
+    let server = RawServer::answering(ok(b"{}")).await;
     let profile = profile(json!({"kind": "none"}));
-    let url = wire.url("/");
+    let url = server.url("/");
     let caller = caller("127.0.0.1", None);
-    let claimed = |ago: Duration| Question {
+    let claimed = |ago: Duration| OrderCheck {
         asked_at: Uptime::now().before(ago),
         ..question(&profile, &url)
     };
     let spare = profile.lease - profile.timeout;
     let late = caller.ask(claimed(spare + Duration::from_millis(1))).await;
     assert_fault(&late, Fault::LeaseOver, None);
-    assert!(wire.heard().is_empty());
+    assert!(server.requests().is_empty());
     let last = caller.ask(claimed(spare.mul_f32(0.9))).await;
     assert_eq!(last.fault, None, "{last:?}");
 }

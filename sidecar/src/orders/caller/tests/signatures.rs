@@ -8,15 +8,15 @@ const BODY: &str = "{\"body\":{\"mid\": \"M1\"},\"head\":{\"version\":\"v1\"}}";
 
 /// Asks for `/base/orders/1?x=y`, with `BODY` if it is a POST; gives the request as it came.
 async fn signed(method: &str, auth: Value) -> (Answer, Vec<String>) {
-    let wire = Wire::answering(ok(b"{}")).await;
+    let server = RawServer::answering(ok(b"{}")).await;
     let profile = provider(method, auth, TIMEOUT_MS);
-    let url = wire.url("/base/orders/1?x=y");
-    let question = Question {
+    let url = server.url("/base/orders/1?x=y");
+    let question = OrderCheck {
         body: (method == "POST").then(|| BODY.to_owned()),
         ..question(&profile, &url)
     };
     let answer = caller("127.0.0.1", None).ask(question).await;
-    (answer, wire.heard())
+    (answer, server.requests())
 }
 
 async fn header(method: &str, auth: Value, name: &str) -> Option<String> {
@@ -162,9 +162,9 @@ async fn without_its_secret_no_request_leaves() {
 
 #[tokio::test]
 async fn no_secret_and_no_query_in_what_is_reported() {
-    let wire = Wire::answering("nonsense\r\n\r\n").await;
+    let server = RawServer::answering("nonsense\r\n\r\n").await;
     let profile = profile(json!({"kind": "bearer", "secret": "TOKEN"}));
-    let url = wire.url("/orders/ORD-1?key=visible");
+    let url = server.url("/orders/ORD-1?key=visible");
     let answer = caller("127.0.0.1", None)
         .ask(question(&profile, &url))
         .await;

@@ -1,4 +1,4 @@
-//! Owns a provider of raw bytes for tests: what it is told to say goes over a real socket, however
+//! Owns a provider of raw bytes for tests: what it is told to answer goes over a real socket, however
 //! wrong it is. Knows no HTTP but the length of a request.
 
 use std::{
@@ -14,9 +14,9 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// What is said, one after the other, to everybody who connects.
+/// What is answered, one after the other, to everybody who connects.
 #[derive(Clone)]
-pub(crate) enum Say {
+pub(crate) enum Step {
     /// These bytes.
     Bytes(Vec<u8>),
     /// Each of these bytes, with a pause after it.
@@ -28,56 +28,55 @@ pub(crate) enum Say {
 }
 
 /// A listening socket.
-pub(crate) struct Wire {
+pub(crate) struct RawServer {
     pub(crate) address: SocketAddr,
-    heard: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
-impl Wire {
+impl RawServer {
     /// Says this after each request, and closes the connection.
-    pub(crate) async fn saying(script: Vec<Say>) -> Self {
+    pub(crate) async fn following(script: Vec<Step>) -> Self {
         Self::start(vec![script], None).await
     }
 
     /// Says the first bytes after the first request, and so on; the last ones after all others.
     pub(crate) async fn in_turn(answers: &[&[u8]]) -> Self {
-        let script = |bytes: &&[u8]| vec![Say::Bytes(bytes.to_vec())];
+        let script = |bytes: &&[u8]| vec![Step::Bytes(bytes.to_vec())];
         Self::start(answers.iter().map(script).collect(), None).await
     }
 
     /// Says these bytes after each request, and closes the connection.
     pub(crate) async fn answering(bytes: impl AsRef<[u8]>) -> Self {
-        Self::saying(vec![Say::Bytes(bytes.as_ref().to_vec())]).await
+        Self::following(vec![Step::Bytes(bytes.as_ref().to_vec())]).await
     }
 
     /// Answers over TLS.
     pub(crate) async fn over_tls(bytes: &[u8], acceptor: TlsAcceptor) -> Self {
-        Self::start(vec![vec![Say::Bytes(bytes.to_vec())]], Some(acceptor)).await
+        Self::start(vec![vec![Step::Bytes(bytes.to_vec())]], Some(acceptor)).await
     }
 
-    async fn start(scripts: Vec<Vec<Say>>, tls: Option<TlsAcceptor>) -> Self {
+    async fn start(scripts: Vec<Vec<Step>>, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let heard = Arc::new(Mutex::new(Vec::new()));
-        let record = Arc::clone(&heard);
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&requests);
         let scripts = Arc::new(scripts);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (scripts, record, tls) =
-                    (Arc::clone(&scripts), Arc::clone(&record), tls.clone());
+                let (scripts, log, tls) = (Arc::clone(&scripts), Arc::clone(&log), tls.clone());
                 tokio::spawn(async move {
                     match tls {
-                        None => converse(stream, &scripts, &record).await,
+                        None => serve(stream, &scripts, &log).await,
                         Some(tls) => {
                             if let Ok(stream) = tls.accept(stream).await {
-                                converse(stream, &scripts, &record).await;
+                                serve(stream, &scripts, &log).await;
                             }
                         }
                     }
                 });
             }
         });
-        Self { address, heard }
+        Self { address, requests }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -85,15 +84,15 @@ impl Wire {
     }
 
     /// Requests so far, each as it came.
-    pub(crate) fn heard(&self) -> Vec<String> {
-        self.heard.lock().unwrap().clone()
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
     }
 }
 
-async fn converse(
+async fn serve(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
-    scripts: &[Vec<Say>],
-    record: &Mutex<Vec<String>>,
+    scripts: &[Vec<Step>],
+    log: &Mutex<Vec<String>>,
 ) {
     let mut request = Vec::new();
     let mut buffer = [0; 4096];
@@ -104,26 +103,26 @@ async fn converse(
         }
     }
     let turn = {
-        let mut record = record.lock().unwrap();
-        record.push(String::from_utf8_lossy(&request).into_owned());
-        record.len().min(scripts.len()) - 1
+        let mut log = log.lock().unwrap();
+        log.push(String::from_utf8_lossy(&request).into_owned());
+        log.len().min(scripts.len()) - 1
     };
-    for say in scripts[turn].clone() {
-        match say {
-            Say::Bytes(bytes) => drop(stream.write_all(&bytes).await),
-            Say::Drip(bytes, pause) => {
+    for step in scripts[turn].clone() {
+        match step {
+            Step::Bytes(bytes) => drop(stream.write_all(&bytes).await),
+            Step::Drip(bytes, pause) => {
                 for byte in bytes {
                     drop(stream.write_all(&[byte]).await);
                     sleep(pause).await;
                 }
             }
-            Say::Echo => {
+            Step::Echo => {
                 let length = request.len();
                 let head = format!("HTTP/1.1 401 No\r\nContent-Length: {length}\r\n\r\n");
                 drop(stream.write_all(head.as_bytes()).await);
                 drop(stream.write_all(&request).await);
             }
-            Say::Silence => std::future::pending().await,
+            Step::Silence => std::future::pending().await,
         }
     }
     drop(stream.shutdown().await);

@@ -28,7 +28,7 @@ pub(super) fn signature(
         .map(|key| one(key, id, timestamp, body))
         .collect::<Result<_, _>>()?;
     if signatures.is_empty() {
-        return Err(unfit());
+        return Err(unusable());
     }
     Ok(signatures.join(" "))
 }
@@ -38,14 +38,14 @@ fn one(key: &str, id: &str, timestamp: i64, body: &str) -> Result<String, CallEr
         .decode(key.strip_prefix(PREFIX).unwrap_or(key))
         .ok()
         .filter(|key| key.len() >= SHORTEST_KEY)
-        .ok_or_else(unfit)?;
-    let mut code = Hmac::<Sha256>::new_from_slice(&key).map_err(|_| unfit())?;
+        .ok_or_else(unusable)?;
+    let mut code = Hmac::<Sha256>::new_from_slice(&key).map_err(|_| unusable())?;
     code.update(format!("{id}.{timestamp}.{body}").as_bytes());
     let code = BASE64_STANDARD.encode(code.finalize().into_bytes());
     Ok(format!("v1,{code}"))
 }
 
-fn unfit() -> CallError {
+fn unusable() -> CallError {
     CallError::new(
         Fault::BadRequest,
         "the endpoint's secret is no key of Standard Webhooks: whsec_ and at least 24 bytes in base64",

@@ -30,7 +30,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const PROVEN_AFTER: Duration = Duration::from_secs(1);
 
 /// A session that comes back.
-pub(crate) struct Line {
+pub(crate) struct Connection {
     database: Arc<Database>,
     /// What it is for, in logs and numbers.
     name: &'static str,
@@ -43,8 +43,8 @@ pub(crate) struct Line {
     not_before: Option<Instant>,
 }
 
-impl Line {
-    /// A line that is not open yet.
+impl Connection {
+    /// A connection that is not open yet.
     pub(crate) fn new(database: Arc<Database>, name: &'static str) -> Self {
         Self {
             database,
@@ -59,18 +59,18 @@ impl Line {
         }
     }
 
-    /// The same line, whose notifications wake those of `channels`.
+    /// The same connection, whose notifications wake those of `channels`.
     pub(crate) fn waking(mut self, channels: Channels) -> Self {
         self.channels = Some(channels);
         self
     }
 
-    /// Tells whether the line is open.
+    /// Tells whether the connection is open.
     pub(crate) fn connected(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.connected)
     }
 
-    /// Waits until the line is open and a pause that was due is over. May be dropped at any time.
+    /// Waits until the connection is open and a pause that was due is over. May be dropped at any time.
     pub(crate) async fn ready(&mut self) {
         loop {
             if let Some(moment) = self.not_before {
@@ -90,7 +90,7 @@ impl Line {
         }
     }
 
-    /// Runs one statement on an open line.
+    /// Runs one statement on an open connection.
     pub(crate) async fn query(
         &mut self,
         sql: &str,
@@ -99,7 +99,7 @@ impl Line {
         self.query_within(CALL_LIMIT, sql, parameters).await
     }
 
-    /// As [`Line::query`], for a statement that is given up after `limit`.
+    /// As [`Connection::query`], for a statement that is given up after `limit`.
     pub(crate) async fn query_within(
         &mut self,
         limit: Duration,
@@ -121,7 +121,7 @@ impl Line {
         result
     }
 
-    /// Waits until the connection ends; for ever on a line that is not open.
+    /// Waits until the connection ends; for ever on a connection that is not open.
     pub(crate) async fn closed(&mut self) {
         match &mut self.session {
             Some(session) => session.closed().await,
@@ -130,16 +130,16 @@ impl Line {
         self.lost();
     }
 
-    /// Keeps the line open while nothing is said: waits for its loss, or for its return. May be
+    /// Keeps the connection open while nothing is said: waits for its loss, or for its return. May be
     /// dropped at any time.
-    pub(crate) async fn tend(&mut self) {
+    pub(crate) async fn keep_open(&mut self) {
         match self.session {
             Some(_) => self.closed().await,
             None => self.ready().await,
         }
     }
 
-    /// Makes [`Line::ready`] wait, longer each time until a statement succeeds.
+    /// Makes [`Connection::ready`] wait, longer each time until a statement succeeds.
     pub(crate) fn pause(&mut self) {
         let pauses = self.pauses.get_or_insert_with(|| {
             ExponentialBuilder::new()
@@ -152,7 +152,7 @@ impl Line {
         self.not_before = Some(Instant::now() + pauses.next().unwrap_or(LONGEST_PAUSE));
     }
 
-    /// Says goodbye.
+    /// Closes it, so that the server doesn't log a client that vanished.
     pub(crate) async fn close(mut self) {
         self.connected.store(false, Ordering::Relaxed);
         if let Some(session) = self.session.take() {
@@ -160,10 +160,10 @@ impl Line {
         }
     }
 
-    /// Says goodbye without waiting for the statement under way: the server is asked to stop it.
-    pub(crate) async fn abandon(self) {
+    /// Closes it without waiting for the statement under way: the server is asked to cancel it.
+    pub(crate) async fn cancel_and_close(self) {
         if let Some(session) = &self.session {
-            session.stop();
+            session.cancel_statement();
         }
         self.close().await;
     }

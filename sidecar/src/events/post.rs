@@ -13,11 +13,11 @@ use super::signature::signature;
 use crate::{
     call::{
         fault::{CallError, Fault},
-        http::{Answer, exchange, late},
+        http::{Answer, exchange, timed_out},
         secrets::Secrets,
         transport::Transport,
     },
-    database::protocol::deliveries::Parcel,
+    database::protocol::deliveries::ClaimedDelivery,
 };
 
 /// An answer's body says nothing to us. It is read, for so long, so that the connection can be kept.
@@ -40,10 +40,10 @@ impl Poster {
     }
 
     /// Makes one attempt, within the endpoint's time limit.
-    pub(crate) async fn post(&self, parcel: &Parcel) -> Answer {
+    pub(crate) async fn post(&self, delivery: &ClaimedDelivery) -> Answer {
         let started = Instant::now();
         let mut answer = Answer::default();
-        if let Err(error) = self.attempt(parcel, started, &mut answer).await {
+        if let Err(error) = self.attempt(delivery, started, &mut answer).await {
             answer.fail(error.fault, &error.detail);
         }
         answer.end(started);
@@ -52,39 +52,39 @@ impl Poster {
 
     async fn attempt(
         &self,
-        parcel: &Parcel,
+        delivery: &ClaimedDelivery,
         started: Instant,
         answer: &mut Answer,
     ) -> Result<(), CallError> {
-        let deadline = started + parcel.timeout;
-        let request = timeout_at(deadline, self.request(parcel))
+        let deadline = started + delivery.timeout;
+        let request = timeout_at(deadline, self.request(delivery))
             .await
-            .map_err(|_| late("no time to build the request"))??;
+            .map_err(|_| timed_out("no time to build the request"))??;
         let response = exchange(&self.transport, request, deadline, answer).await?;
         let enough = deadline.min(Instant::now() + READ_BODY_FOR);
         drop(timeout_at(enough, self.transport.read(response)).await);
         Ok(())
     }
 
-    async fn request(&self, parcel: &Parcel) -> Result<Request, CallError> {
-        let url = Url::parse(&parcel.url)
+    async fn request(&self, delivery: &ClaimedDelivery) -> Result<Request, CallError> {
+        let url = Url::parse(&delivery.url)
             .map_err(|error| CallError::new(Fault::BadRequest, format!("the URL: {error}")))?;
         // Before anything is signed: no secret is looked up for a host that may not be asked.
         self.transport.admit(&url)?;
-        let secret = self.secrets.get(&parcel.secret, &url).await?;
+        let secret = self.secrets.get(&delivery.secret, &url).await?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let timestamp = i64::try_from(now.unwrap_or_default().as_secs()).unwrap_or(i64::MAX);
-        let signature = signature(&secret, &parcel.message_id, timestamp, &parcel.body)?;
+        let signature = signature(&secret, &delivery.message_id, timestamp, &delivery.body)?;
         let mut signature = header(&signature)?;
         signature.set_sensitive(true);
         let mut request = Request::new(Method::POST, url);
         *request.headers_mut() = HeaderMap::from_iter([
             (CONTENT_TYPE, HeaderValue::from_static("application/json")),
-            (ID, header(&parcel.message_id)?),
+            (ID, header(&delivery.message_id)?),
             (TIMESTAMP, timestamp.into()),
             (SIGNATURE, signature),
         ]);
-        *request.body_mut() = Some(Body::from(parcel.body.clone()));
+        *request.body_mut() = Some(Body::from(delivery.body.clone()));
         Ok(request)
     }
 }

@@ -1,5 +1,5 @@
-//! Owns one line's work: makes one report at a time, and says what came of it. What is repeated, and
-//! on which line, is not decided here.
+//! Owns one connection's work: makes one report at a time, and tells what came of it. What is repeated, and
+//! on which connection, is not decided here.
 
 use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
 
@@ -17,21 +17,21 @@ use crate::{
     orders::{batch::Batch, slots::Slots, worker::Finding},
 };
 
-/// A line that isn't needed for so long is closed.
+/// A connection that isn't needed for so long is closed.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// What reports go through.
-pub(crate) trait Outlet: Send + 'static {
+pub(crate) trait ReportSink: Send + 'static {
     /// Waits until a report can be made.
     fn ready(&mut self) -> impl Future<Output = ()> + Send;
     /// Keeps it open while nothing is reported: waits for its loss, or for its return.
-    fn tend(&mut self) -> impl Future<Output = ()> + Send;
+    fn keep_open(&mut self) -> impl Future<Output = ()> + Send;
     /// Hands findings over; gives those that were not applied.
     fn report(
         &mut self,
         findings: &[Finding],
     ) -> impl Future<Output = Result<Vec<(i64, Verdict)>, Failure>> + Send;
-    /// Says goodbye.
+    /// Closes it.
     fn close(self) -> impl Future<Output = ()> + Send;
 }
 
@@ -51,8 +51,8 @@ pub(super) struct Done {
     pub(super) again: Vec<Batch>,
 }
 
-/// What a line says.
-pub(super) enum Said {
+/// What happens to a connection.
+pub(super) enum PoolEvent {
     /// It can take a report.
     Ready(usize),
     /// It made one.
@@ -61,54 +61,57 @@ pub(super) enum Said {
     Closed(usize, Option<Job>),
 }
 
-/// Makes reports until there will be no more; a line that doesn't `stay` also until nobody needed it
+/// Makes reports until there will be no more; a connection that doesn't `stay` also until nobody needed it
 /// for a while, or it was lost meanwhile.
-pub(super) async fn deliver<O: Outlet>(
-    line: usize,
+pub(super) async fn run_reports<S: ReportSink>(
+    connection: usize,
     stays: bool,
-    mut outlet: O,
+    mut sink: S,
     mut jobs: Receiver<Job>,
-    said: UnboundedSender<Said>,
+    events: UnboundedSender<PoolEvent>,
     slots: Arc<Slots>,
 ) {
-    // Nobody hears what is said after the end.
-    let say = |words| drop(said.send(words));
+    // After the end nobody reads them.
+    let send = |event| drop(events.send(event));
     loop {
         tokio::select! {
             biased;
-            () = outlet.ready() => {}
-            // No job is handed to a line that isn't ready, so this is the end.
+            () = sink.ready() => {}
+            // No job is handed to a connection that isn't ready, so this is the end.
             _ = jobs.recv() => break,
         }
-        say(Said::Ready(line));
-        match next(&mut outlet, &mut jobs, stays).await {
-            Some(job) => say(Said::Done(line, make(&mut outlet, job, &slots).await)),
+        send(PoolEvent::Ready(connection));
+        match next(&mut sink, &mut jobs, stays).await {
+            Some(job) => send(PoolEvent::Done(
+                connection,
+                report(&mut sink, job, &slots).await,
+            )),
             None => break,
         }
     }
     jobs.close();
-    say(Said::Closed(line, jobs.try_recv().ok()));
-    outlet.close().await;
+    send(PoolEvent::Closed(connection, jobs.try_recv().ok()));
+    sink.close().await;
 }
 
-/// The next report; none if the line is to end.
-async fn next<O: Outlet>(outlet: &mut O, jobs: &mut Receiver<Job>, stays: bool) -> Option<Job> {
+/// The next report; none if the connection is to end.
+async fn next<S: ReportSink>(sink: &mut S, jobs: &mut Receiver<Job>, stays: bool) -> Option<Job> {
     let idle_until = Instant::now() + IDLE;
     loop {
         tokio::select! {
             biased;
             job = jobs.recv() => return job,
-            () = outlet.tend() => if !stays { return None },
+            () = sink.keep_open() => if !stays { return None },
             () = sleep_until(idle_until), if !stays => return None,
         }
     }
 }
 
-async fn make<O: Outlet>(outlet: &mut O, job: Job, slots: &Slots) -> Done {
-    outlet.ready().await;
+async fn report<S: ReportSink>(sink: &mut S, job: Job, slots: &Slots) -> Done {
+    sink.ready().await;
     let started = Instant::now();
     let (findings, tries): (Vec<Finding>, Vec<u32>) = job.batch.into_iter().unzip();
-    let result = outlet.report(&findings).await;
+    let result = sink.report(&findings).await;
     let batch: Batch = findings.into_iter().zip(tries).collect();
     let mut done = Done {
         provider: job.provider,
@@ -128,11 +131,11 @@ async fn make<O: Outlet>(outlet: &mut O, job: Job, slots: &Slots) -> Done {
             };
         }
     }
-    slots.tell_freed();
+    slots.notify_freed();
     done
 }
 
-/// Lets go of what was applied, with its slots; gives what was busy.
+/// Drops what was applied, with its slots; gives what was busy.
 fn acknowledged(batch: Batch, refused: Vec<(i64, Verdict)>) -> Batch {
     let refused: HashMap<i64, Verdict> = refused.into_iter().collect();
     let (mut applied, mut stale, mut busy) = (0, 0, Batch::new());

@@ -3,11 +3,11 @@
 use super::*;
 use crate::{
     call::{
+        raw_server::{RawServer, Step},
         secrets::tests::secrets,
         transport::Limits,
-        wire::{Say, Wire},
     },
-    database::protocol::deliveries::Errand,
+    database::protocol::deliveries::DeliveryLease,
 };
 
 const TIMEOUT: Duration = Duration::from_millis(500);
@@ -27,9 +27,9 @@ fn poster(allowed: &str) -> Poster {
     Poster::new(Transport::new(limits).unwrap(), secrets)
 }
 
-fn parcel(url: &str, secret: &str) -> Parcel {
-    Parcel {
-        errand: Errand {
+fn delivery(url: &str, secret: &str) -> ClaimedDelivery {
+    ClaimedDelivery {
+        lease: DeliveryLease {
             delivery_id: 1,
             token: 1,
         },
@@ -42,9 +42,9 @@ fn parcel(url: &str, secret: &str) -> Parcel {
     }
 }
 
-async fn post(wire: &Wire) -> Answer {
-    let parcel = parcel(&wire.url("/hooks?shop=1"), "EVENTS");
-    poster("127.0.0.1").post(&parcel).await
+async fn post(server: &RawServer) -> Answer {
+    let delivery = delivery(&server.url("/hooks?shop=1"), "EVENTS");
+    poster("127.0.0.1").post(&delivery).await
 }
 
 fn says(head: &str) -> Vec<u8> {
@@ -53,10 +53,10 @@ fn says(head: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_message_is_posted_as_it_is_with_its_three_headers() {
-    let wire = Wire::answering(says("204 No Content")).await;
-    let answer = post(&wire).await;
+    let server = RawServer::answering(says("204 No Content")).await;
+    let answer = post(&server).await;
     assert_eq!((answer.fault, answer.http_status), (None, Some(204)));
-    let heard = wire.heard();
+    let heard = server.requests();
     let (head, body) = heard[0].split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("POST /hooks?shop=1 HTTP/1.1\r\n"));
     assert_eq!(body, "{\"type\": \"order.paid\"}");
@@ -80,18 +80,21 @@ async fn the_status_counts_whatever_becomes_of_the_body() {
     ]
     .concat();
     let silent = vec![
-        Say::Bytes(says("200 OK\r\nContent-Length: 5")),
-        Say::Silence,
+        Step::Bytes(says("200 OK\r\nContent-Length: 5")),
+        Step::Silence,
     ];
-    for wire in [Wire::answering(endless).await, Wire::saying(silent).await] {
-        let answer = post(&wire).await;
+    for server in [
+        RawServer::answering(endless).await,
+        RawServer::following(silent).await,
+    ] {
+        let answer = post(&server).await;
         assert_eq!((answer.fault, answer.http_status), (None, Some(200)));
     }
 }
 
 #[tokio::test]
 async fn refusals_are_reported_and_redirects_not_followed() {
-    let elsewhere = Wire::answering(says("200 OK\r\nContent-Length: 0")).await;
+    let elsewhere = RawServer::answering(says("200 OK\r\nContent-Length: 0")).await;
     let location = format!(
         "307 Temporary Redirect\r\nContent-Length: 0\r\nLocation: {}",
         elsewhere.url("/")
@@ -102,32 +105,32 @@ async fn refusals_are_reported_and_redirects_not_followed() {
         (busy, 429, Some(60)),
         ("410 Gone\r\nContent-Length: 0", 410, None),
     ] {
-        let answer = post(&Wire::answering(says(head)).await).await;
+        let answer = post(&RawServer::answering(says(head)).await).await;
         assert_eq!((answer.fault, answer.http_status), (None, Some(status)));
         assert_eq!(answer.retry_after_s, retry_after_s);
     }
-    assert_eq!(elsewhere.heard().len(), 0);
+    assert_eq!(elsewhere.requests().len(), 0);
 }
 
 #[tokio::test]
 async fn an_endpoint_without_an_answer_is_a_fault() {
-    let silent = Wire::saying(vec![Say::Silence]).await;
+    let silent = RawServer::following(vec![Step::Silence]).await;
     assert_eq!(post(&silent).await.fault, Some(Fault::Timeout));
-    let broken = Wire::answering("no HTTP at all\r\n\r\n").await;
+    let broken = RawServer::answering("no HTTP at all\r\n\r\n").await;
     assert_eq!(post(&broken).await.fault, Some(Fault::Broken));
 }
 
 #[tokio::test]
 async fn nothing_is_sent_where_it_may_not_be_or_without_a_key() {
-    let wire = Wire::answering(says("200 OK\r\nContent-Length: 0")).await;
-    let url = wire.url("/");
+    let server = RawServer::answering(says("200 OK\r\nContent-Length: 0")).await;
+    let url = server.url("/");
     for (allowed, url, secret, fault) in [
         ("", url.as_str(), "EVENTS", Fault::Blocked),
         ("127.0.0.1", &url, "MISSING", Fault::SecretMissing),
         ("127.0.0.1", &url, "SHORT", Fault::BadRequest),
         ("127.0.0.1", "no URL", "EVENTS", Fault::BadRequest),
     ] {
-        let answer = poster(allowed).post(&parcel(url, secret)).await;
+        let answer = poster(allowed).post(&delivery(url, secret)).await;
         assert_eq!(
             (answer.fault, answer.http_status),
             (Some(fault), None),
@@ -139,5 +142,5 @@ async fn nothing_is_sent_where_it_may_not_be_or_without_a_key() {
                 .is_some_and(|detail| !detail.contains("whsec_MD"))
         );
     }
-    assert_eq!(wire.heard().len(), 0);
+    assert_eq!(server.requests().len(), 0);
 }

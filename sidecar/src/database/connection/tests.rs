@@ -1,4 +1,4 @@
-//! Lines to a server that lets nobody in.
+//! Connections to a server that lets nobody in.
 
 use std::{
     io::{self, Write},
@@ -70,8 +70,8 @@ async fn many_lines_log_one_wrong_password_once() {
     );
     let target = Target::parse(&url, Duration::from_secs(5)).unwrap();
     let database = Arc::new(Database::new(target, None).unwrap());
-    let mut lines =
-        ["claim", "report", "deliver", "listen"].map(|name| Line::new(Arc::clone(&database), name));
+    let mut lines = ["claim", "report", "deliver", "listen"]
+        .map(|name| Connection::new(Arc::clone(&database), name));
     for line in &mut lines {
         let opening = timeout(Duration::from_millis(200), line.ready());
         assert!(opening.await.is_err(), "nobody is let in");

@@ -4,7 +4,7 @@
 use rustls::{AlertDescription, CertificateError, Error};
 
 /// A sentence in place of the library's, which speaks of its own types.
-pub(crate) fn in_plain_words(error: &Error) -> String {
+pub(crate) fn explain(error: &Error) -> String {
     match error {
         Error::InvalidCertificate(problem) => of_the_certificate(problem),
         Error::NoCertificatesPresented => "it shows no certificate".to_owned(),

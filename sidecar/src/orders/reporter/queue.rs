@@ -10,7 +10,7 @@ use std::{
 use tokio::time::Instant;
 
 use crate::orders::{
-    batch::{Batch, MAX_FINDINGS, cut},
+    batch::{Batch, MAX_FINDINGS, into_reports},
     worker::Finding,
 };
 
@@ -24,14 +24,14 @@ const SLOW_REPORT: Duration = Duration::from_secs(1);
 
 /// What waits.
 #[derive(Default)]
-pub(super) struct Waiting(HashMap<Arc<str>, Provider>);
+pub(super) struct ReportQueue(HashMap<Arc<str>, Provider>);
 
 struct Provider {
     fresh: Batch,
     /// Whether a person waits for one of them.
     awaited: bool,
     /// Reports that are made up already, and go first.
-    cut: VecDeque<Batch>,
+    reports: VecDeque<Batch>,
     reporting: bool,
     slow: bool,
     last: Instant,
@@ -39,7 +39,7 @@ struct Provider {
     since: Instant,
 }
 
-impl Waiting {
+impl ReportQueue {
     /// One more finding, reported and found busy so often.
     pub(super) fn add(&mut self, finding: Finding, tries: u32) {
         let now = Instant::now();
@@ -49,7 +49,7 @@ impl Waiting {
             .or_insert_with(|| Provider {
                 fresh: Batch::new(),
                 awaited: false,
-                cut: VecDeque::new(),
+                reports: VecDeque::new(),
                 reporting: false,
                 slow: false,
                 // A provider that is heard of for the first time was quiet before.
@@ -65,23 +65,23 @@ impl Waiting {
 
     /// Whose findings may be reported now, those first for whom a person waits, then in turn; with
     /// whether the provider is slow.
-    pub(super) fn ripe(&self) -> Vec<(Arc<str>, bool)> {
+    pub(super) fn due(&self) -> Vec<(Arc<str>, bool)> {
         let now = Instant::now();
-        let mut ripe: Vec<_> = self
+        let mut due: Vec<_> = self
             .0
             .iter()
-            .filter(|(_, provider)| provider.ripe_at().is_some_and(|at| at <= now))
+            .filter(|(_, provider)| provider.due_at().is_some_and(|at| at <= now))
             .collect();
-        ripe.sort_by_key(|(_, provider)| (!provider.awaited, provider.since));
-        ripe.into_iter()
+        due.sort_by_key(|(_, provider)| (!provider.awaited, provider.since));
+        due.into_iter()
             .map(|(name, provider)| (Arc::clone(name), provider.slow))
             .collect()
     }
 
     /// When there will be more to report.
-    pub(super) fn next_ripe(&self) -> Option<Instant> {
+    pub(super) fn next_due(&self) -> Option<Instant> {
         let now = Instant::now();
-        let moments = self.0.values().filter_map(Provider::ripe_at);
+        let moments = self.0.values().filter_map(Provider::due_at);
         moments.filter(|at| *at > now).min()
     }
 
@@ -90,11 +90,11 @@ impl Waiting {
         let Some(provider) = self.0.get_mut(name) else {
             return Batch::new();
         };
-        if provider.cut.is_empty() {
-            provider.cut = cut(provider.gathered());
+        if provider.reports.is_empty() {
+            provider.reports = into_reports(provider.gathered());
         }
         provider.reporting = true;
-        provider.cut.pop_front().unwrap_or_default()
+        provider.reports.pop_front().unwrap_or_default()
     }
 
     /// The provider's report took so long; these are to be reported again before others.
@@ -106,21 +106,21 @@ impl Waiting {
         (provider.reporting, provider.last, provider.since) = (false, now, now);
         // A report that failed soon, as on a lost connection, says nothing about a slow one.
         provider.slow = took > SLOW_REPORT || provider.slow && !again.is_empty();
-        self.put_back(name, again);
+        self.requeue(name, again);
     }
 
     /// These were not reported after all.
-    pub(super) fn put_back(&mut self, name: &str, again: Vec<Batch>) {
+    pub(super) fn requeue(&mut self, name: &str, again: Vec<Batch>) {
         if let Some(provider) = self.0.get_mut(name) {
             provider.reporting = false;
             for batch in again.into_iter().rev() {
-                provider.cut.push_front(batch);
+                provider.reports.push_front(batch);
             }
         }
     }
 
     /// Whether nothing waits and nothing is under way.
-    pub(super) fn is_over(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         self.0
             .values()
             .all(|provider| provider.is_empty() && !provider.reporting)
@@ -129,15 +129,15 @@ impl Waiting {
 
 impl Provider {
     fn is_empty(&self) -> bool {
-        self.fresh.is_empty() && self.cut.is_empty()
+        self.fresh.is_empty() && self.reports.is_empty()
     }
 
     /// When the next report may be made; none if there is none to make, or one is under way.
-    fn ripe_at(&self) -> Option<Instant> {
+    fn due_at(&self) -> Option<Instant> {
         if self.reporting || self.is_empty() {
             return None;
         }
-        let enough = self.awaited || self.fresh.len() >= MAX_FINDINGS || !self.cut.is_empty();
+        let enough = self.awaited || self.fresh.len() >= MAX_FINDINGS || !self.reports.is_empty();
         Some(if enough {
             self.last
         } else {

@@ -4,9 +4,9 @@ use std::{collections::HashMap, time::Duration};
 
 use metrics::{Histogram, counter, histogram};
 
-use super::Made;
+use super::attempt::Attempt;
 use crate::{
-    database::protocol::deliveries::Upshot,
+    database::protocol::deliveries::DeliveryVerdict,
     telemetry::{log_limit::LogLimit, metrics::Labels},
 };
 
@@ -16,32 +16,32 @@ pub(super) struct Endpoints(HashMap<String, EndpointInstruments>);
 
 impl Endpoints {
     /// Counts and logs. The URL and the body hold what is the application's, so neither is shown.
-    pub(super) fn note(&mut self, made: &Made, upshot: Upshot) {
+    pub(super) fn note(&mut self, attempt: &Attempt, verdict: DeliveryVerdict) {
         let instruments = self
             .0
-            .entry(made.endpoint.clone())
-            .or_insert_with(|| EndpointInstruments::of(&made.endpoint));
-        let answer = &made.answer;
+            .entry(attempt.endpoint.clone())
+            .or_insert_with(|| EndpointInstruments::of(&attempt.endpoint));
+        let answer = &attempt.answer;
         let time = Duration::from_millis(answer.duration_ms.max(0).unsigned_abs().into());
-        instruments.count(upshot.as_str(), time);
+        instruments.count(verdict.as_str(), time);
         let fault = answer.fault.map(|fault| fault.as_str());
         tracing::debug!(
-            delivery_id = made.errand.delivery_id,
-            endpoint = made.endpoint,
+            delivery_id = attempt.lease.delivery_id,
+            endpoint = attempt.endpoint,
             fault,
             http_status = answer.http_status,
             duration_ms = answer.duration_ms,
-            upshot = upshot.as_str(),
+            result = verdict.as_str(),
             "posted"
         );
-        if upshot != Upshot::Delivered && instruments.warnings.happened().is_some() {
+        if verdict != DeliveryVerdict::Delivered && instruments.warnings.happened().is_some() {
             tracing::warn!(
-                endpoint = made.endpoint,
+                endpoint = attempt.endpoint,
                 fault,
                 http_status = answer.http_status,
                 detail = answer.detail,
-                delivery_id = made.errand.delivery_id,
-                upshot = upshot.as_str(),
+                delivery_id = attempt.lease.delivery_id,
+                result = verdict.as_str(),
                 "an event was not delivered; this is logged at most once a minute for an endpoint"
             );
         }
