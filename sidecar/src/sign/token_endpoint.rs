@@ -1,43 +1,37 @@
-//! Owns one token request: what is posted to a token endpoint, and what its answer means. What is
+//! Owns one token request: what is posted to a token endpoint. What is
 //! in the form and in the answer is the oauth2 crate's business (RFC 6749, client credentials); how
 //! it gets there is the transport's, with its guard and its cap. Keeps nothing, tries nothing twice.
+//!
+//! - [`answer`]: what comes back
+
+mod answer;
 
 use std::{
     collections::BTreeMap,
     pin::Pin,
     sync::atomic::{AtomicU16, Ordering},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 
 use ::oauth2::{
-    AccessToken, AsyncHttpClient, AuthType, Client, ClientId, ClientSecret, HttpRequest,
-    HttpResponse, RefreshToken, RequestTokenError, Scope, StandardRevocableToken, TokenResponse,
-    TokenUrl,
-    basic::{
-        BasicErrorResponse, BasicErrorResponseType, BasicRevocationErrorResponse,
-        BasicTokenIntrospectionResponse, BasicTokenType,
-    },
+    AsyncHttpClient, AuthType, Client, ClientId, ClientSecret, HttpRequest, HttpResponse, Scope,
+    StandardRevocableToken, TokenUrl,
+    basic::{BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
-use reqwest::{StatusCode, Url, header::HeaderValue};
+use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use url::form_urlencoded::byte_serialize;
 
+pub(super) use self::answer::IssuedToken;
+use self::answer::{TokenAnswer, fault};
 use crate::call::{
     fault::{CallError, Fault},
     mask::Mask,
     transport::Transport,
 };
-
-/// How long a token is taken to be good if its endpoint says nothing about it.
-const DEFAULT_LIFETIME: Duration = Duration::from_secs(300);
-
-/// An endpoint that says less would be asked again for each order.
-const SHORTEST_LIFETIME: Duration = Duration::from_secs(5);
-const LONGEST_LIFETIME: Duration = Duration::from_secs(86_400);
 
 /// Where the client's id and secret are put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -61,54 +55,6 @@ pub(super) struct TokenRequest {
     pub(super) timeout: Duration,
 }
 
-/// A token that was issued.
-pub(super) struct IssuedToken {
-    pub(super) token: SecretString,
-    pub(super) lifetime: Duration,
-}
-
-/// A token endpoint's good answer. Its token type is not read: the provider's row says which word
-/// goes before a token. Times are read leniently, since some endpoints put them into texts.
-#[derive(Debug, Deserialize, Serialize)]
-struct TokenAnswer {
-    access_token: AccessToken,
-    #[serde(skip, default = "token_type")]
-    token_type: BasicTokenType,
-    #[serde(default)]
-    expires_in: Value,
-    /// PhonePe's: Unix seconds, with `expires_in` null.
-    #[serde(default)]
-    expires_at: Value,
-}
-
-fn token_type() -> BasicTokenType {
-    BasicTokenType::Bearer
-}
-
-impl TokenResponse for TokenAnswer {
-    type TokenType = BasicTokenType;
-
-    fn access_token(&self) -> &AccessToken {
-        &self.access_token
-    }
-
-    fn token_type(&self) -> &BasicTokenType {
-        &self.token_type
-    }
-
-    fn expires_in(&self) -> Option<Duration> {
-        seconds(&self.expires_in)
-    }
-
-    fn refresh_token(&self) -> Option<&RefreshToken> {
-        None
-    }
-
-    fn scopes(&self) -> Option<&Vec<Scope>> {
-        None
-    }
-}
-
 type TokenClient = Client<
     BasicErrorResponse,
     TokenAnswer,
@@ -116,8 +62,6 @@ type TokenClient = Client<
     StandardRevocableToken,
     BasicRevocationErrorResponse,
 >;
-
-type TokenError = RequestTokenError<CallError, BasicErrorResponse>;
 
 impl TokenRequest {
     /// What tells one client's tokens from another's. A hash, so that no secret is kept in a
@@ -221,87 +165,6 @@ impl OAuthTransport {
         *answer.body_mut() = self.transport.read(response).await?;
         Ok(answer)
     }
-}
-
-/// Nothing that the endpoint said is repeated, but for the closed set of the standard's words: an
-/// endpoint may say back what it was sent.
-fn fault(status: u16, error: TokenError) -> CallError {
-    let refused = |response: &BasicErrorResponse| {
-        let detail = match response.error() {
-            BasicErrorResponseType::Extension(_) => format!("refused with {status}"),
-            word => format!("refused with {status} {}", word.as_ref()),
-        };
-        CallError::new(Fault::TokenRefused, detail)
-    };
-    // These say nothing about the credentials.
-    let passing = [
-        StatusCode::REQUEST_TIMEOUT.as_u16(),
-        StatusCode::TOO_MANY_REQUESTS.as_u16(),
-    ];
-    match error {
-        RequestTokenError::Request(error) if error.fault == Fault::TooLarge => {
-            CallError::new(Fault::TokenUnreadable, error.detail)
-        }
-        RequestTokenError::Request(error) => error,
-        _ if !(200..500).contains(&status)
-            || (300..400).contains(&status)
-            || passing.contains(&status) =>
-        {
-            CallError::new(Fault::TokenUnreadable, format!("answered {status}"))
-        }
-        RequestTokenError::ServerResponse(response) => refused(&response),
-        RequestTokenError::Parse(_, body) => match serde_json::from_slice(&body) {
-            Ok(response) => refused(&response),
-            Err(_) => unreadable(status),
-        },
-        RequestTokenError::Other(_) => unreadable(status),
-    }
-}
-
-fn unreadable(status: u16) -> CallError {
-    if status >= 400 {
-        return CallError::new(Fault::TokenRefused, format!("refused with {status}"));
-    }
-    CallError::new(
-        Fault::TokenUnreadable,
-        format!("answered {status} without a token"),
-    )
-}
-
-impl TokenAnswer {
-    fn issued(self, now: SystemTime) -> Result<IssuedToken, CallError> {
-        let token = self.access_token.secret();
-        let usable = !token.is_empty() && HeaderValue::from_str(token).is_ok();
-        if !usable {
-            let detail = "answered with a token that no header can carry";
-            return Err(CallError::new(Fault::TokenUnreadable, detail));
-        }
-        Ok(IssuedToken {
-            token: token.as_str().into(),
-            lifetime: self.lifetime(now),
-        })
-    }
-
-    fn lifetime(&self, now: SystemTime) -> Duration {
-        let left = |expires_at| {
-            let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-            Duration::saturating_sub(expires_at, now)
-        };
-        seconds(&self.expires_at)
-            .map(left)
-            .or_else(|| self.expires_in())
-            .unwrap_or(DEFAULT_LIFETIME)
-            .clamp(SHORTEST_LIFETIME, LONGEST_LIFETIME)
-    }
-}
-
-fn seconds(value: &Value) -> Option<Duration> {
-    let seconds = match value {
-        Value::Number(number) => number.as_u64(),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    };
-    seconds.map(Duration::from_secs)
 }
 
 #[cfg(test)]

@@ -91,7 +91,7 @@ async fn or_into_a_basic_header() {
 #[tokio::test]
 async fn a_token_is_read_with_its_lifetime() {
     let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
+        .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap()
         .as_secs();
     for (fields, seconds) in [
@@ -122,101 +122,55 @@ async fn a_token_is_read_with_its_lifetime() {
     }
 }
 
+/// What is made of an answer that brings no token.
+#[track_caller]
+fn assert_failed(issued: Result<IssuedToken, CallError>, fault: Fault, detail: &str) {
+    let expected = CallError::new(fault, format!("the token endpoint: {detail}"));
+    assert_eq!(issued.map(drop).unwrap_err(), expected);
+}
+
 #[tokio::test]
-async fn a_refusal_is_told_from_nonsense() {
-    use Fault::{TokenRefused, TokenUnreadable};
+async fn a_refusal_says_its_status_and_a_word_of_the_standard_alone() {
     let oauth = r#"{"error":"invalid_client","error_description":"hush&client=secret"}"#;
     let echo = r#"{"error":"hush&client=secret"}"#;
-    let long = format!("{{\"access_token\":\"{}\"}}", "x".repeat(CAP));
-    for (status, body, fault, detail) in [
-        (
-            "400 Bad",
-            oauth,
-            TokenRefused,
-            "refused with 400 invalid_client",
-        ),
-        (
-            "401 No",
-            oauth,
-            TokenRefused,
-            "refused with 401 invalid_client",
-        ),
-        (
-            "200 OK",
-            oauth,
-            TokenRefused,
-            "refused with 200 invalid_client",
-        ),
-        ("400 Bad", echo, TokenRefused, "refused with 400"),
-        (
-            "401 No",
-            "{\"code\":\"hush&client=secret\"}",
-            TokenRefused,
-            "refused with 401",
-        ),
-        ("403 No", "", TokenRefused, "refused with 403"),
-        ("404 Gone", "<html>", TokenRefused, "refused with 404"),
-        ("429 Slow", oauth, TokenUnreadable, "answered 429"),
-        ("500 Oops", oauth, TokenUnreadable, "answered 500"),
-        ("502 Oops", "", TokenUnreadable, "answered 502"),
-        (
-            "302 Found",
-            "{\"access_token\":\"t\"}",
-            TokenUnreadable,
-            "answered 302",
-        ),
-        (
-            "200 OK",
-            "",
-            TokenUnreadable,
-            "answered 200 without a token",
-        ),
-        (
-            "200 OK",
-            "<html>",
-            TokenUnreadable,
-            "answered 200 without a token",
-        ),
-        (
-            "200 OK",
-            "{}",
-            TokenUnreadable,
-            "answered 200 without a token",
-        ),
-        (
-            "200 OK",
-            "[]",
-            TokenUnreadable,
-            "answered 200 without a token",
-        ),
-        (
-            "200 OK",
-            "{\"access_token\":null}",
-            TokenUnreadable,
-            "answered 200 without a token",
-        ),
-        (
-            "200 OK",
-            "{\"access_token\":\"\"}",
-            TokenUnreadable,
-            "answered with a token that no header can carry",
-        ),
-        (
-            "200 OK",
-            "{\"access_token\":\"a\\nb\"}",
-            TokenUnreadable,
-            "answered with a token that no header can carry",
-        ),
-        (
-            "200 OK",
-            &long,
-            TokenUnreadable,
-            "the body is longer than 2000 bytes",
-        ),
+    let code = r#"{"code":"hush&client=secret"}"#;
+    for (status, body, detail) in [
+        ("400 Bad", oauth, "refused with 400 invalid_client"),
+        ("401 No", oauth, "refused with 401 invalid_client"),
+        ("200 OK", oauth, "refused with 200 invalid_client"),
+        ("400 Bad", echo, "refused with 400"),
+        ("401 No", code, "refused with 401"),
+        ("403 No", "", "refused with 403"),
+        ("404 Gone", "<html>", "refused with 404"),
     ] {
-        let error = told(says(status, body)).await.map(drop).unwrap_err();
-        let expected = CallError::new(fault, format!("the token endpoint: {detail}"));
-        assert_eq!(error, expected, "{status} {body}");
+        let issued = told(says(status, body)).await;
+        assert_failed(issued, Fault::TokenRefused, detail);
+    }
+}
+
+#[tokio::test]
+async fn what_refuses_nothing_and_brings_no_token_is_told_from_a_refusal() {
+    let oauth = r#"{"error":"invalid_client"}"#;
+    let token = r#"{"access_token":"t"}"#;
+    let long = format!("{{\"access_token\":\"{}\"}}", "x".repeat(CAP));
+    let none = "answered 200 without a token";
+    let unfit = "answered with a token that no header can carry";
+    for (status, body, detail) in [
+        ("429 Slow", oauth, "answered 429"),
+        ("500 Oops", oauth, "answered 500"),
+        ("502 Oops", "", "answered 502"),
+        ("302 Found", token, "answered 302"),
+        ("200 OK", "", none),
+        ("200 OK", "<html>", none),
+        ("200 OK", "{}", none),
+        ("200 OK", "[]", none),
+        ("200 OK", r#"{"access_token":null}"#, none),
+        ("200 OK", r#"{"access_token":""}"#, unfit),
+        ("200 OK", r#"{"access_token":"a\nb"}"#, unfit),
+        ("200 OK", &long, "the body is longer than 2000 bytes"),
+    ] {
+        let issued = told(says(status, body)).await;
+        assert_failed(issued, Fault::TokenUnreadable, detail);
     }
 }
 
