@@ -77,6 +77,73 @@ async fn an_endpoint_gets_the_events_that_it_is_for() -> Result<()> {
     Ok(())
 }
 
+/// Arguments of endpoints that are refused, with which SQLSTATE, and in which words.
+const UNSOUND: [(&str, &str, &str); 15] = [
+    (
+        "'Shop', 'https://s.example/', 'S'",
+        "RC005",
+        "'Shop' is not an endpoint's name",
+    ),
+    ("null, 'https://s.example/', 'S'", "RC005", "NULL"),
+    ("'shop', null, 'S'", "RC005", "url: it is missing"),
+    ("'shop', '/hooks', 'S'", "RC005", "url: it is not a URL"),
+    (
+        "'shop', 'ftp://s.example/', 'S'",
+        "RC005",
+        "url: its scheme is ftp",
+    ),
+    (
+        "'shop', 'https://u:p@s.example/', 'S'",
+        "RC005",
+        "url: it holds a user name or password",
+    ),
+    (
+        "'shop', 'https://s.example/{order_number}', 'S'",
+        "RC005",
+        "url: it is no template here",
+    ),
+    (
+        "'shop', 'https://s.example/', 'whsec_abc'",
+        "RC005",
+        "secret: a secret is given by its name",
+    ),
+    (
+        "'shop', 'https://s.example/', 'S', '{}'",
+        "RC005",
+        "on_states: {} are not all states",
+    ),
+    (
+        "'shop', 'https://s.example/', 'S', '{paid}'",
+        "RC005",
+        "on_states: {paid} are not all states",
+    ),
+    (
+        "'shop', 'https://s.example/', 'S', timeout => '1 h'",
+        "RC005",
+        "timeout: 01:00:00 is out of range",
+    ),
+    (
+        "'shop', 'https://s.example/', 'S', max_attempts => 0",
+        "RC005",
+        "max_attempts: 0 is out of range",
+    ),
+    (
+        "'shop', 'https://s.example/', 'S', concurrency => 0",
+        "RC005",
+        "concurrency: 0 is out of range",
+    ),
+    (
+        "'shop', 'https://s.example/', 'S', since_event => 77",
+        "RC005",
+        "there is no event 77",
+    ),
+    (
+        "'taken', 'https://s.example/', 'S'",
+        "RC004",
+        "there is an endpoint taken already",
+    ),
+];
+
 /// Proves that an endpoint which could not work is refused when it is written, with a word on why.
 #[tokio::test]
 async fn an_unsound_endpoint_is_refused() -> Result<()> {
@@ -84,71 +151,7 @@ async fn an_unsound_endpoint_is_refused() -> Result<()> {
     shop.run("select reconcile.add_endpoint('taken', 'https://shop.example/hooks', 'SHOP_EVENTS')")
         .await?;
     let operator = shop.database.connect_as("shop_operator").await?;
-    for (arguments, code, expected) in [
-        (
-            "'Shop', 'https://s.example/', 'S'",
-            "RC005",
-            "'Shop' is not an endpoint's name",
-        ),
-        ("null, 'https://s.example/', 'S'", "RC005", "NULL"),
-        ("'shop', null, 'S'", "RC005", "url: it is missing"),
-        ("'shop', '/hooks', 'S'", "RC005", "url: it is not a URL"),
-        (
-            "'shop', 'ftp://s.example/', 'S'",
-            "RC005",
-            "url: its scheme is ftp",
-        ),
-        (
-            "'shop', 'https://u:p@s.example/', 'S'",
-            "RC005",
-            "url: it holds a user name or password",
-        ),
-        (
-            "'shop', 'https://s.example/{order_number}', 'S'",
-            "RC005",
-            "url: it is no template here",
-        ),
-        (
-            "'shop', 'https://s.example/', 'whsec_abc'",
-            "RC005",
-            "secret: a secret is given by its name",
-        ),
-        (
-            "'shop', 'https://s.example/', 'S', '{}'",
-            "RC005",
-            "on_states: {} are not all states",
-        ),
-        (
-            "'shop', 'https://s.example/', 'S', '{paid}'",
-            "RC005",
-            "on_states: {paid} are not all states",
-        ),
-        (
-            "'shop', 'https://s.example/', 'S', timeout => '1 h'",
-            "RC005",
-            "timeout: 01:00:00 is out of range",
-        ),
-        (
-            "'shop', 'https://s.example/', 'S', max_attempts => 0",
-            "RC005",
-            "max_attempts: 0 is out of range",
-        ),
-        (
-            "'shop', 'https://s.example/', 'S', concurrency => 0",
-            "RC005",
-            "concurrency: 0 is out of range",
-        ),
-        (
-            "'shop', 'https://s.example/', 'S', since_event => 77",
-            "RC005",
-            "there is no event 77",
-        ),
-        (
-            "'taken', 'https://s.example/', 'S'",
-            "RC004",
-            "there is an endpoint taken already",
-        ),
-    ] {
+    for (arguments, code, expected) in UNSOUND {
         let add = format!("select reconcile.add_endpoint({arguments})");
         let error = operator.batch_execute(&add).await.err().context(add)?;
         let error = error.as_db_error().context("not the database's word")?;

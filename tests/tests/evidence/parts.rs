@@ -49,70 +49,72 @@ type Case = (
     &'static str,
 );
 
+/// Orders whose captures make a success, and such that do not.
+const CASES: [Case; 10] = [
+    ("ONE", &[(73, "USD", 0)], "succeeded", "by rule 1"),
+    (
+        "TWO",
+        &[(70, "USD", 0), (3, "USD", 0)],
+        "succeeded",
+        "by rule 1; 2 parts add up",
+    ),
+    (
+        "THREE",
+        &[(1, "USD", 0), (71, "USD", 0), (1, "USD", 0)],
+        "succeeded",
+        "by rule 1; 3 parts add up",
+    ),
+    (
+        "PART-BACK",
+        &[(70, "USD", 0), (3, "USD", 3)],
+        "succeeded",
+        "0.03 was paid back; 2 parts add up",
+    ),
+    (
+        "ALL-BACK",
+        &[(70, "USD", 70), (3, "USD", 3)],
+        "refunded",
+        "0.73 was paid back",
+    ),
+    (
+        "LESS",
+        &[(70, "USD", 0), (2, "USD", 0)],
+        "mismatch",
+        "paid in part, 0.72 so far: amount_path finds \"70\", \"2\"",
+    ),
+    (
+        "MORE",
+        &[(70, "USD", 0), (4, "USD", 0)],
+        "mismatch",
+        "paid twice: amount_path finds \"70\", \"4\"",
+    ),
+    (
+        "TWICE-ONE-BACK",
+        &[(73, "USD", 73), (73, "USD", 0)],
+        "mismatch",
+        "paid twice: amount_path finds",
+    ),
+    (
+        "MIXED",
+        &[(70, "USD", 0), (3, "EUR", 0)],
+        "mismatch",
+        "currency_path finds several different values",
+    ),
+    (
+        "FOREIGN",
+        &[(70, "EUR", 0), (3, "EUR", 0)],
+        "mismatch",
+        "the answer is in \"EUR\", and the order in \"USD\"",
+    ),
+];
+
 /// Proves that captures which add up to the order's amount are a success, whatever their number, that less or more or another currency is
 /// none, that more is told as paid twice, and that an order is refunded once all of its captures are, and not before.
 #[tokio::test]
 async fn captures_add_up_to_a_success() -> Result<()> {
     let shop = capturing("captures_add_up").await?;
     let _sidecar = shop.sidecar().await?;
-    let cases: [Case; 10] = [
-        ("ONE", &[(73, "USD", 0)], "succeeded", "by rule 1"),
-        (
-            "TWO",
-            &[(70, "USD", 0), (3, "USD", 0)],
-            "succeeded",
-            "by rule 1; 2 parts add up",
-        ),
-        (
-            "THREE",
-            &[(1, "USD", 0), (71, "USD", 0), (1, "USD", 0)],
-            "succeeded",
-            "by rule 1; 3 parts add up",
-        ),
-        (
-            "PART-BACK",
-            &[(70, "USD", 0), (3, "USD", 3)],
-            "succeeded",
-            "0.03 was paid back; 2 parts add up",
-        ),
-        (
-            "ALL-BACK",
-            &[(70, "USD", 70), (3, "USD", 3)],
-            "refunded",
-            "0.73 was paid back",
-        ),
-        (
-            "LESS",
-            &[(70, "USD", 0), (2, "USD", 0)],
-            "mismatch",
-            "paid in part, 0.72 so far: amount_path finds \"70\", \"2\"",
-        ),
-        (
-            "MORE",
-            &[(70, "USD", 0), (4, "USD", 0)],
-            "mismatch",
-            "paid twice: amount_path finds \"70\", \"4\"",
-        ),
-        (
-            "TWICE-ONE-BACK",
-            &[(73, "USD", 73), (73, "USD", 0)],
-            "mismatch",
-            "paid twice: amount_path finds",
-        ),
-        (
-            "MIXED",
-            &[(70, "USD", 0), (3, "EUR", 0)],
-            "mismatch",
-            "currency_path finds several different values",
-        ),
-        (
-            "FOREIGN",
-            &[(70, "EUR", 0), (3, "EUR", 0)],
-            "mismatch",
-            "the answer is in \"EUR\", and the order in \"USD\"",
-        ),
-    ];
-    for (number, list, outcome, says) in cases {
+    for (number, list, outcome, says) in CASES {
         let check = answered(&shop, number, &captures(number, list)).await?;
         assert_eq!(check.outcome, outcome, "{number}: {check:?}");
         let detail = check.detail.unwrap_or_default();

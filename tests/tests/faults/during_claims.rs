@@ -21,6 +21,38 @@ async fn claim(shop: &Shop<'_>, order_number: &str) -> Result<(Client, i64)> {
     Ok((claimer, row.get(0)))
 }
 
+/// Orders, and what is done to each.
+const ACTS: [(&str, &str); 7] = [
+    (
+        "ring",
+        "select reconcile.record_webhook('vendor', 'e1', '{}', 'ring')",
+    ),
+    (
+        "evidence",
+        "select reconcile.record_webhook('vendor', 'e2', '{\"data\": {\"status\": \"pending\"}}', 'evidence')",
+    ),
+    (
+        "reference",
+        "update public.orders set reference = 'another' where number = 'reference'",
+    ),
+    (
+        "let_go",
+        "update public.orders set status = 'off' where number = 'let_go'",
+    ),
+    (
+        "deleted",
+        "delete from public.orders where number = 'deleted'",
+    ),
+    (
+        "decided",
+        "select reconcile.resolve_order('decided', 'failed', 'a person said so')",
+    ),
+    (
+        "by_hand",
+        "select reconcile_stale_orders(10, older_than => '0')",
+    ),
+];
+
 /// Proves for each way to act on an order that, done while a claim of it is being committed, it waits
 /// for the claim or does without; that the order is then in one place, the queue or a lease; and
 /// that claims and heartbeats go on.
@@ -33,37 +65,7 @@ async fn what_is_done_to_an_order_while_it_is_claimed_leaves_it_in_one_place() -
              write => '{\"failed\": {\"status\": \"off\"}}')",
     )
     .await?;
-    let acts = [
-        (
-            "ring",
-            "select reconcile.record_webhook('vendor', 'e1', '{}', 'ring')",
-        ),
-        (
-            "evidence",
-            "select reconcile.record_webhook('vendor', 'e2', '{\"data\": {\"status\": \"pending\"}}', 'evidence')",
-        ),
-        (
-            "reference",
-            "update public.orders set reference = 'another' where number = 'reference'",
-        ),
-        (
-            "let_go",
-            "update public.orders set status = 'off' where number = 'let_go'",
-        ),
-        (
-            "deleted",
-            "delete from public.orders where number = 'deleted'",
-        ),
-        (
-            "decided",
-            "select reconcile.resolve_order('decided', 'failed', 'a person said so')",
-        ),
-        (
-            "by_hand",
-            "select reconcile_stale_orders(10, older_than => '0')",
-        ),
-    ];
-    for (number, act) in acts {
+    for (number, act) in ACTS {
         let evidence = number == "evidence";
         shop.alter_provider(
             "vendor",

@@ -7,20 +7,9 @@ use reconcile_tests::shop::{self, Shop};
 /// The most that one call may leave in the log: its error and its own statement.
 const LINES: usize = 4;
 
-/// Proves that a claim, a report and a run that are cancelled leave some lines in the server's log, and no function's body.
-#[tokio::test]
-async fn a_cancelled_call_leaves_no_body_in_the_log() -> Result<()> {
-    // Of its own: in the others' log is what others do.
-    let cluster = Cluster::start_new(shop::settings()).await?;
-    let shop = Shop::open_in(&cluster, "faults_log").await?;
-    let waits = shop.database.connect().await?;
-    shop.track("O-1").await?;
-    let sidecar = shop.database.connect_as("shop_sidecar").await?;
-    let id: i64 = sidecar
-        .query_one("select reconcile.sidecar_start('by hand', '0', 10)", &[])
-        .await?
-        .get(0);
-    for (held, call) in [
+/// Calls of a sidecar and of others, each with the table that it waits for when that is locked.
+fn calls(id: i64) -> [(&'static str, String); 8] {
+    [
         (
             "reconcile.provider_traffic",
             format!("select * from reconcile.sidecar_claim({id}, 10)"),
@@ -56,7 +45,23 @@ async fn a_cancelled_call_leaves_no_body_in_the_log() -> Result<()> {
             "reconcile.tracked_orders",
             "select reconcile.resolve_order('O-1', 'failed', 'seen')".to_owned(),
         ),
-    ] {
+    ]
+}
+
+/// Proves that a claim, a report and a run that are cancelled leave some lines in the server's log, and no function's body.
+#[tokio::test]
+async fn a_cancelled_call_leaves_no_body_in_the_log() -> Result<()> {
+    // Of its own: in the others' log is what others do.
+    let cluster = Cluster::start_new(shop::settings()).await?;
+    let shop = Shop::open_in(&cluster, "faults_log").await?;
+    let waits = shop.database.connect().await?;
+    shop.track("O-1").await?;
+    let sidecar = shop.database.connect_as("shop_sidecar").await?;
+    let id: i64 = sidecar
+        .query_one("select reconcile.sidecar_start('by hand', '0', 10)", &[])
+        .await?
+        .get(0);
+    for (held, call) in calls(id) {
         let lock = format!("begin; lock table {held} in access exclusive mode");
         waits.batch_execute(&lock).await?;
         let before = cluster.log()?.lines().count();

@@ -27,6 +27,27 @@ async fn told(till: &Till) -> Result<Vec<String>> {
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
+/// Arguments that say for no orders, or for too many, and what is said of them.
+const UNCLEAR: [(&str, &str); 5] = [
+    ("", "hook notes: it does not say for which orders"),
+    (
+        ", every_provider => false",
+        "hook notes: it does not say for which orders",
+    ),
+    (
+        ", provider => 'ledger', every_provider => true",
+        "hook notes: it is for every provider, and for one",
+    ),
+    (
+        ", relation => 'shop.seen'",
+        "hook notes: shop.seen is no table",
+    ),
+    (
+        ", relation => 'shop.payments_pkey'",
+        "hook notes: shop.payments_pkey is no table",
+    ),
+];
+
 /// Proves that a hook says for which orders it is: those of a provider, of a table, or all; that one of a table, which need not be attached
 /// yet, is called for that table's orders and for no others of its provider; and that nothing and everything at once is refused.
 #[tokio::test]
@@ -41,25 +62,7 @@ async fn a_hook_says_for_which_orders_it_is() -> Result<()> {
          create view shop.seen as select * from shop.orders"
     ))
     .await?;
-    for (arguments, says) in [
-        ("", "hook notes: it does not say for which orders"),
-        (
-            ", every_provider => false",
-            "hook notes: it does not say for which orders",
-        ),
-        (
-            ", provider => 'ledger', every_provider => true",
-            "hook notes: it is for every provider, and for one",
-        ),
-        (
-            ", relation => 'shop.seen'",
-            "hook notes: shop.seen is no table",
-        ),
-        (
-            ", relation => 'shop.payments_pkey'",
-            "hook notes: shop.payments_pkey is no table",
-        ),
-    ] {
+    for (arguments, says) in UNCLEAR {
         let add = format!(
             "select reconcile.add_hook('notes', 'succeeded', 'shop.notes(text, jsonb)'{arguments})"
         );
@@ -112,6 +115,38 @@ async fn a_hook_says_for_which_orders_it_is() -> Result<()> {
         "hook_table_gone notes"
     );
     till.is_sound().await
+}
+
+/// What is on record stays, and a call that can't be made is refused.
+async fn nobody_else_calls_or_changes(till: &Till) -> Result<()> {
+    for change in [
+        "delete from reconcile.recorded_hook_calls",
+        "update reconcile.recorded_hook_calls set hook = 'x'",
+        "truncate reconcile.recorded_hook_calls",
+    ] {
+        assert_eq!(refusal(&till.client, change).await?.code().code(), "RC008");
+    }
+    for (arguments, code) in [
+        ("'nobody', '{A}'", "RC010"),
+        ("'stock', '{}'", "RC005"),
+        ("'stock', null", "RC005"),
+        ("null, '{A}'", "RC010"),
+    ] {
+        let refused = refusal(
+            &till.owner,
+            &format!("select from reconcile.call_hook_again({arguments})"),
+        )
+        .await?;
+        assert_eq!(refused.code().code(), code, "{arguments}: {refused}");
+    }
+    let app = till.app().await?;
+    let refused = refusal(
+        &app,
+        "select from reconcile.call_hook_again('stock', '{C}')",
+    )
+    .await?;
+    assert_eq!(refused.code().code(), "42501");
+    Ok(())
 }
 
 /// Proves that a hook is called for transitions of before it was there, once each, with the facts of those transitions; that it is on record
@@ -180,33 +215,7 @@ async fn a_hook_is_called_for_what_it_missed() -> Result<()> {
         story.contains("hook stock called again for shop_operator"),
         "{story}"
     );
-    for change in [
-        "delete from reconcile.recorded_hook_calls",
-        "update reconcile.recorded_hook_calls set hook = 'x'",
-        "truncate reconcile.recorded_hook_calls",
-    ] {
-        assert_eq!(refusal(&till.client, change).await?.code().code(), "RC008");
-    }
-    for (arguments, code) in [
-        ("'nobody', '{A}'", "RC010"),
-        ("'stock', '{}'", "RC005"),
-        ("'stock', null", "RC005"),
-        ("null, '{A}'", "RC010"),
-    ] {
-        let refused = refusal(
-            &till.owner,
-            &format!("select from reconcile.call_hook_again({arguments})"),
-        )
-        .await?;
-        assert_eq!(refused.code().code(), code, "{arguments}: {refused}");
-    }
-    let app = till.app().await?;
-    let refused = refusal(
-        &app,
-        "select from reconcile.call_hook_again('stock', '{C}')",
-    )
-    .await?;
-    assert_eq!(refused.code().code(), "42501");
+    nobody_else_calls_or_changes(&till).await?;
     till.is_sound().await
 }
 

@@ -3,6 +3,81 @@
 use anyhow::Result;
 use reconcile_tests::shop::{Till, refusal};
 
+/// Arguments of hooks that are refused, with which SQLSTATE, and in which words.
+const REFUSED: [(&str, &str, &str); 15] = [
+    (
+        "'h', 'succeeded', 'shop.one(text)'",
+        "RC010",
+        "its arguments are (text)",
+    ),
+    (
+        "'h', 'succeeded', 'shop.json(text, json)'",
+        "RC010",
+        "its arguments are (text, json)",
+    ),
+    (
+        "'h', 'succeeded', 'shop.more(text, jsonb, integer)'",
+        "RC010",
+        "its arguments are",
+    ),
+    (
+        "'h', 'succeeded', 'shop.many(text, jsonb[])'",
+        "RC010",
+        "its arguments are",
+    ),
+    (
+        "'h', 'succeeded', 'shop.proc(text, jsonb)'",
+        "RC010",
+        "it is no plain function",
+    ),
+    (
+        "'h', 'succeeded', 'shop.agg(text, jsonb)'",
+        "RC010",
+        "it is no plain function",
+    ),
+    (
+        "'h', 'succeeded', 'public.foreign_one(text, jsonb)'",
+        "RC010",
+        "shop_operator has not that role",
+    ),
+    ("'h', 'succeeded', null", "RC010", "call is NULL"),
+    (
+        "'h', 'succeeded', 'shop.absent(text, jsonb)'",
+        "42883",
+        "does not exist",
+    ),
+    (
+        "'h', 'succeeded', '4711'",
+        "RC010",
+        "there is no such function",
+    ),
+    (
+        "'h', 'paid', 'shop.good(text, jsonb)'",
+        "RC010",
+        "'paid' is not a state",
+    ),
+    (
+        "'h', null, 'shop.good(text, jsonb)'",
+        "RC010",
+        "NULL is not a state",
+    ),
+    (
+        "'H; drop', 'succeeded', 'shop.good(text, jsonb)'",
+        "RC010",
+        "is not a hook's name",
+    ),
+    (
+        "null, 'succeeded', 'shop.good(text, jsonb)'",
+        "RC010",
+        "NULL is not a hook's name",
+    ),
+    (
+        "'h', 'succeeded', 'shop.good(text, jsonb)', 'nobody'",
+        "RC002",
+        "nobody",
+    ),
+];
+
 /// Proves that what can't be called is refused when it is registered, with an error that says why, and that nothing of it stays.
 #[tokio::test]
 async fn what_cant_be_called_is_refused_at_once() -> Result<()> {
@@ -22,80 +97,7 @@ async fn what_cant_be_called_is_refused_at_once() -> Result<()> {
         "create function public.foreign_one(text, jsonb) returns void language sql as 'select'",
     )
     .await?;
-    let cases = [
-        (
-            "'h', 'succeeded', 'shop.one(text)'",
-            "RC010",
-            "its arguments are (text)",
-        ),
-        (
-            "'h', 'succeeded', 'shop.json(text, json)'",
-            "RC010",
-            "its arguments are (text, json)",
-        ),
-        (
-            "'h', 'succeeded', 'shop.more(text, jsonb, integer)'",
-            "RC010",
-            "its arguments are",
-        ),
-        (
-            "'h', 'succeeded', 'shop.many(text, jsonb[])'",
-            "RC010",
-            "its arguments are",
-        ),
-        (
-            "'h', 'succeeded', 'shop.proc(text, jsonb)'",
-            "RC010",
-            "it is no plain function",
-        ),
-        (
-            "'h', 'succeeded', 'shop.agg(text, jsonb)'",
-            "RC010",
-            "it is no plain function",
-        ),
-        (
-            "'h', 'succeeded', 'public.foreign_one(text, jsonb)'",
-            "RC010",
-            "shop_operator has not that role",
-        ),
-        ("'h', 'succeeded', null", "RC010", "call is NULL"),
-        (
-            "'h', 'succeeded', 'shop.absent(text, jsonb)'",
-            "42883",
-            "does not exist",
-        ),
-        (
-            "'h', 'succeeded', '4711'",
-            "RC010",
-            "there is no such function",
-        ),
-        (
-            "'h', 'paid', 'shop.good(text, jsonb)'",
-            "RC010",
-            "'paid' is not a state",
-        ),
-        (
-            "'h', null, 'shop.good(text, jsonb)'",
-            "RC010",
-            "NULL is not a state",
-        ),
-        (
-            "'H; drop', 'succeeded', 'shop.good(text, jsonb)'",
-            "RC010",
-            "is not a hook's name",
-        ),
-        (
-            "null, 'succeeded', 'shop.good(text, jsonb)'",
-            "RC010",
-            "NULL is not a hook's name",
-        ),
-        (
-            "'h', 'succeeded', 'shop.good(text, jsonb)', 'nobody'",
-            "RC002",
-            "nobody",
-        ),
-    ];
-    for (arguments, code, says) in cases {
+    for (arguments, code, says) in REFUSED {
         let refused = refusal(
             &till.owner,
             &format!("select reconcile.add_hook({arguments})"),

@@ -3,6 +3,66 @@
 use anyhow::Result;
 use reconcile_tests::shop::{Till, refusal};
 
+/// Fields of providers of kind sql that are refused, and in which words.
+const REFUSED: [(&str, &str); 17] = [
+    ("lookup => 'shop.one(text)'", "its arguments are (text)"),
+    ("lookup => 'shop.json(text, text)'", "it returns json"),
+    (
+        "lookup => 'shop.rows(text, text)'",
+        "it is no plain function",
+    ),
+    (
+        "lookup => 'shop.proc(text, text)'",
+        "it is no plain function",
+    ),
+    (
+        "lookup => 'public.foreign_one(text, text)'",
+        "shop_operator has not that role",
+    ),
+    ("lookup => '4711'", "there is no such function"),
+    (
+        "lookup_table => 'public.foreign_one'",
+        "shop_operator has not that role",
+    ),
+    (
+        "lookup_table => 'shop.bare'",
+        "no index begins with its column order_number",
+    ),
+    (
+        "lookup_table => 'shop.unusual'",
+        "by which columns its rows are found",
+    ),
+    (
+        "lookup_table => 'shop.unusual', lookup_columns => '{\"order_number\": \"number\"}'",
+        "there is no column number",
+    ),
+    (
+        "lookup_table => 'shop.unusual', lookup_columns => '{\"number\": \"nr\"}'",
+        "by which columns its rows are found",
+    ),
+    (
+        "lookup_table => 'shop.unusual', lookup_columns => '{}'",
+        "by which columns its rows are found",
+    ),
+    (
+        "lookup_table => 'shop.unusual', lookup_columns => '[]'",
+        "is not an object",
+    ),
+    (
+        "lookup_table => 'shop.unusual', lookup_columns => '{\"order_number\": null}'",
+        "there is no column",
+    ),
+    (
+        "lookup_table => 'shop.payments', lookup => 'shop.good(text, text)'",
+        "a function or a table",
+    ),
+    ("status_path => '$.status'", "a function or a table"),
+    (
+        "lookup_table => 'shop.payments', url => 'https://a.example/'",
+        "a provider of kind sql has none",
+    ),
+];
+
 /// Proves that a lookup that could not answer is refused at once, with the field's name and what is wrong, and leaves nothing behind.
 #[tokio::test]
 async fn what_cant_answer_is_refused_at_once() -> Result<()> {
@@ -23,65 +83,7 @@ async fn what_cant_answer_is_refused_at_once() -> Result<()> {
          revoke all on function public.foreign_one from public",
     )
     .await?;
-    let cases = [
-        ("lookup => 'shop.one(text)'", "its arguments are (text)"),
-        ("lookup => 'shop.json(text, text)'", "it returns json"),
-        (
-            "lookup => 'shop.rows(text, text)'",
-            "it is no plain function",
-        ),
-        (
-            "lookup => 'shop.proc(text, text)'",
-            "it is no plain function",
-        ),
-        (
-            "lookup => 'public.foreign_one(text, text)'",
-            "shop_operator has not that role",
-        ),
-        ("lookup => '4711'", "there is no such function"),
-        (
-            "lookup_table => 'public.foreign_one'",
-            "shop_operator has not that role",
-        ),
-        (
-            "lookup_table => 'shop.bare'",
-            "no index begins with its column order_number",
-        ),
-        (
-            "lookup_table => 'shop.unusual'",
-            "by which columns its rows are found",
-        ),
-        (
-            "lookup_table => 'shop.unusual', lookup_columns => '{\"order_number\": \"number\"}'",
-            "there is no column number",
-        ),
-        (
-            "lookup_table => 'shop.unusual', lookup_columns => '{\"number\": \"nr\"}'",
-            "by which columns its rows are found",
-        ),
-        (
-            "lookup_table => 'shop.unusual', lookup_columns => '{}'",
-            "by which columns its rows are found",
-        ),
-        (
-            "lookup_table => 'shop.unusual', lookup_columns => '[]'",
-            "is not an object",
-        ),
-        (
-            "lookup_table => 'shop.unusual', lookup_columns => '{\"order_number\": null}'",
-            "there is no column",
-        ),
-        (
-            "lookup_table => 'shop.payments', lookup => 'shop.good(text, text)'",
-            "a function or a table",
-        ),
-        ("status_path => '$.status'", "a function or a table"),
-        (
-            "lookup_table => 'shop.payments', url => 'https://a.example/'",
-            "a provider of kind sql has none",
-        ),
-    ];
-    for (fields, says) in cases {
+    for (fields, says) in REFUSED {
         let add = format!(
             "select reconcile.add_provider('bad', kind => 'sql', status_map => '{{\"paid\": \"succeeded\"}}', {fields})"
         );

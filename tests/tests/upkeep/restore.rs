@@ -7,7 +7,7 @@ use std::process::Stdio;
 use anyhow::{Result, ensure};
 use reconcile_tests::cluster::{Cluster, Contents, Database, Settings};
 use tokio::process::Command;
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Row};
 
 use crate::cluster;
 use crate::migrations::RIGHTS;
@@ -72,6 +72,44 @@ async fn number(client: &Client, query: &str) -> Result<i64> {
     Ok(client.query_one(query, &[]).await?.get(0))
 }
 
+/// That each order was declined.
+const REPORT: &str = "select verdict from reconcile.sidecar_report($1, $2, $3, null, array_fill(200, array[cardinality($2::bigint[])]),
+        array_fill('{\"status\": \"declined\"}'::text, array[cardinality($2::bigint[])]), null, null, null)";
+
+/// Reports about what was leased come too late.
+async fn are_stale(client: &Client, leased: &[Row]) -> Result<()> {
+    for row in leased {
+        let stale = client
+            .query_one(
+                REPORT,
+                &[
+                    &row.get::<_, i64>(2),
+                    &vec![row.get::<_, i64>(0)],
+                    &vec![row.get::<_, i64>(1)],
+                ],
+            )
+            .await?;
+        assert_eq!(stale.get::<_, &str>(0), "stale");
+    }
+    Ok(())
+}
+
+/// The audit is as closed as it was, in every partition.
+async fn audit_is_closed(client: &Client) -> Result<()> {
+    for row in client.query("select inhrelid::regclass::text from pg_inherits where inhparent = 'reconcile.recorded_checks'::regclass", &[]).await? {
+        let partition: String = row.get(0);
+        for change in ["truncate %", "delete from %", "update % set outcome = 'failed'"] {
+            let rows = number(client, &format!("select count(*) from {partition}")).await?;
+            let error = client.batch_execute(&change.replace('%', &partition)).await.err();
+            let code = error.and_then(|error| error.code().map(|code| code.code().to_owned()));
+            // A change of no row is no change.
+            let refused = rows > 0 || change.starts_with("truncate");
+            assert_eq!(code.as_deref(), refused.then_some("RC008"), "{change}: {partition}");
+        }
+    }
+    Ok(())
+}
+
 /// The restored database works on, and nothing of before is given out a second time.
 async fn goes_on(client: &Client) -> Result<()> {
     let ids = "select greatest((select max(order_id) from reconcile.tracked_orders), (select max(token) from reconcile.leases),
@@ -119,21 +157,7 @@ async fn goes_on(client: &Client) -> Result<()> {
     client
         .execute("select reconcile.sidecar_heartbeat($1, 0)", &[&id])
         .await?;
-    let report = "select verdict from reconcile.sidecar_report($1, $2, $3, null, array_fill(200, array[cardinality($2::bigint[])]),
-        array_fill('{\"status\": \"declined\"}'::text, array[cardinality($2::bigint[])]), null, null, null)";
-    for row in &leased {
-        let stale = client
-            .query_one(
-                report,
-                &[
-                    &row.get::<_, i64>(2),
-                    &vec![row.get::<_, i64>(0)],
-                    &vec![row.get::<_, i64>(1)],
-                ],
-            )
-            .await?;
-        assert_eq!(stale.get::<_, &str>(0), "stale");
-    }
+    are_stale(client, &leased).await?;
     client
         .batch_execute(
             "select reconcile.track_order('NEW', 'vendor', 'inv', created_at => now() - interval '1 day');
@@ -162,7 +186,7 @@ async fn goes_on(client: &Client) -> Result<()> {
     assert!(new_tokens.iter().all(|token| *token > tokens));
     assert_eq!(
         client
-            .query(report, &[&id, &order_ids, &new_tokens])
+            .query(REPORT, &[&id, &order_ids, &new_tokens])
             .await?
             .len(),
         0
@@ -182,18 +206,7 @@ async fn goes_on(client: &Client) -> Result<()> {
             > transitions
     );
 
-    // The audit is as closed as it was, in every partition.
-    for row in client.query("select inhrelid::regclass::text from pg_inherits where inhparent = 'reconcile.recorded_checks'::regclass", &[]).await? {
-        let partition: String = row.get(0);
-        for change in ["truncate %", "delete from %", "update % set outcome = 'failed'"] {
-            let rows = number(client, &format!("select count(*) from {partition}")).await?;
-            let error = client.batch_execute(&change.replace('%', &partition)).await.err();
-            let code = error.and_then(|error| error.code().map(|code| code.code().to_owned()));
-            // A change of no row is no change.
-            let refused = rows > 0 || change.starts_with("truncate");
-            assert_eq!(code.as_deref(), refused.then_some("RC008"), "{change}: {partition}");
-        }
-    }
+    audit_is_closed(client).await?;
     client.batch_execute("set role reconcile_reader; table reconcile.orders; select reconcile.explain_order('ORD-12'); reset role").await?;
     Ok(())
 }

@@ -58,6 +58,34 @@ fn without_pruning(mut jobs: Vec<[String; 4]>) -> Vec<[String; 4]> {
     jobs
 }
 
+/// Waits until each job has run, none of which may fail.
+async fn each_job_runs(cron: &Client) -> Result<()> {
+    wait::until(Duration::from_secs(150), "pg_cron to run each job", async || {
+        let done = cron
+            .query_one(
+                "select not exists (select from cron.job j where j.active and not exists (
+                            select from cron.job_run_details d where d.jobid = j.jobid and d.status = 'succeeded'))
+                     or exists (select from cron.job_run_details where status = 'failed' and database <> 'another')",
+                &[],
+            )
+            .await;
+        done.is_ok_and(|row| row.get(0))
+    })
+    .await?;
+    let failed = cron
+        // In the database without the extension one may have run before it was switched off.
+        .query(
+            "select command || ': ' || return_message from cron.job_run_details where status = 'failed' and database <> 'another'",
+            &[],
+        )
+        .await?;
+    assert_eq!(
+        failed.iter().map(|row| row.get(0)).collect::<Vec<String>>(),
+        [""; 0]
+    );
+    Ok(())
+}
+
 #[tokio::test]
 async fn schedules_are_made_once_for_each_database_and_run_by_pg_cron() -> Result<()> {
     let cluster = cluster().await?;
@@ -74,18 +102,10 @@ async fn schedules_are_made_once_for_each_database_and_run_by_pg_cron() -> Resul
         home.psql(&for_shop, SCHEDULES).await?.ok()?;
         home.psql(&elsewhere, SCHEDULES).await?.ok()?;
     }
-    assert_eq!(
-        without_pruning(jobs(&cron, "postgres").await?),
-        expected("postgres")
-    );
-    assert_eq!(
-        without_pruning(jobs(&cron, "scheduled").await?),
-        expected("scheduled")
-    );
-    assert_eq!(
-        without_pruning(jobs(&cron, "another").await?),
-        expected("another")
-    );
+    for database in ["postgres", "scheduled", "another"] {
+        let jobs = without_pruning(jobs(&cron, database).await?);
+        assert_eq!(jobs, expected(database));
+    }
     let all = cron
         .query_one(
             "select count(*), array_agg(distinct username) from cron.job",
@@ -121,29 +141,7 @@ async fn schedules_are_made_once_for_each_database_and_run_by_pg_cron() -> Resul
          select cron.alter_job(jobid, schedule => '* * * * *') from cron.job where jobname !~ 'another'",
     )
     .await?;
-    wait::until(Duration::from_secs(150), "pg_cron to run each job", async || {
-        let done = cron
-            .query_one(
-                "select not exists (select from cron.job j where j.active and not exists (
-                            select from cron.job_run_details d where d.jobid = j.jobid and d.status = 'succeeded'))
-                     or exists (select from cron.job_run_details where status = 'failed' and database <> 'another')",
-                &[],
-            )
-            .await;
-        done.is_ok_and(|row| row.get(0))
-    })
-    .await?;
-    let failed = cron
-        // In the database without the extension one may have run before it was switched off.
-        .query(
-            "select command || ': ' || return_message from cron.job_run_details where status = 'failed' and database <> 'another'",
-            &[],
-        )
-        .await?;
-    assert_eq!(
-        failed.iter().map(|row| row.get(0)).collect::<Vec<String>>(),
-        [""; 0]
-    );
+    each_job_runs(&cron).await?;
 
     let row = client
         .query_one(
