@@ -1,7 +1,8 @@
 //! The way out of this process, to providers and to the application's endpoints. Knows no room but
 //! telemetry, and neither orders nor events.
 //!
-//! - [`http`]: one exchange; [`transport`]: the HTTP clients; [`guard`], [`special_purpose`], [`resolver`]: where they may lead
+//! - [`http`]: one exchange; [`transport`]: the HTTP clients; [`guard`], [`special_purpose`],
+//!   [`resolver`]: where they may lead
 //! - [`fault`]: how a call can fail; [`tls_error`]: when its TLS does; [`exhaustion`]: when it is this
 //!   machine that fails
 //! - [`retry_after`]: what the other end wishes

@@ -4,7 +4,9 @@
 //! - [`claimer`]: takes what is due, as much as there are free [`slots`]
 //! - [`profile`]: what all orders of one provider share
 //! - [`worker`]: runs one claimed order as a task; [`caller`]: its call
-//! - [`reporter`], [`batch`]: hands the findings back, one provider's at a time on each of its connections
+//! - [`reporter`], [`batch`]: hands the findings back, one provider's at a time on each of its
+//!   connections
+//! - [`instruments`], [`last_contact`]: what is counted of calls, and when the database last answered
 
 pub(crate) mod batch;
 pub(crate) mod caller;

@@ -67,7 +67,7 @@ impl Caller {
         let started = Instant::now();
         let deadline = started + check.profile.timeout;
         let mut answer = Answer::default();
-        // Outlives the conversation, so that a secret stays masked whatever ends it.
+        // Outlives the call, so that a secret stays masked whatever ends it.
         let mut mask = Mask::default();
         match self.call(check, deadline, &mut answer, &mut mask).await {
             Ok(body) => {

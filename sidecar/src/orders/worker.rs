@@ -100,7 +100,7 @@ impl Worker {
                 asked_at,
                 ..
             } = claimed;
-            let question = OrderCheck {
+            let check = OrderCheck {
                 profile: &profile,
                 url: url.as_deref(),
                 headers: headers.as_ref(),
@@ -110,7 +110,7 @@ impl Worker {
             };
             let asked = worker
                 .cancel
-                .run_until_cancelled(worker.caller.ask(question))
+                .run_until_cancelled(worker.caller.ask(check))
                 .await;
             let Some(answer) = asked else {
                 return lock(&worker.unasked).push(lease);

@@ -39,11 +39,11 @@ pub(crate) fn order_number(place: usize) -> String {
 /// A running server; it ends when it is dropped.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    shelf: Arc<Shelf>,
+    state: Arc<State>,
     _tasks: JoinSet<()>,
 }
 
-struct Shelf {
+struct State {
     answers: HashMap<String, (StatusCode, Bytes)>,
     token: Option<(String, Bytes)>,
     asked: Mutex<Vec<Asked>>,
@@ -65,7 +65,7 @@ impl Server {
             answers.insert(asked_by, answer);
         }
         let token = fixtures.manifest.token.as_ref();
-        let shelf = Arc::new(Shelf {
+        let state = Arc::new(State {
             answers,
             token: token.map(|token| (token.path.clone(), token.answer.to_string().into())),
             asked: Mutex::default(),
@@ -74,31 +74,31 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve(listener, Arc::clone(&shelf)));
+        tasks.spawn(serve(listener, Arc::clone(&state)));
         Ok(Self {
             address,
-            shelf,
+            state,
             _tasks: tasks,
         })
     }
 
     /// The requests since the last look.
     pub(crate) fn asked(&self) -> Vec<Asked> {
-        std::mem::take(&mut *self.shelf.asked.lock())
+        std::mem::take(&mut *self.state.asked.lock())
     }
 
     /// The requests for a token, all of them.
     pub(crate) fn bought(&self) -> Vec<Asked> {
-        self.shelf.bought.lock().clone()
+        self.state.bought.lock().clone()
     }
 }
 
-async fn serve(listener: TcpListener, shelf: Arc<Shelf>) {
+async fn serve(listener: TcpListener, state: Arc<State>) {
     let mut conversations = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        let shelf = Arc::clone(&shelf);
+        let state = Arc::clone(&state);
         conversations.spawn(async move {
-            let service = service_fn(|request| answer(&shelf, request));
+            let service = service_fn(|request| answer(&state, request));
             let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
             // A caller that hangs up has its own report of it.
             connection.await.ok();
@@ -107,10 +107,10 @@ async fn serve(listener: TcpListener, shelf: Arc<Shelf>) {
 }
 
 async fn answer(
-    shelf: &Shelf,
+    state: &State,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let (status, body) = reply(shelf, request).await.unwrap_or_else(|error| {
+    let (status, body) = reply(state, request).await.unwrap_or_else(|error| {
         let problem = format!("{error:#}").into();
         (StatusCode::NOT_IMPLEMENTED, problem)
     });
@@ -121,7 +121,7 @@ async fn answer(
     Ok(response)
 }
 
-async fn reply(shelf: &Shelf, request: Request<Incoming>) -> Result<(StatusCode, Bytes)> {
+async fn reply(state: &State, request: Request<Incoming>) -> Result<(StatusCode, Bytes)> {
     let (head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
     let asked = Asked {
@@ -135,18 +135,18 @@ async fn reply(shelf: &Shelf, request: Request<Incoming>) -> Result<(StatusCode,
         headers: head.headers,
         body: String::from_utf8(body.to_vec())?,
     };
-    if let Some((path, token)) = &shelf.token
+    if let Some((path, token)) = &state.token
         && asked.url == *path
     {
-        shelf.bought.lock().push(asked);
+        state.bought.lock().push(asked);
         return Ok((StatusCode::OK, token.clone()));
     }
-    let found = shelf
+    let found = state
         .answers
         .iter()
         .find(|(reference, _)| asked.is_about(reference))
         .map(|(_, answer)| answer.clone());
-    shelf.asked.lock().push(asked);
+    state.asked.lock().push(asked);
     found.context("no fixture is about this")
 }
 

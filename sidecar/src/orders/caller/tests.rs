@@ -66,7 +66,7 @@ fn profile(auth: Value) -> Profile {
 }
 
 /// A question without headers and body of its own.
-fn question<'a>(profile: &'a Profile, url: &'a str) -> OrderCheck<'a> {
+fn check<'a>(profile: &'a Profile, url: &'a str) -> OrderCheck<'a> {
     OrderCheck {
         profile,
         url: Some(url),
@@ -79,7 +79,7 @@ fn question<'a>(profile: &'a Profile, url: &'a str) -> OrderCheck<'a> {
 
 async fn ask(caller: &Caller, url: &str) -> Answer {
     let profile = profile(json!({"kind": "none"}));
-    caller.ask(question(&profile, url)).await
+    caller.ask(check(&profile, url)).await
 }
 
 /// The answer to a provider that is listed and says these bytes.

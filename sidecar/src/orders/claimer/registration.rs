@@ -79,7 +79,7 @@ impl Claimer {
         }
     }
 
-    /// Releases what was not asked, and says so to the database.
+    /// Releases what was not asked, and tells the database that this process ends.
     pub(crate) async fn shut_down(mut self, unasked: Vec<Lease>) {
         self.unasked.extend(unasked);
         if let Some(id) = self.id()

@@ -8,11 +8,11 @@ async fn echoed(auth: Value) -> (String, Vec<String>) {
     let server = RawServer::following(vec![Step::Echo]).await;
     let profile = provider("POST", auth, 10_000);
     let url = server.url("/orders/1?x=y");
-    let question = OrderCheck {
+    let check = OrderCheck {
         body: Some("{\"body\":{\"mid\":\"M1\"},\"head\":{}}".to_owned()),
-        ..question(&profile, &url)
+        ..check(&profile, &url)
     };
-    let answer = caller("127.0.0.1", None).ask(question).await;
+    let answer = caller("127.0.0.1", None).ask(check).await;
     assert_eq!((answer.fault, answer.http_status), (None, Some(401)));
     let requests = server.requests();
     assert!(!format!("{answer:?}").contains("hush"), "{answer:?}");
@@ -106,9 +106,7 @@ async fn secrets_in_other_spellings_do_not_come_back() {
     for spelling in ["hush-hush", "aHVzaC1odXNo", "Bearer hush-hush"] {
         let server = RawServer::answering(says("401 No", spelling.as_bytes())).await;
         let url = server.url("/");
-        let answer = caller("127.0.0.1", None)
-            .ask(question(&profile, &url))
-            .await;
+        let answer = caller("127.0.0.1", None).ask(check(&profile, &url)).await;
         assert!(answer.body.unwrap().ends_with("[redacted]"), "{spelling}");
     }
 }

@@ -53,11 +53,11 @@ async fn with_few_descriptors() {
     let all: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
     assert!(all.len() < 64);
     for (profile, url) in &asked {
-        let answer = caller.ask(question(profile, url)).await;
+        let answer = caller.ask(check(profile, url)).await;
         assert_fault(&answer, Fault::Exhausted, None);
     }
     drop(all);
-    let answer = caller.ask(question(&bearer, &asked[0].1)).await;
+    let answer = caller.ask(check(&bearer, &asked[0].1)).await;
     assert_eq!(answer.fault, None, "{answer:?}");
     released(caller, &asked[1].1).await;
 }

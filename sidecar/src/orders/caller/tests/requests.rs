@@ -37,12 +37,12 @@ async fn sent(method: &str, headers: Option<Value>, body: Option<&str>) -> Strin
     let server = RawServer::answering(ok(b"{}")).await;
     let profile = provider(method, json!({"kind": "none"}), TIMEOUT_MS);
     let url = server.url("/orders/1?x=y");
-    let question = OrderCheck {
+    let check = OrderCheck {
         headers: headers.as_ref(),
         body: body.map(str::to_owned),
-        ..question(&profile, &url)
+        ..check(&profile, &url)
     };
-    let answer = caller("127.0.0.1", None).ask(question).await;
+    let answer = caller("127.0.0.1", None).ask(check).await;
     assert_eq!(answer.fault, None, "{answer:?}");
     server.requests().remove(0)
 }
@@ -143,13 +143,13 @@ async fn an_order_without_what_is_its_own_is_not_asked_about() {
         (true, true, Some(&headers), Some("{}"), Some("why"), "why"),
     ] {
         let profile = own(own_headers, own_body);
-        let question = OrderCheck {
+        let check = OrderCheck {
             headers,
             body: body.map(str::to_owned),
             problem,
-            ..question(&profile, &url)
+            ..check(&profile, &url)
         };
-        let answer = caller("127.0.0.1", None).ask(question).await;
+        let answer = caller("127.0.0.1", None).ask(check).await;
         assert_fault(&answer, Fault::BadRequest, None);
         assert!(answer.detail.unwrap().contains(detail), "{detail}");
     }
@@ -161,12 +161,12 @@ async fn templates_of_the_row_are_never_sent() {
     let server = RawServer::answering(ok(b"{}")).await;
     let (profile, url) = (own(true, true), server.url("/"));
     let headers = json!({"X-Reference": "R1"});
-    let question = OrderCheck {
+    let check = OrderCheck {
         headers: Some(&headers),
         body: Some("[]".to_owned()),
-        ..question(&profile, &url)
+        ..check(&profile, &url)
     };
-    let answer = caller("127.0.0.1", None).ask(question).await;
+    let answer = caller("127.0.0.1", None).ask(check).await;
     assert_eq!(answer.fault, None, "{answer:?}");
     let request = server.requests().remove(0);
     assert_eq!(header_of(&request, "x-reference"), Some("R1"));
@@ -182,7 +182,7 @@ async fn a_call_that_its_lease_does_not_last_for_is_not_begun() {
     let caller = caller("127.0.0.1", None);
     let claimed = |ago: Duration| OrderCheck {
         asked_at: Uptime::now().before(ago),
-        ..question(&profile, &url)
+        ..check(&profile, &url)
     };
     let spare = profile.lease - profile.timeout;
     let late = caller.ask(claimed(spare + Duration::from_millis(1))).await;

@@ -11,11 +11,11 @@ async fn signed(method: &str, auth: Value) -> (Answer, Vec<String>) {
     let server = RawServer::answering(ok(b"{}")).await;
     let profile = provider(method, auth, TIMEOUT_MS);
     let url = server.url("/base/orders/1?x=y");
-    let question = OrderCheck {
+    let check = OrderCheck {
         body: (method == "POST").then(|| BODY.to_owned()),
-        ..question(&profile, &url)
+        ..check(&profile, &url)
     };
-    let answer = caller("127.0.0.1", None).ask(question).await;
+    let answer = caller("127.0.0.1", None).ask(check).await;
     (answer, server.requests())
 }
 
@@ -165,9 +165,7 @@ async fn no_secret_and_no_query_in_what_is_reported() {
     let server = RawServer::answering("nonsense\r\n\r\n").await;
     let profile = profile(json!({"kind": "bearer", "secret": "TOKEN"}));
     let url = server.url("/orders/ORD-1?key=visible");
-    let answer = caller("127.0.0.1", None)
-        .ask(question(&profile, &url))
-        .await;
+    let answer = caller("127.0.0.1", None).ask(check(&profile, &url)).await;
     assert_fault(&answer, Fault::Broken, None);
     let debug = format!("{answer:?}{:?}", profile.shape);
     assert!(!debug.contains("hush") && !debug.contains("visible") && !debug.contains("ORD-1"));

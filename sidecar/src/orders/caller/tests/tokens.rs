@@ -19,11 +19,11 @@ fn auth(endpoint: &RawServer) -> Value {
 async fn ask_with(caller: &Caller, auth: Value, server: &RawServer) -> Answer {
     let profile = provider("POST", auth, LONG_MS);
     let url = server.url("/orders/1");
-    let question = OrderCheck {
+    let check = OrderCheck {
         body: Some("{\"a\":1}".to_owned()),
-        ..question(&profile, &url)
+        ..check(&profile, &url)
     };
-    caller.ask(question).await
+    caller.ask(check).await
 }
 
 fn shown(server: &RawServer) -> Vec<String> {
@@ -146,9 +146,7 @@ async fn the_time_for_a_token_is_part_of_the_calls_time() {
     let server = RawServer::answering(ok(b"{}")).await;
     let profile = provider("GET", auth(&endpoint), TIMEOUT_MS);
     let url = server.url("/");
-    let answer = caller("127.0.0.1", None)
-        .ask(question(&profile, &url))
-        .await;
+    let answer = caller("127.0.0.1", None).ask(check(&profile, &url)).await;
     assert_fault(&answer, Fault::Timeout, None);
     let detail = "the token endpoint: no token in time";
     assert_eq!(answer.detail.as_deref(), Some(detail));
