@@ -16,11 +16,12 @@ export PGRX_PG_CONFIG_PATH = $(PG_CONFIG_PATH)
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
-setup: ## install what is missing: PostgreSQL, its headers, pg_cron, cargo-pgrx, checkers (Debian)
+setup: ## install what is missing: PostgreSQL, its headers, pg_cron, checkers (Debian)
 	@sh tests/setup
 
 build: setup ## build the extension and the sidecar
-	cargo pgrx package --package pg_reconcile --pg-config "$(PG_CONFIG_PATH)" --features pg$(PG_MAJOR) --no-default-features
+	cargo build --release --package pg_reconcile --no-default-features --features pg$(PG_MAJOR)
+	sh extension/package "$(PACKAGE)"
 	cargo build --release --package reconcile-sidecar --package reconcile-tests
 
 install: build ## install into the PostgreSQL that pg_config names, and the sidecar into /usr/local/bin

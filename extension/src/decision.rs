@@ -7,7 +7,7 @@ use crate::state::{SettledBy, State, UnknownWord};
 use pgrx::prelude::*;
 
 /// A watch may be `none`. Numbers that make no sense are taken for the nearest that do.
-#[pg_extern(sql = false, name = "decide", immutable, parallel_safe)]
+#[pg_extern]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)]
 fn decide_row(
     state: &str,

@@ -131,7 +131,7 @@ fn other_money(
 
 /// NULL for the outcome when the status map has no such word: then there is nothing to compare. `several` holds, by its
 /// path's name, what a path found where that is more than one value; `adds_up`, whether several amounts are parts of one sum.
-#[pg_extern(sql = false, immutable, parallel_safe)]
+#[pg_extern]
 #[allow(clippy::too_many_arguments)]
 fn disagreement(
     outcome: Option<&str>,

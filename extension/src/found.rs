@@ -185,14 +185,14 @@ pub fn shown(text: &str) -> String {
     format!("\"{text}\"")
 }
 
-#[pg_extern(sql = false, immutable, parallel_safe, strict)]
+#[pg_extern]
 fn several_mean(words: Vec<Option<String>>, status_map: pgrx::JsonB) -> Option<&'static str> {
     let words: Vec<String> = words.into_iter().flatten().collect();
     meaning_of(&words, &status_map.0).map(Outcome::word)
 }
 
 /// NULL when one of them can't be read.
-#[pg_extern(sql = false, immutable, parallel_safe)]
+#[pg_extern]
 fn said_sum(
     amounts: Vec<Option<String>>,
     amount_unit: &str,

@@ -38,6 +38,5 @@ pub mod wire;
 pub mod word;
 
 mod decision;
-mod ledger;
 
 ::pgrx::pg_module_magic!(name, version);

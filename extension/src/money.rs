@@ -69,18 +69,18 @@ pub fn exponents_complaint(exponents: &Value) -> Option<String> {
     })
 }
 
-#[pg_extern(sql = false, immutable, parallel_safe, strict)]
+#[pg_extern]
 fn currency_exponent(currency: &str) -> Option<i32> {
     exponent(currency).map(i32::from)
 }
 
-#[pg_extern(sql = false, immutable, parallel_safe, strict)]
+#[pg_extern]
 fn currency_exponents_error(currency_exponents: pgrx::JsonB) -> Option<String> {
     exponents_complaint(&currency_exponents.0)
 }
 
 /// NULL when the answer says no amount that can be read.
-#[pg_extern(sql = false, immutable, parallel_safe)]
+#[pg_extern]
 fn said_amount(
     said: Option<&str>,
     amount_unit: &str,

@@ -96,17 +96,17 @@ pub fn status_map_complaint(map: &Value) -> Option<String> {
     })
 }
 
-#[pg_extern(sql = false, immutable, parallel_safe, strict)]
+#[pg_extern]
 fn auth_error(auth: pgrx::JsonB) -> Option<String> {
     auth_complaint(auth.0)
 }
 
-#[pg_extern(sql = false, immutable, parallel_safe, strict)]
+#[pg_extern]
 fn headers_error(headers: pgrx::JsonB) -> Option<String> {
     headers_complaint(&headers.0)
 }
 
-#[pg_extern(sql = false, immutable, parallel_safe, strict)]
+#[pg_extern]
 fn status_map_error(status_map: pgrx::JsonB) -> Option<String> {
     status_map_complaint(&status_map.0)
 }

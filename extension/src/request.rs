@@ -303,7 +303,7 @@ fn parsed(template: &str) -> Result<&UriTemplateStr, String> {
 }
 
 /// NULL when the URL can't be built: the caller records that as a refused check.
-#[pg_extern(sql = false, immutable, parallel_safe)]
+#[pg_extern]
 fn request_url(
     template: &str,
     order_number: &str,
@@ -318,7 +318,7 @@ fn request_url(
 }
 
 /// NULL when the headers can't be built.
-#[pg_extern(sql = false, immutable, parallel_safe)]
+#[pg_extern]
 fn request_headers(
     headers: pgrx::JsonB,
     order_number: &str,
@@ -334,7 +334,7 @@ fn request_headers(
 }
 
 /// NULL when the body can't be built.
-#[pg_extern(sql = false, immutable, parallel_safe)]
+#[pg_extern]
 fn request_body(
     body: pgrx::JsonB,
     order_number: &str,

@@ -181,23 +181,23 @@ pub fn captures_in_full(captures: &Value) -> Result<Value, String> {
         .map(Value::Object)
 }
 
-#[pg_extern(sql = false, immutable, parallel_safe, strict)]
+#[pg_extern]
 fn rules_error(rules: pgrx::JsonB) -> Option<String> {
     rules_complaint(&rules.0)
 }
 
-#[pg_extern(sql = false, immutable, parallel_safe, strict)]
+#[pg_extern]
 fn http_outcomes_error(http_outcomes: pgrx::JsonB) -> Option<String> {
     http_outcomes_complaint(&http_outcomes.0)
 }
 
-#[pg_extern(sql = false, immutable, parallel_safe, strict)]
+#[pg_extern]
 fn captures_error(captures: pgrx::JsonB) -> Option<String> {
     captures_in_full(&captures.0).err()
 }
 
 /// NULL when they are unsound: [`captures_error`] says why.
-#[pg_extern(sql = false, immutable, parallel_safe, strict)]
+#[pg_extern]
 fn full_captures(captures: pgrx::JsonB) -> Option<pgrx::JsonB> {
     captures_in_full(&captures.0).ok().map(pgrx::JsonB)
 }

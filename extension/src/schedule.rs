@@ -240,12 +240,12 @@ pub fn jittered_ms(delay_ms: u64, order_number: &str, attempt: u32) -> u64 {
     delay_ms.saturating_add(delay_ms.saturating_mul(share_milli) / 1_000)
 }
 
-#[pg_extern(sql = false, immutable, parallel_safe, strict)]
+#[pg_extern]
 fn schedule_error(schedule: &str) -> Option<String> {
     Schedule::parse(schedule).err()
 }
 
-#[pg_extern(sql = false, immutable, parallel_safe, strict)]
+#[pg_extern]
 fn schedule_delay_ms(schedule: &str, attempt: i32, order_number: &str) -> Result<i64, String> {
     let attempt = u32::try_from(attempt).map_err(|_| format!("attempt {attempt} is negative"))?;
     let delay_ms = jittered_ms(

@@ -89,7 +89,7 @@ pub fn outcome_of(
     }
 }
 
-#[pg_extern(sql = false, immutable, parallel_safe)]
+#[pg_extern]
 fn wire_outcome(
     fault: Option<&str>,
     http_status: Option<i32>,

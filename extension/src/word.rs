@@ -140,7 +140,7 @@ const fn meant(word: Word) -> Ruling {
     }
 }
 
-#[pg_extern(sql = false, name = "heed", immutable, parallel_safe)]
+#[pg_extern]
 fn heed_words(
     state: &str,
     settled_by: Option<&str>,

@@ -54,11 +54,11 @@ def is_excepted(what, complaint):
 
 
 def installed():
-    """The script as it is installed: the files of `sql/` in the order that the extension names them."""
-    for source in sorted((ROOT / "extension/src").rglob("*.rs")):
-        for name in re.findall(r'extension_sql_file!\(\s*"([^"]+)"', source.read_text(encoding="utf8")):
-            text = (source.parent / name).read_text(encoding="utf8").replace("@extschema@", "public")
-            yield str((source.parent / name).resolve().relative_to(ROOT)), text, [PINNED]
+    """The script as it is installed: the files that `sql/contents` names, in its order."""
+    for name in (ROOT / "sql/contents").read_text(encoding="utf8").splitlines():
+        if name and not name.startswith("#"):
+            text = (ROOT / "sql" / name).read_text(encoding="utf8").replace("@extschema@", "public")
+            yield f"sql/{name}", text, [PINNED]
 
 
 def applied():

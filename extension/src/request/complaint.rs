@@ -135,7 +135,7 @@ fn constants(variables: &pgrx::JsonB) -> Map<String, Value> {
     variables.0.as_object().cloned().unwrap_or_default()
 }
 
-#[pg_extern(sql = false, immutable, parallel_safe, strict)]
+#[pg_extern]
 fn url_template_error(template: &str, variables: pgrx::JsonB) -> Option<String> {
     template_error(template, &constants(&variables))
 }
@@ -183,7 +183,7 @@ pub fn request_complaint(
 }
 
 /// The complaint begins with the field's name and a colon.
-#[pg_extern(sql = false, immutable, parallel_safe)]
+#[pg_extern]
 fn request_error(
     headers: pgrx::JsonB,
     body: Option<pgrx::JsonB>,

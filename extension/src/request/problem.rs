@@ -74,7 +74,7 @@ fn text_names_any(is_meant: &dyn Fn(&str) -> bool, template: &Value) -> bool {
 }
 
 /// Total: whatever is NULL is not looked at, but for the order's number, without which nothing can be asked.
-#[pg_extern(sql = false, immutable, parallel_safe)]
+#[pg_extern]
 fn request_problem_of(
     url: Option<&str>,
     headers: Option<pgrx::JsonB>,
@@ -94,7 +94,7 @@ fn request_problem_of(
     )
 }
 
-#[pg_extern(sql = false, immutable, parallel_safe)]
+#[pg_extern]
 fn request_depends_on_order(
     url: Option<&str>,
     headers: Option<pgrx::JsonB>,
@@ -107,7 +107,7 @@ fn request_depends_on_order(
     )
 }
 
-#[pg_extern(sql = false, immutable, parallel_safe)]
+#[pg_extern]
 fn request_needs_reference(
     url: Option<&str>,
     headers: Option<pgrx::JsonB>,

@@ -14,7 +14,7 @@ use super::identity::{Identity, role_named};
 ///
 /// Fails with 42501 when the function does not run as `owner`, as one does that was restored without owners, or when it is
 /// no SECURITY DEFINER function, where nobody would take the flag back.
-#[pg_extern(sql = false, volatile, parallel_unsafe, strict)]
+#[pg_extern]
 fn confine(owner: &str) {
     let current = Identity::current();
     if role_named(owner) != Some(current.user) || !current.is_local_change() {

@@ -19,7 +19,7 @@ use super::identity::{Identity, as_role};
 /// True when they are lent. False within a restricted operation, a hook or a CREATE INDEX, where nothing can be made
 /// pending; but what was pending before it may be anybody's, and would run as the caller of this, so nothing may be checked.
 /// Fails with 42501 in another kind of function, where nobody would take them back.
-#[pg_extern(sql = false, volatile, parallel_unsafe, strict)]
+#[pg_extern]
 fn _become_session() -> bool {
     let current = Identity::current();
     if !current.is_local_change() {
@@ -60,7 +60,7 @@ fn _become_session() -> bool {
 /// and what runs there needs them as they are.
 ///
 /// Fails with 42704 for a constraint that is gone, and 42809 for a name that one has that can't be deferred.
-#[pg_extern(sql = false, volatile, parallel_unsafe, strict)]
+#[pg_extern]
 fn _defer_constraints(schemas: Vec<String>, names: Vec<String>) {
     if Identity::current().is_restricted() {
         return;

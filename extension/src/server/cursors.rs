@@ -6,7 +6,7 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 /// Whether there is such a cursor and FETCH would be let: one that is running right now is refused by PostgreSQL itself.
-#[pg_extern(sql = false, volatile, parallel_unsafe, strict)]
+#[pg_extern]
 fn _can_be_read(cursor: &str) -> bool {
     // A name with a zero byte is nobody's.
     let Ok(name) = CString::new(cursor) else {

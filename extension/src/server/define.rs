@@ -27,7 +27,7 @@ const DEFINITIONS: [pg_sys::NodeTag; 8] = [
 /// Runs statements that define something, with the rights of the caller, and has no event trigger hear of them.
 ///
 /// Fails with 0A000 when one of them is of another kind.
-#[pg_extern(sql = false, volatile, parallel_unsafe, strict)]
+#[pg_extern]
 fn _define(statements: &str) {
     define(statements);
 }

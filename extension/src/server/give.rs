@@ -21,7 +21,7 @@ const OURS: [&str; 2] = ["reconcile_generated", "reconcile_doors"];
 ///
 /// Fails with 42501 when it is not the caller's, stands elsewhere, or would go to a role that the session does not have or
 /// that is PostgreSQL's own, such as `pg_execute_server_program`.
-#[pg_extern(sql = false, volatile, parallel_unsafe, strict)]
+#[pg_extern]
 fn _give_to(function: pg_sys::Oid, owner: pg_sys::Oid) {
     let giver = Identity::current().user;
     if let Err(why) = may_give(function, giver, owner) {

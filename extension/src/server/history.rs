@@ -5,7 +5,7 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 /// Given when a cluster is made, and kept by all of its physical copies.
-#[pg_extern(sql = false, stable, parallel_safe, strict)]
+#[pg_extern]
 fn _system_identifier() -> i64 {
     // SAFETY: reads shared memory that is set once, before any backend starts.
     unsafe { pg_sys::GetSystemIdentifier() }.cast_signed()
@@ -13,7 +13,7 @@ fn _system_identifier() -> i64 {
 
 /// The system identifier, the timeline that is written to just now, and the database: it changes when a standby is promoted,
 /// and when a database is restored or copied. `None` on a standby, which writes to none.
-#[pg_extern(sql = false, stable, parallel_safe, strict)]
+#[pg_extern]
 fn _history() -> Option<String> {
     // SAFETY: as above; the timeline is asked for after recovery alone, when it is set.
     unsafe {
@@ -33,7 +33,7 @@ fn _history() -> Option<String> {
 }
 
 /// Whether this transaction ends with the statement, may write, and sees with each statement what was committed before it.
-#[pg_extern(sql = false, volatile, parallel_unsafe, strict)]
+#[pg_extern]
 fn _commits_at_once() -> bool {
     // SAFETY: plain reads of this backend's own state, on the main thread.
     unsafe {

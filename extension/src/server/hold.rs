@@ -18,7 +18,7 @@ const BUSY: &str = "somebody else has locked it";
 /// Locks a table and says what is wrong with it; none when it is held and what it was.
 ///
 /// A NULL among what it has to be is wrong too: silence is no agreement.
-#[pg_extern(sql = false, volatile, parallel_unsafe)]
+#[pg_extern]
 fn _hold_relation(
     relation: Option<pg_sys::Oid>,
     kind: Option<i8>,
@@ -47,7 +47,7 @@ fn _hold_relation(
 }
 
 /// Locks a function and says what is wrong with it; none when it is held and what it was. As [`_hold_relation`].
-#[pg_extern(sql = false, volatile, parallel_unsafe)]
+#[pg_extern]
 fn _hold_function(
     function: Option<pg_sys::Oid>,
     owner: Option<pg_sys::Oid>,
@@ -102,7 +102,7 @@ impl Drop for PlainNames {
 }
 
 /// Locks a partition; whether it was to be had.
-#[pg_extern(sql = false, volatile, parallel_unsafe, strict)]
+#[pg_extern]
 fn _try_lock_relation(relation: pg_sys::Oid, writes: bool) -> bool {
     try_lock(relation, writes)
 }

@@ -9,14 +9,14 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 /// Opens a level of settings: everything that is set from now on is taken back with it.
-#[pg_extern(sql = false, volatile, parallel_unsafe, strict)]
+#[pg_extern]
 fn _hold_settings() -> i32 {
     // SAFETY: counts this backend's levels up by one, on the main thread; no memory is touched.
     unsafe { pg_sys::NewGUCNestLevel() }
 }
 
 /// Takes back all that was set since the level was opened, `SET` and `SET LOCAL` alike.
-#[pg_extern(sql = false, volatile, parallel_unsafe, strict)]
+#[pg_extern]
 fn _give_back_settings(level: i32) {
     // SAFETY: what PostgreSQL does after it has run code of a table's owner. The level is one that `_hold_settings` has
     // opened under the same function call, and only the extension's owner may execute either.

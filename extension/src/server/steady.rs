@@ -16,19 +16,19 @@ const CLOCK: libc::clockid_t = libc::CLOCK_BOOTTIME;
 const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
 
 /// Which life of which machine this is.
-#[pg_extern(sql = false, stable, parallel_safe, strict)]
+#[pg_extern]
 fn _boot() -> &'static str {
     boot()
 }
 
 /// Microseconds of this life; NULL when `boot` names another.
-#[pg_extern(sql = false, volatile, parallel_safe, strict)]
+#[pg_extern]
 fn _since_boot(boot_of: &str) -> Option<i64> {
     (boot_of == boot()).then(uptime_us)
 }
 
 /// Waits for a length of time, not for a date; what wakes the session may end it early.
-#[pg_extern(sql = false, volatile, parallel_unsafe, strict)]
+#[pg_extern]
 fn _pause(milliseconds: i64) {
     let events = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
     // SAFETY: waits on this process's own latch, on the main thread, as pg_sleep does.

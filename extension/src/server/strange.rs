@@ -17,7 +17,7 @@ use super::identity::{role_name, role_named};
 ///
 /// Whoever has the owner's role anyway gains nothing by it: the owner, a member, a superuser. Nor does the ledger's own
 /// role. A trigger that is disabled does not run, and only the owner enables it.
-#[pg_extern(sql = false, volatile, parallel_unsafe, strict)]
+#[pg_extern]
 fn _strange_code(relation: pg_sys::Oid, owner: pg_sys::Oid) -> Option<String> {
     let table = Table::look(relation)?;
     if !has_role(table.owner, owner) {

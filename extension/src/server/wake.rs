@@ -152,13 +152,13 @@ fn request(task: &Task<'_>) -> Result<(), pgrx::spi::Error> {
 /// Has the check of an order made due by a worker, and waits until the worker has ended.
 ///
 /// False when no worker slot is free (`max_worker_processes`). Runs with the rights of the calling function's owner.
-#[pg_extern(sql = false, volatile, parallel_restricted, strict)]
+#[pg_extern]
 fn _wake(order_id: i64, seen_us: i64, even_closed: bool) -> bool {
     send(Task::Check(order_id, seen_us, even_closed))
 }
 
 /// Has a question of `test_provider` put by a worker, and waits until the worker has ended. As [`_wake`].
-#[pg_extern(sql = false, volatile, parallel_restricted, strict)]
+#[pg_extern]
 fn _wake_for_test(test_id: i64, provider_id: i32, order_number: &str, reference: &str) -> bool {
     if [order_number, reference]
         .iter()
@@ -170,7 +170,7 @@ fn _wake_for_test(test_id: i64, provider_id: i32, order_number: &str, reference:
 }
 
 /// Has events numbered by a worker, and waits until the worker has ended. As [`_wake`].
-#[pg_extern(sql = false, volatile, parallel_restricted, strict)]
+#[pg_extern]
 fn _wake_to_number() -> bool {
     send(Task::Number)
 }

@@ -5,6 +5,7 @@ mod catalog;
 mod hostile_sessions;
 mod hostile_texts;
 mod lists;
+mod order;
 mod seam;
 mod shadowed;
 mod words;
