@@ -1,4 +1,4 @@
--- The judge's functions, as SQL sees them. Each answers from its arguments alone; their Rust is in extension/src.
+-- The judge's functions, as SQL sees them. Each answers from its arguments alone; their Rust is in extension/src/judge.
 -- Requires: schema.
 
 create function reconcile.decide(

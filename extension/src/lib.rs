@@ -1,42 +1,15 @@
-//! pg_reconcile, the judge: what SQL asks Rust, one row at a time.
+//! pg_reconcile, the extension: what SQL asks Rust, and the little of the server that SQL can't reach.
 //!
-//! Every function here answers from its arguments alone and reads no table; the ledger around them is SQL, in `sql/`.
-//! What touches the server, [`server`], stands apart: it decides nothing, and its list is short.
+//! | module     | what it holds                                                                                 |
+//! |------------|-----------------------------------------------------------------------------------------------|
+//! | [`judge`]  | the judge as SQL sees it: each function hands its arguments over, one row at a time             |
+//! | [`server`] | apart from it, what touches the server, each with its reason; it decides nothing about an order |
 //!
-//! | module       | the question it answers                                             |
-//! |--------------|---------------------------------------------------------------------|
-//! | [`state`]    | where can an order stand, and who put it there?                     |
-//! | [`outcome`]  | what can one check mean?                                            |
-//! | [`wire`]     | what does a transport fault or an HTTP status mean by itself?       |
-//! | [`evidence`] | does the answer speak of this order and its money?              |
-//! | [`found`]    | of several values that a path finds, what do they come to?           |
-//! | [`decide`]   | given an outcome, where does the order go and when is it asked again? |
-//! | [`word`]     | whose word holds, the application's or the provider's? |
-//! | [`schedule`] | how long until the next check?                                      |
-//! | [`request`]  | which URL, headers and body ask about this order?                   |
-//! | [`provider`] | is this provider's description sound?                               |
-//! | [`rules`]    | is this provider's way of reading answers sound?                    |
-//! | [`money`]    | what amount does the answer say, exactly?                           |
-//! | [`redact`]   | what must not be stored?                                            |
-//!
-//! The SQL declarations stand by hand in `sql/judge.sql`: they are promises that upgrades have to keep, so they are
-//! written where a reader of the schema looks for them.
+//! What the judge answers is in a crate of its own, `reconcile_judge`, which knows nothing of PostgreSQL; the ledger around it is SQL, in
+//! `sql/`. The declarations of these functions stand by hand in `sql/judge.sql` and `sql/core/server.sql`: they are promises that
+//! upgrades have to keep, so they are written where a reader of the schema looks for them.
 
-pub mod decide;
-pub mod evidence;
-pub mod found;
-pub mod money;
-pub mod outcome;
-pub mod provider;
-pub mod redact;
-pub mod request;
-pub mod rules;
-pub mod schedule;
-pub mod server;
-pub mod state;
-pub mod wire;
-pub mod word;
-
-mod decision;
+mod judge;
+mod server;
 
 ::pgrx::pg_module_magic!(name, version);

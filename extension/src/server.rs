@@ -11,20 +11,20 @@
 //! | [`history`]     | tell whose history this server continues, and when a transaction ends     |
 //! | [`settings`]    | take back what was SET, and not only what was SET LOCAL                  |
 //! | [`steady`]      | tell the time by a clock that nobody sets                                |
+//! | [`strange`]     | find code that would run with the rights of a table's owner and is none of his |
 //! | [`wake`]        | commit a request while the caller's own transaction is open              |
 //!
 //! None of them decides anything about an order. Their declarations, each with its reason, stand in `sql/core/server.sql`.
 
-pub mod confine;
-pub mod constraints;
-pub mod cursors;
-pub mod define;
-pub mod give;
-pub mod history;
-pub mod hold;
-pub mod settings;
-pub mod steady;
-pub mod strange;
-pub mod wake;
-
+mod confine;
+mod constraints;
+mod cursors;
+mod define;
+mod give;
+mod history;
+mod hold;
 mod identity;
+mod settings;
+mod steady;
+mod strange;
+mod wake;

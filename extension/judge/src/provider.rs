@@ -6,7 +6,6 @@ mod auth;
 pub use auth::{Algorithm, Auth, Encoding, Style};
 
 use crate::outcome::Outcome;
-use pgrx::prelude::*;
 use serde_json::Value;
 
 fn secret_complaint(name: &str) -> Option<String> {
@@ -94,21 +93,6 @@ pub fn status_map_complaint(map: &Value) -> Option<String> {
             )
         })
     })
-}
-
-#[pg_extern]
-fn auth_error(auth: pgrx::JsonB) -> Option<String> {
-    auth_complaint(auth.0)
-}
-
-#[pg_extern]
-fn headers_error(headers: pgrx::JsonB) -> Option<String> {
-    headers_complaint(&headers.0)
-}
-
-#[pg_extern]
-fn status_map_error(status_map: pgrx::JsonB) -> Option<String> {
-    status_map_complaint(&status_map.0)
 }
 
 #[cfg(test)]

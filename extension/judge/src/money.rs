@@ -2,7 +2,6 @@
 //! amounts; never adds or rounds: amounts are `numeric` in SQL.
 
 use bigdecimal::BigDecimal;
-use pgrx::prelude::*;
 use serde_json::{Map, Value};
 use std::str::FromStr;
 
@@ -67,32 +66,6 @@ pub fn exponents_complaint(exponents: &Value) -> Option<String> {
         let sound = decimals.as_u64().is_some_and(|decimals| decimals <= 8);
         (!sound).then(|| format!("{currency} has {decimals} decimals: write 0 to 8"))
     })
-}
-
-#[pg_extern]
-fn currency_exponent(currency: &str) -> Option<i32> {
-    exponent(currency).map(i32::from)
-}
-
-#[pg_extern]
-fn currency_exponents_error(currency_exponents: pgrx::JsonB) -> Option<String> {
-    exponents_complaint(&currency_exponents.0)
-}
-
-/// NULL when the answer says no amount that can be read.
-#[pg_extern]
-fn said_amount(
-    said: Option<&str>,
-    amount_unit: &str,
-    currency: Option<&str>,
-    exceptions: Option<pgrx::JsonB>,
-) -> Option<String> {
-    let exceptions = exceptions
-        .as_ref()
-        .and_then(|exceptions| exceptions.0.as_object());
-    major_units(said?, amount_unit == "minor", currency, exceptions)
-        .ok()
-        .map(|amount| amount.to_plain_string())
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use super::{
 };
 use iri_string::types::UriStr;
 use leon::Template;
-use pgrx::prelude::*;
 use serde_json::{Map, Value};
 
 /// What is wrong with a URL template; `None` when it will do.
@@ -131,15 +130,6 @@ fn origin(url: &str) -> Result<String, String> {
     ))
 }
 
-fn constants(variables: &pgrx::JsonB) -> Map<String, Value> {
-    variables.0.as_object().cloned().unwrap_or_default()
-}
-
-#[pg_extern]
-fn url_template_error(template: &str, variables: pgrx::JsonB) -> Option<String> {
-    template_error(template, &constants(&variables))
-}
-
 /// What is wrong with a provider's constants, headers and body; `None` when they will do.
 #[must_use]
 pub fn request_complaint(
@@ -180,14 +170,4 @@ pub fn request_complaint(
     }
     body.and_then(|body| body_for(body, values).err())
         .map(|error| format!("body: {error}"))
-}
-
-/// The complaint begins with the field's name and a colon.
-#[pg_extern]
-fn request_error(
-    headers: pgrx::JsonB,
-    body: Option<pgrx::JsonB>,
-    variables: pgrx::JsonB,
-) -> Option<String> {
-    request_complaint(&headers.0, body.as_ref().map(|body| &body.0), &variables.0)
 }

@@ -35,7 +35,6 @@ pub use names::is_sensitive_name;
 pub use numbers::numbers_are_sane;
 
 use names::Also;
-use pgrx::prelude::*;
 use text::DEPTH;
 
 /// What stands in place of a value that is not stored.
@@ -57,29 +56,6 @@ pub fn redacted(body: &str, also: &[String]) -> Option<String> {
 #[must_use]
 pub fn redacted_text(text: &str, also: &[String]) -> Option<String> {
     text::redacted(text, &Also::new(also), DEPTH)
-}
-
-#[pg_extern]
-fn has_sane_numbers(body: &str) -> bool {
-    numbers_are_sane(body)
-}
-
-/// NULL when nothing had to be masked, so that the caller keeps what it has parsed already.
-#[pg_extern]
-fn redact(body: &str, also: Vec<String>) -> Option<String> {
-    redacted(body, &also)
-}
-
-/// NULL when nothing had to be masked.
-#[pg_extern]
-fn redact_text(body: &str, also: Vec<String>) -> Option<String> {
-    redacted_text(body, &also)
-}
-
-/// Whether a member of this name is masked whatever a provider's row says.
-#[pg_extern]
-fn is_sensitive(name: &str) -> bool {
-    is_sensitive_name(name, &[])
 }
 
 #[cfg(test)]

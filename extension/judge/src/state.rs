@@ -27,6 +27,18 @@ macro_rules! closed_set {
                 match word { $($word => Some(Self::$variant),)+ _ => None }
             }
 
+            /// The member that a word names; `set` is what the words are called where it was said.
+            ///
+            /// # Errors
+            /// For any other text.
+            pub fn named(set: &'static str, word: &str) -> Result<Self, $crate::state::UnknownWord> {
+                Self::from_word(word).ok_or_else(|| $crate::state::UnknownWord {
+                    set,
+                    word: word.to_owned(),
+                    allowed: Self::words(),
+                })
+            }
+
             /// All words, for an error message: `a, b, c`.
             #[must_use]
             pub fn words() -> String {

@@ -2,7 +2,6 @@
 //! sentence. Predicates and paths are PostgreSQL's jsonpath and are parsed by PostgreSQL; here is what stands around them.
 
 use crate::outcome::Outcome;
-use pgrx::prelude::*;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -179,27 +178,6 @@ pub fn captures_in_full(captures: &Value) -> Result<Value, String> {
     });
     full.collect::<Result<serde_json::Map<_, _>, String>>()
         .map(Value::Object)
-}
-
-#[pg_extern]
-fn rules_error(rules: pgrx::JsonB) -> Option<String> {
-    rules_complaint(&rules.0)
-}
-
-#[pg_extern]
-fn http_outcomes_error(http_outcomes: pgrx::JsonB) -> Option<String> {
-    http_outcomes_complaint(&http_outcomes.0)
-}
-
-#[pg_extern]
-fn captures_error(captures: pgrx::JsonB) -> Option<String> {
-    captures_in_full(&captures.0).err()
-}
-
-/// NULL when they are unsound: [`captures_error`] says why.
-#[pg_extern]
-fn full_captures(captures: pgrx::JsonB) -> Option<pgrx::JsonB> {
-    captures_in_full(&captures.0).ok().map(pgrx::JsonB)
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@
 use crate::found::{Several, shown};
 use crate::money;
 use crate::outcome::Outcome;
-use pgrx::prelude::*;
 use serde_json::{Map, Value};
 
 /// How the provider writes amounts. The order's are always in major units.
@@ -16,6 +15,17 @@ pub struct Units<'a> {
     pub minor: bool,
     /// Where the provider departs from ISO 4217.
     pub exceptions: Option<&'a Map<String, Value>>,
+}
+
+impl<'a> Units<'a> {
+    /// Of a provider's row: `amount_unit` is minor or major.
+    #[must_use]
+    pub fn of(amount_unit: &str, exceptions: Option<&'a Map<String, Value>>) -> Self {
+        Self {
+            minor: amount_unit == "minor",
+            exceptions,
+        }
+    }
 }
 
 /// One side of the comparison: what the order says, or what the answer says where the provider's paths point.
@@ -129,58 +139,5 @@ fn other_money(
     })
 }
 
-/// NULL for the outcome when the status map has no such word: then there is nothing to compare. `several` holds, by its
-/// path's name, what a path found where that is more than one value; `adds_up`, whether several amounts are parts of one sum.
-#[pg_extern]
-#[allow(clippy::too_many_arguments)]
-fn disagreement(
-    outcome: Option<&str>,
-    amount: Option<&str>,
-    currency: Option<&str>,
-    reference: Option<&str>,
-    said_amount: Option<&str>,
-    said_currency: Option<&str>,
-    said_reference: Option<&str>,
-    amount_unit: &str,
-    exceptions: Option<pgrx::JsonB>,
-    must_say: Option<Vec<Option<String>>>,
-    several: Option<pgrx::JsonB>,
-    adds_up: Option<bool>,
-) -> Option<String> {
-    let order = Money {
-        amount,
-        currency,
-        reference,
-    };
-    let said = Money {
-        amount: said_amount,
-        currency: said_currency,
-        reference: said_reference,
-    };
-    let exceptions = exceptions
-        .as_ref()
-        .and_then(|exceptions| exceptions.0.as_object());
-    let units = Units {
-        minor: amount_unit == "minor",
-        exceptions,
-    };
-    let must_say: Vec<String> = must_say.into_iter().flatten().flatten().collect();
-    let several = Several {
-        adds_up: adds_up.unwrap_or(false),
-        ..several
-            .map(|several| Several::of(&several.0))
-            .unwrap_or_default()
-    };
-    disagreement_of(
-        Outcome::from_word(outcome?)?,
-        order,
-        said,
-        units,
-        &must_say,
-        &several,
-    )
-}
-
 #[cfg(test)]
-#[path = "evidence_tests.rs"]
 mod tests;

@@ -3,7 +3,6 @@
 
 use super::{Room, VARIABLES, Values, body_for, detail_of, header_for, parsed, url_for};
 use leon::Template;
-use pgrx::prelude::*;
 use serde_json::{Map, Value};
 
 /// Why the request can't be built, naming the part; `None` when it can.
@@ -71,51 +70,4 @@ fn text_names_any(is_meant: &dyn Fn(&str) -> bool, template: &Value) -> bool {
             .any(|member| text_names_any(is_meant, member)),
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
-}
-
-/// Total: whatever is NULL is not looked at, but for the order's number, without which nothing can be asked.
-#[pg_extern]
-fn request_problem_of(
-    url: Option<&str>,
-    headers: Option<pgrx::JsonB>,
-    body: Option<pgrx::JsonB>,
-    order_number: Option<&str>,
-    reference: Option<&str>,
-    variables: Option<pgrx::JsonB>,
-) -> Option<String> {
-    let Some(order_number) = order_number else {
-        return Some("the order has no number".to_owned());
-    };
-    request_problem(
-        url,
-        headers.as_ref().and_then(|headers| headers.0.as_object()),
-        body.as_ref().map(|body| &body.0),
-        Values::of(order_number, reference, variables.as_ref()),
-    )
-}
-
-#[pg_extern]
-fn request_depends_on_order(
-    url: Option<&str>,
-    headers: Option<pgrx::JsonB>,
-    body: Option<pgrx::JsonB>,
-) -> bool {
-    depends_on_order(
-        url,
-        headers.as_ref().map(|headers| &headers.0),
-        body.as_ref().map(|body| &body.0),
-    )
-}
-
-#[pg_extern]
-fn request_needs_reference(
-    url: Option<&str>,
-    headers: Option<pgrx::JsonB>,
-    body: Option<pgrx::JsonB>,
-) -> bool {
-    needs_reference(
-        url,
-        headers.as_ref().map(|headers| &headers.0),
-        body.as_ref().map(|body| &body.0),
-    )
 }

@@ -8,7 +8,6 @@ use iri_string::spec::UriSpec;
 use iri_string::template::UriTemplateStr;
 use iri_string::template::simple_context::SimpleContext;
 use leon::Template;
-use pgrx::prelude::*;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -52,12 +51,13 @@ pub struct Values<'a> {
 
 impl<'a> Values<'a> {
     /// Of one order. Its details stand among the constants, where no constant can be.
-    fn of(
+    #[must_use]
+    pub fn of(
         order_number: &'a str,
         reference: Option<&'a str>,
-        constants: Option<&'a pgrx::JsonB>,
+        constants: Option<&'a Value>,
     ) -> Self {
-        let constants = constants.and_then(|constants| constants.0.as_object());
+        let constants = constants.and_then(Value::as_object);
         let details = constants
             .and_then(|constants| constants.get(DETAILS)?.as_object())
             .map_or(Details::None, Details::Of);
@@ -302,52 +302,5 @@ fn parsed(template: &str) -> Result<&UriTemplateStr, String> {
     UriTemplateStr::new(template).map_err(|error| format!("it is not a URL template: {error}"))
 }
 
-/// NULL when the URL can't be built: the caller records that as a refused check.
-#[pg_extern]
-fn request_url(
-    template: &str,
-    order_number: &str,
-    reference: Option<&str>,
-    variables: Option<pgrx::JsonB>,
-) -> Option<String> {
-    url_for(
-        template,
-        Values::of(order_number, reference, variables.as_ref()),
-    )
-    .ok()
-}
-
-/// NULL when the headers can't be built.
-#[pg_extern]
-fn request_headers(
-    headers: pgrx::JsonB,
-    order_number: &str,
-    reference: Option<&str>,
-    variables: Option<pgrx::JsonB>,
-) -> Option<pgrx::JsonB> {
-    headers_for(
-        headers.0.as_object()?,
-        Values::of(order_number, reference, variables.as_ref()),
-    )
-    .ok()
-    .map(pgrx::JsonB)
-}
-
-/// NULL when the body can't be built.
-#[pg_extern]
-fn request_body(
-    body: pgrx::JsonB,
-    order_number: &str,
-    reference: Option<&str>,
-    variables: Option<pgrx::JsonB>,
-) -> Option<String> {
-    body_for(
-        &body.0,
-        Values::of(order_number, reference, variables.as_ref()),
-    )
-    .ok()
-}
-
 #[cfg(test)]
-#[path = "request_tests.rs"]
 mod tests;

@@ -5,8 +5,7 @@
 //! a person decides; what the ledger left in a row is nobody's word. Never reads a row.
 
 use crate::outcome::Outcome;
-use crate::state::{SettledBy, State, UnknownWord, closed_set};
-use pgrx::prelude::*;
+use crate::state::{SettledBy, State, closed_set};
 
 closed_set! {
     /// What the order's row says.
@@ -140,39 +139,5 @@ const fn meant(word: Word) -> Ruling {
     }
 }
 
-#[pg_extern]
-fn heed_words(
-    state: &str,
-    settled_by: Option<&str>,
-    word: &str,
-    known: &str,
-    outcome: Option<&str>,
-) -> Result<&'static str, UnknownWord> {
-    let unknown = |set, word: &str, allowed| UnknownWord {
-        set,
-        word: word.to_owned(),
-        allowed,
-    };
-    let settled_by = settled_by
-        .map(|by| {
-            SettledBy::from_word(by).ok_or_else(|| unknown("settled_by", by, SettledBy::words()))
-        })
-        .transpose()?;
-    let outcome = outcome
-        .map(|said| {
-            Outcome::from_word(said).ok_or_else(|| unknown("outcome", said, Outcome::words()))
-        })
-        .transpose()?;
-    Ok(heed(
-        State::from_word(state).ok_or_else(|| unknown("state", state, State::words()))?,
-        settled_by,
-        Word::from_word(word).ok_or_else(|| unknown("word", word, Word::words()))?,
-        Known::from_word(known).ok_or_else(|| unknown("known", known, Known::words()))?,
-        outcome,
-    )
-    .word())
-}
-
 #[cfg(test)]
-#[path = "word_tests.rs"]
 mod tests;

@@ -4,7 +4,6 @@
 //! `then 30s growing by 2 up to 10m` grows to a cap. Without `then`, the last step repeats.
 //! Owns the grammar and the jitter; never knows what is asked.
 
-use pgrx::prelude::*;
 use siphasher::sip::SipHasher13;
 use std::hash::Hasher;
 
@@ -238,22 +237,6 @@ pub fn jittered_ms(delay_ms: u64, order_number: &str, attempt: u32) -> u64 {
     hasher.write_u32(attempt);
     let share_milli = hasher.finish() % 101;
     delay_ms.saturating_add(delay_ms.saturating_mul(share_milli) / 1_000)
-}
-
-#[pg_extern]
-fn schedule_error(schedule: &str) -> Option<String> {
-    Schedule::parse(schedule).err()
-}
-
-#[pg_extern]
-fn schedule_delay_ms(schedule: &str, attempt: i32, order_number: &str) -> Result<i64, String> {
-    let attempt = u32::try_from(attempt).map_err(|_| format!("attempt {attempt} is negative"))?;
-    let delay_ms = jittered_ms(
-        Schedule::parse(schedule)?.delay_ms(attempt),
-        order_number,
-        attempt,
-    );
-    Ok(i64::try_from(delay_ms).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

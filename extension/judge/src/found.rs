@@ -6,7 +6,6 @@ use crate::evidence::Units;
 use crate::money;
 use crate::outcome::Outcome;
 use bigdecimal::BigDecimal;
-use pgrx::prelude::*;
 use serde_json::Value;
 use std::cmp::Ordering;
 
@@ -185,31 +184,5 @@ pub fn shown(text: &str) -> String {
     format!("\"{text}\"")
 }
 
-#[pg_extern]
-fn several_mean(words: Vec<Option<String>>, status_map: pgrx::JsonB) -> Option<&'static str> {
-    let words: Vec<String> = words.into_iter().flatten().collect();
-    meaning_of(&words, &status_map.0).map(Outcome::word)
-}
-
-/// NULL when one of them can't be read.
-#[pg_extern]
-fn said_sum(
-    amounts: Vec<Option<String>>,
-    amount_unit: &str,
-    currency: Option<&str>,
-    exceptions: Option<pgrx::JsonB>,
-) -> Option<String> {
-    let amounts: Vec<String> = amounts.into_iter().flatten().collect();
-    let exceptions = exceptions
-        .as_ref()
-        .and_then(|exceptions| exceptions.0.as_object());
-    let units = Units {
-        minor: amount_unit == "minor",
-        exceptions,
-    };
-    sum_of(&amounts, currency, units).map(|sum| sum.to_plain_string())
-}
-
 #[cfg(test)]
-#[path = "found_tests.rs"]
 mod tests;

@@ -409,7 +409,6 @@ proptest! {
 fn an_orders_details_are_filled_in_everywhere() {
     let all =
         json!({"details": {"account": "acct/1", "shop": {"id": 7}, "flag": true, "empty": ""}});
-    let all = pgrx::JsonB(all);
     let values = Values::of("A", None, Some(&all));
     let url = "https://api.vendor.example/{details.account}/{details.shop.id}";
     assert_eq!(

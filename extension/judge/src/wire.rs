@@ -4,7 +4,6 @@
 
 use crate::outcome::Outcome;
 use crate::state::closed_set;
-use pgrx::prelude::*;
 use serde_json::{Map, Value};
 
 closed_set! {
@@ -87,18 +86,6 @@ pub fn outcome_of(
         Some(429) => Some(Outcome::Throttled),
         Some(_) => Some(Outcome::ProviderError),
     }
-}
-
-#[pg_extern]
-fn wire_outcome(
-    fault: Option<&str>,
-    http_status: Option<i32>,
-    http_outcomes: Option<pgrx::JsonB>,
-) -> Option<&'static str> {
-    let http_outcomes = http_outcomes
-        .as_ref()
-        .and_then(|outcomes| outcomes.0.as_object());
-    outcome_of(fault, http_status, http_outcomes).map(Outcome::word)
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
-//! The SQL face of [`crate::decide`]: words and numbers in, one row out. Decides nothing itself.
+//! Where an order goes: by an answer, and by what its row in the application's table says.
 
-use crate::decide::{Ending, LateSuccess, Policy, Standing, decide};
-use crate::outcome::Outcome;
-use crate::schedule::Schedule;
-use crate::state::{SettledBy, State, UnknownWord};
 use pgrx::prelude::*;
+use reconcile_judge::decide::{Decision, Ending, LateSuccess, Policy, Standing, decide};
+use reconcile_judge::outcome::Outcome;
+use reconcile_judge::schedule::Schedule;
+use reconcile_judge::state::{SettledBy, State, UnknownWord};
+use reconcile_judge::word::{Known, Word, heed};
 
 /// A watch may be `none`. Numbers that make no sense are taken for the nearest that do.
 #[pg_extern]
@@ -44,13 +45,9 @@ fn decide_row(
     >,
     Box<dyn std::error::Error>,
 > {
-    let count = |number: i32| u32::try_from(number).unwrap_or(0);
-    let span = |ms: i64| u64::try_from(ms).unwrap_or(0);
     let standing = Standing {
-        state: known("state", state, State::from_word, State::words)?,
-        settled_by: settled_by
-            .map(|word| known("settled_by", word, SettledBy::from_word, SettledBy::words))
-            .transpose()?,
+        state: State::named("state", state)?,
+        settled_by: settled(settled_by)?,
         attempt: count(attempt),
         tries: count(tries),
         faults: count(faults),
@@ -63,26 +60,31 @@ fn decide_row(
         max_tries: max_tries.map(count),
         deadline_ms: deadline_ms.map(span),
         not_found_grace_ms: span(not_found_grace_ms),
-        not_found_as: known(
-            "not_found_as",
-            not_found_as,
-            Ending::from_word,
-            Ending::words,
-        )?,
-        gives_up_as: known("gives_up_as", gives_up_as, Ending::from_word, Ending::words)?,
-        late_success: known(
-            "late_success",
-            late_success,
-            LateSuccess::from_word,
-            LateSuccess::words,
-        )?,
+        not_found_as: Ending::named("not_found_as", not_found_as)?,
+        gives_up_as: Ending::named("gives_up_as", gives_up_as)?,
+        late_success: LateSuccess::named("late_success", late_success)?,
         late_watch: watch(late_watch)?,
         refund_watch: watch(refund_watch)?,
     };
-    let outcome = known("outcome", outcome, Outcome::from_word, Outcome::words)?;
+    let outcome = Outcome::named("outcome", outcome)?;
     let decision = decide(&standing, outcome, retry_after_ms.map(span), &policy);
+    Ok(TableIterator::once(row(decision)))
+}
+
+#[allow(clippy::type_complexity)]
+fn row(
+    decision: Decision,
+) -> (
+    &'static str,
+    Option<&'static str>,
+    Option<i64>,
+    String,
+    i32,
+    i32,
+    i32,
+) {
     let back = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
-    Ok(TableIterator::once((
+    (
         decision.state.word(),
         decision.settled_by.map(SettledBy::word),
         decision
@@ -92,7 +94,19 @@ fn decide_row(
         back(decision.attempt),
         back(decision.tries),
         back(decision.faults),
-    )))
+    )
+}
+
+fn count(number: i32) -> u32 {
+    u32::try_from(number).unwrap_or(0)
+}
+
+fn span(ms: i64) -> u64 {
+    u64::try_from(ms).unwrap_or(0)
+}
+
+fn settled(by: Option<&str>) -> Result<Option<SettledBy>, UnknownWord> {
+    by.map(|by| SettledBy::named("settled_by", by)).transpose()
 }
 
 fn watch(text: &str) -> Result<Option<Schedule>, String> {
@@ -103,15 +117,24 @@ fn watch(text: &str) -> Result<Option<Schedule>, String> {
     }
 }
 
-fn known<T>(
-    set: &'static str,
+#[pg_extern]
+fn heed_words(
+    state: &str,
+    settled_by: Option<&str>,
     word: &str,
-    from_word: fn(&str) -> Option<T>,
-    words: fn() -> String,
-) -> Result<T, UnknownWord> {
-    from_word(word).ok_or_else(|| UnknownWord {
-        set,
-        word: word.to_owned(),
-        allowed: words(),
-    })
+    known: &str,
+    outcome: Option<&str>,
+) -> Result<&'static str, UnknownWord> {
+    let settled_by = settled(settled_by)?;
+    let outcome = outcome
+        .map(|said| Outcome::named("outcome", said))
+        .transpose()?;
+    Ok(heed(
+        State::named("state", state)?,
+        settled_by,
+        Word::named("word", word)?,
+        Known::named("known", known)?,
+        outcome,
+    )
+    .word())
 }

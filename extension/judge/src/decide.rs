@@ -398,5 +398,4 @@ impl Case<'_> {
 }
 
 #[cfg(test)]
-#[path = "decide_tests.rs"]
 mod tests;
