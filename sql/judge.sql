@@ -108,6 +108,21 @@ as 'MODULE_PATHNAME', 'schedule_delay_ms_wrapper';
 comment on function reconcile.schedule_delay_ms(text, integer, text) is
     'Milliseconds before check number attempt (0 is the first), up to a tenth more by the order''s own jitter.';
 
+create function reconcile_internal.backoff_ms(backoff text, tries integer, subject text) returns bigint
+language c immutable parallel safe strict
+as 'MODULE_PATHNAME', 'backoff_ms_wrapper';
+
+comment on function reconcile_internal.backoff_ms(text, integer, text) is
+    'Milliseconds until what has failed is tried again, up to a tenth more by its subject''s jitter: check, effect_waits, effect_fails, unapplied, '
+    'probe or delivery. tries is 0 after the first failure. The pauses stand in extension/judge/src/retry.rs.';
+
+create function reconcile_internal.granted_ms(bound text, asked_ms bigint) returns bigint
+language c immutable parallel safe strict
+as 'MODULE_PATHNAME', 'granted_ms_wrapper';
+
+comment on function reconcile_internal.granted_ms(text, bigint) is
+    'What others ask us to wait, up to a bound: retry_after (of an order or a delivery, a day) or rest (of a provider or an endpoint, 5 minutes).';
+
 create function reconcile_internal.url_template_error(template text, variables jsonb default '{}') returns text
 language c immutable parallel safe strict
 as 'MODULE_PATHNAME', 'url_template_error_wrapper';

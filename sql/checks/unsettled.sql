@@ -29,9 +29,9 @@ language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 begin
     return case
-        when p_waits then reconcile.schedule_delay_ms('then 2s growing by 2 up to 1m', p_failed.waits - 1, p_order_number)
+        when p_waits then reconcile_internal.backoff_ms('effect_waits', p_failed.waits - 1, p_order_number)
         when p_failed.failures < (select s.effect_tries from reconcile.settings as s)
-            then reconcile.schedule_delay_ms('then 5s growing by 2 up to 10m', p_failed.failures - 1, p_order_number)
+            then reconcile_internal.backoff_ms('effect_fails', p_failed.failures - 1, p_order_number)
     end;
 end
 $$;
@@ -85,7 +85,7 @@ begin
     end if;
     select o.* into v_order from reconcile.tracked_orders as o where o.order_id = p_order_id;
     v_next_check_at := clock_timestamp() + make_interval(secs =>
-        reconcile.schedule_delay_ms('then 30s growing by 2 up to 10m', v_order.attempt, v_order.order_number) / 1000.0);
+        reconcile_internal.backoff_ms('unapplied', v_order.attempt, v_order.order_number) / 1000.0);
     perform reconcile_internal._record_checks(array[row(
         v_order, v_lease.source, v_lease.sidecar_id, p_token, v_lease.provider_version, v_lease.by_order_number, v_lease.claimed_at, null, null,
         null, null, null, p_problem, row('provider_error', null, null, null, null, null, null, null, null)::reconcile_internal.answer_read,

@@ -188,9 +188,6 @@ as $$
 #variable_conflict use_column
 declare
     v_now timestamptz := clock_timestamp();
-    v_day constant integer := 86400;
-    -- The Standard Webhooks specification's own example.
-    v_schedule constant text := '5s, 5m, 30m, 2h, 5h, 10h, 14h, 20h, then 24h';
     -- What an operator's open transaction holds is counted later: see outcomes.
     v_held integer[] := reconcile_internal._hold_endpoints(
         array(select distinct d.endpoint_id from reconcile.deliveries as d where d.delivery_id = any (p_delivery_ids)));
@@ -205,7 +202,7 @@ begin
             d.delivery_id, d.endpoint_id, d.message_id, d.attempts, e.max_attempts, given.http_status, given.place,
             given.fault is null and given.http_status between 200 and 299 as is_taken,
             given.fault is null and given.http_status = 410 as is_gone,
-            case when given.retry_after_s > 0 then least(given.retry_after_s, v_day) end as retry_after_s,
+            case when given.retry_after_s > 0 then reconcile_internal.granted_ms('retry_after', given.retry_after_s * 1000::bigint) / 1000 end as retry_after_s,
             left(case
                 when given.fault is not null then given.fault || coalesce(': ' || given.detail, '')
                 when given.http_status between 300 and 399 then format('HTTP %s: redirects are not followed', given.http_status)
@@ -245,7 +242,7 @@ begin
             last_status = j.http_status, last_problem = j.problem, last_attempt_at = v_now,
             parked_at = case when j.verdict = 'parked' then v_now end,
             due_at = v_now + greatest(
-                make_interval(secs => reconcile.schedule_delay_ms(v_schedule, j.attempts, j.message_id) / 1000.0),
+                make_interval(secs => reconcile_internal.backoff_ms('delivery', j.attempts, j.message_id) / 1000.0),
                 make_interval(secs => j.retry_after_s)
             )
         from judged as j
@@ -269,7 +266,7 @@ begin
             disabled_at = case when s.is_gone then coalesce(e.disabled_at, v_now) else e.disabled_at end,
             rests_until = case
                 when s.retry_after_s is null then e.rests_until
-                else greatest(e.rests_until, v_now + make_interval(secs => least(s.retry_after_s, 300)))
+                else greatest(e.rests_until, v_now + make_interval(secs => reconcile_internal.granted_ms('rest', s.retry_after_s * 1000::bigint) / 1000))
             end
         from sums as s
         where e.endpoint_id = s.endpoint_id and e.endpoint_id = any (v_held)

@@ -69,7 +69,7 @@ begin
             success.at as succeeded_at,
             (array_agg(n.problem order by n.noted_at desc) filter (where n.failed > 0))[1] as problem,
             max(n.noted_at) filter (where n.failed > 0) as failed_at, bool_or(n.is_gone) as is_gone,
-            max(n.noted_at + make_interval(secs => least(n.retry_after_s, 300))) filter (where n.retry_after_s > 0) as rests_until
+            max(n.noted_at + make_interval(secs => reconcile_internal.granted_ms('rest', n.retry_after_s * 1000::bigint) / 1000)) filter (where n.retry_after_s > 0) as rests_until
         from noted as n
         cross join lateral (select max(s.noted_at) from noted as s where s.endpoint_id = n.endpoint_id and s.taken > 0) as success (at)
         group by n.endpoint_id, success.at

@@ -146,7 +146,7 @@ begin
         (array_agg(e.last_fault order by e.ended_at desc) filter (where e.faults > 0))[1],
         (array_agg(e.last_fault_detail order by e.ended_at desc) filter (where e.faults > 0))[1],
         (array_agg(e.last_rejection order by e.ended_at desc) filter (where e.rejected > 0))[1],
-        max(e.ended_at + least(e.retry_after_ms, 300000) * interval '1 millisecond') filter (where e.retry_after_ms > 0),
+        max(e.ended_at + reconcile_internal.granted_ms('rest', e.retry_after_ms) * interval '1 millisecond') filter (where e.retry_after_ms > 0),
         max(e.unknown_status), max(e.ended_at) filter (where e.unknown_status is not null)
     from ended as e
     group by e.provider_id;
@@ -181,7 +181,7 @@ begin
         probe_at = case
             when sums.faults = 0 or breaker.is_straggler then t.probe_at
             else v_now
-                + reconcile.schedule_delay_ms('then 5s growing by 2 up to 5m', breaker.probes, p.name) * interval '1 millisecond'
+                + reconcile_internal.backoff_ms('probe', breaker.probes, p.name) * interval '1 millisecond'
         end
     from reconcile_internal._take_ended_calls(p_provider_ids, p_until) as sums
     join reconcile.providers as p on p.provider_id = sums.provider_id

@@ -4,6 +4,7 @@
 //! Owns the rules of evidence in time: tries, deadline, grace, giving up, late success. Never reads an answer.
 
 use crate::outcome::Outcome;
+use crate::retry::{Backoff, Bound, FAULTS_BEFORE_REVIEW, SOONEST_MS};
 use crate::schedule::{Schedule, jittered_ms};
 use crate::state::{SettledBy, State, closed_set};
 
@@ -30,13 +31,6 @@ closed_set! {
         Review = "review",
     }
 }
-
-/// Delay after a check that had no answer about the order; the step is the run of such checks.
-const FAULT_BACKOFF: &str = "then 5s growing by 2 up to 10m";
-/// This many checks in a row without an answer, the last of them past the deadline, and a person has to look.
-const FAULTS_BEFORE_REVIEW: u32 = 5;
-/// No provider keeps an order from being asked about for longer than this.
-const LONGEST_RETRY_AFTER_MS: u64 = 24 * 3_600_000;
 
 /// Where an order stands when a check's answer comes in.
 #[derive(Clone, Debug)]
@@ -115,7 +109,7 @@ pub fn decide(
         policy,
     };
     if outcome.is_fault() {
-        return case.without_an_answer(retry_after_ms.unwrap_or(0).min(LONGEST_RETRY_AFTER_MS));
+        return case.without_an_answer(Bound::RetryAfter.granted_ms(retry_after_ms.unwrap_or(0)));
     }
     match standing.state {
         State::Pending | State::Processing => case.open(),
@@ -269,8 +263,7 @@ impl Case<'_> {
         let asked_again = standing.state.is_open()
             || standing.settled_by == Some(SettledBy::GivingUp)
             || self.watched().is_some();
-        let backoff = Schedule::parse(FAULT_BACKOFF)
-            .map_or(60_000, |backoff| backoff.delay_ms(standing.faults));
+        let backoff = Backoff::Check.pause_ms(standing.faults);
         let delay = jittered_ms(backoff, standing.order_number, faults).max(retry_after_ms);
         Decision {
             faults,
@@ -289,7 +282,7 @@ impl Case<'_> {
             attempt,
         );
         if let Some(deadline) = self.policy.deadline_ms {
-            delay = delay.min(deadline.saturating_sub(standing.known_ms).max(1_000));
+            delay = delay.min(deadline.saturating_sub(standing.known_ms).max(SOONEST_MS));
         }
         Decision {
             next_delay_ms: Some(delay),

@@ -13,6 +13,7 @@
 //! | [`decide`]   | given an outcome, where does the order go and when is it asked again? |
 //! | [`word`]     | whose word holds, the application's or the provider's?                |
 //! | [`schedule`] | how long until the next check?                                        |
+//! | [`retry`]    | and until what failed is tried again, of whatever kind?               |
 //! | [`request`]  | which URL, headers and body ask about this order?                     |
 //! | [`provider`] | is this provider's description sound?                                 |
 //! | [`rules`]    | is this provider's way of reading answers sound?                      |
@@ -27,6 +28,7 @@ pub mod outcome;
 pub mod provider;
 pub mod redact;
 pub mod request;
+pub mod retry;
 pub mod rules;
 pub mod schedule;
 pub mod state;

@@ -178,3 +178,41 @@ async fn an_outcome_counts_as_a_fault_for_the_ledger_when_it_does_for_the_judge(
     }
     Ok(())
 }
+
+/// Proves that what is tried again, and what is granted, is asked for by names that the judge has, and that none stands there for nothing:
+/// a misspelled one would come to light when something has failed already.
+#[tokio::test]
+async fn backoffs_and_bounds_are_asked_for_by_their_names() -> Result<()> {
+    let client = connect("words_retries").await?;
+    // A check's own backoff, and its bound, are a part of `decide`.
+    for (function, rest, decided) in [
+        ("backoff_ms", ", 0, 'A'", Some("check")),
+        ("granted_ms", ", 0", None),
+    ] {
+        let used: Vec<String> = client
+            .query_one(
+                "select array(select distinct found[1] from pg_proc as p
+                     cross join lateral regexp_matches(p.prosrc, $1 || '\\(''(\\w+)''', 'g') as found
+                     where p.pronamespace::regnamespace::text like 'reconcile%' order by 1)",
+                &[&format!("reconcile_internal\\.{function}")],
+            )
+            .await?
+            .get(0);
+        let ask = format!("select reconcile_internal.{function}($1{rest})");
+        let refused = client.query_one(&ask, &[&"no such name"]).await.err();
+        let message = refused
+            .as_ref()
+            .and_then(tokio_postgres::Error::as_db_error)
+            .context("any name would do")?
+            .message()
+            .to_owned();
+        let names = message.split_once("use one of ").context("no names")?.1;
+        let mut names: Vec<&str> = names
+            .split(", ")
+            .filter(|name| Some(*name) != decided)
+            .collect();
+        names.sort_unstable();
+        assert_eq!(used, names, "{function}");
+    }
+    Ok(())
+}

@@ -315,7 +315,7 @@ fn retry_after_is_obeyed_within_a_day() {
         .next_delay_ms
     };
     assert_eq!(again(120_000), Some(120_000));
-    assert_eq!(again(u64::MAX), Some(LONGEST_RETRY_AFTER_MS));
+    assert_eq!(again(u64::MAX), Some(Bound::RetryAfter.longest_ms()));
 }
 
 prop_compose! {
