@@ -6,7 +6,8 @@
 use crate::outcome::Outcome;
 use crate::retry::Bound;
 use crate::schedule::Schedule;
-use crate::state::{SettledBy, State, closed_set};
+use crate::state::{SettledBy, State};
+use reconcile_contract::words::closed_set;
 
 mod case;
 

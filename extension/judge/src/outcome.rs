@@ -1,6 +1,6 @@
 //! What one check can mean: a closed set. Owns the words and their classes; what follows from one is [`crate::decide`].
 
-use crate::state::closed_set;
+use reconcile_contract::words::closed_set;
 
 closed_set! {
     /// What a check means.

@@ -1,51 +1,15 @@
 //! Whether a provider's description is sound: its ways to sign, its headers, its status map. Answers with the
 //! complaint as a sentence, which SQL raises with the field's name. Never sees a secret: a row only names one.
 
-mod auth;
-
-pub use auth::{Algorithm, Auth, Encoding, Style};
-
 use crate::outcome::Outcome;
+use reconcile_contract::auth::Auth;
+use reconcile_contract::header;
 use serde_json::Value;
-
-fn secret_complaint(name: &str) -> Option<String> {
-    let sound = !name.is_empty()
-        && name.len() <= 64
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
-    // The text is not repeated: whoever writes a secret here by mistake should not find it in the log as well.
-    (!sound).then(|| {
-        "a secret is given by its name, in capitals, digits and _, as in VENDOR_TOKEN".to_owned()
-    })
-}
-
-fn header_name_complaint(name: &str) -> Option<String> {
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if name.is_empty() || name.len() > 100 || !name.bytes().all(token) {
-        return Some(format!(
-            "\"{}\" is not a header's name",
-            name.escape_debug()
-        ));
-    }
-    let reserved = [
-        "host",
-        "content-length",
-        "transfer-encoding",
-        "connection",
-        "upgrade",
-        "te",
-        "trailer",
-    ];
-    reserved
-        .contains(&name.to_ascii_lowercase().as_str())
-        .then(|| format!("the header {name} belongs to the transport"))
-}
 
 /// What is wrong with a way to sign; `None` when it will do.
 #[must_use]
 pub fn auth_complaint(auth: Value) -> Option<String> {
-    auth::complaint(auth)
+    Auth::parse(auth).err()
 }
 
 /// What is wrong with headers that go with every request; `None` when they will do.
@@ -61,11 +25,8 @@ pub fn headers_complaint(headers: &Value) -> Option<String> {
         let Some(value) = value.as_str() else {
             return Some(format!("the value of {name} is not a text"));
         };
-        let printable = value
-            .bytes()
-            .all(|byte| byte == b'\t' || (0x20..0x7f).contains(&byte));
-        header_name_complaint(name).or_else(|| {
-            (!printable)
+        header::complaint(name).or_else(|| {
+            (!header::carries(value))
                 .then(|| format!("the value of {name} holds a character that a header can't carry"))
         })
     })

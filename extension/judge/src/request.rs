@@ -8,6 +8,7 @@ use iri_string::spec::UriSpec;
 use iri_string::template::UriTemplateStr;
 use iri_string::template::simple_context::SimpleContext;
 use leon::Template;
+use reconcile_contract::header;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -131,10 +132,7 @@ fn header_for(
 ) -> Result<String, String> {
     plain_name(name, values)?;
     let text = text_for(value.as_str().unwrap_or_default(), values, room)?;
-    match text
-        .bytes()
-        .all(|byte| byte == b'\t' || (0x20..0x7f).contains(&byte))
-    {
+    match header::carries(&text) {
         true => Ok(text),
         false => Err("it would hold a character that a header can't carry".to_owned()),
     }

@@ -4,7 +4,7 @@
 //! schedule stands in its row: see [`crate::schedule`].
 
 use crate::schedule::jittered_ms;
-use crate::state::closed_set;
+use reconcile_contract::words::closed_set;
 
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;

@@ -3,40 +3,8 @@
 //! The sidecar classifies what happened on the wire; what that means for an order is said here and nowhere else.
 
 use crate::outcome::Outcome;
-use crate::state::closed_set;
+use reconcile_contract::fault::Fault;
 use serde_json::{Map, Value};
-
-closed_set! {
-    /// What can go wrong on the way to an answer. The sidecar uses the same words; the last is this database's own.
-    Fault {
-        /// The name could not be resolved.
-        Dns = "dns",
-        /// No connection.
-        Connect = "connect",
-        /// No trusted connection.
-        Tls = "tls",
-        /// The call took longer than the provider's time-out.
-        Timeout = "timeout",
-        /// The connection broke, or the answer was not HTTP, or its length was a lie.
-        Broken = "broken",
-        /// The body is larger than the sidecar's cap.
-        TooLarge = "too_large",
-        /// The body is not text.
-        NotText = "not_text",
-        /// The network guard of the sidecar refused the address.
-        Blocked = "blocked",
-        /// The sidecar has no secret of that name.
-        SecretMissing = "secret_missing",
-        /// The request could not be built.
-        BadRequest = "bad_request",
-        /// The token endpoint refused our credentials.
-        TokenRefused = "token_refused",
-        /// The token endpoint's answer holds no token.
-        TokenUnreadable = "token_unreadable",
-        /// The function or table of this database that answers raised an error.
-        LookupFailed = "lookup_failed",
-    }
-}
 
 /// What a provider's row says of an HTTP status, by its number (`404`) or its class (`4xx`); the number goes first.
 fn override_of(http_status: i32, http_outcomes: &Map<String, Value>) -> Option<&str> {
@@ -65,7 +33,10 @@ pub fn outcome_of(
                 | Fault::TooLarge
                 | Fault::NotText
                 | Fault::TokenUnreadable
-                | Fault::LookupFailed,
+                | Fault::LookupFailed
+                // What is never reported says nothing either.
+                | Fault::Exhausted
+                | Fault::LeaseOver,
             )
             | None => Outcome::ProviderError,
             Some(

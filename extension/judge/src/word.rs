@@ -5,7 +5,8 @@
 //! a person decides; what the ledger left in a row is nobody's word. Never reads a row.
 
 use crate::outcome::Outcome;
-use crate::state::{SettledBy, State, closed_set};
+use crate::state::{SettledBy, State};
+use reconcile_contract::words::closed_set;
 
 closed_set! {
     /// What the order's row says.

@@ -1,7 +1,11 @@
 //! Every way to sign, in good and in bad form.
 
-use crate::provider::auth_complaint;
-use serde_json::{Value, json};
+use super::*;
+use serde_json::json;
+
+fn auth_complaint(auth: Value) -> Option<String> {
+    Auth::parse(auth).err()
+}
 
 #[test]
 fn ways_to_sign() {
@@ -72,11 +76,11 @@ fn x_verify() {
         &base,
         &[
             ("index", json!("12"), None),
-            ("index", json!(""), Some("index is empty")),
+            ("index", json!(""), Some("index: it is empty")),
             (
                 "index",
                 json!("1 "),
-                Some("index is empty or holds a blank"),
+                Some("index: it is empty or holds a blank"),
             ),
             ("index", json!("1\r\nX: y"), Some("index")),
             ("base_path", json!("/"), None),
@@ -126,14 +130,14 @@ fn oauth2() {
             ("scope", json!("a\nb"), Some("scope")),
             ("form", json!({"client_version": "1", "empty": ""}), None),
             ("form", json!({"client_version": 1}), Some("invalid type")),
-            ("form", json!({"scope": "x"}), Some("form sets scope")),
+            ("form", json!({"scope": "x"}), Some("form: it sets scope")),
             (
                 "form",
                 json!({"grant_type": "x"}),
-                Some("form sets grant_type"),
+                Some("form: it sets grant_type"),
             ),
-            ("form", json!({"": "x"}), Some("a name in form")),
-            ("form", json!({"a": "x\u{0}"}), Some("form's a")),
+            ("form", json!({"": "x"}), Some("form: of a name in it")),
+            ("form", json!({"a": "x\u{0}"}), Some("form: of a")),
             ("secret", json!("A"), Some("unknown field")),
         ],
     );
@@ -159,10 +163,10 @@ fn hmac() {
             ("encoding", json!("HEX"), Some("unknown variant")),
             ("signs", json!("{method}\n{path}\n}"), None),
             ("signs", json!("a fixed text"), None),
-            ("signs", json!(""), Some("signs is empty")),
-            ("signs", json!("{nonce}"), Some("signs names {nonce}")),
-            ("signs", json!("{}"), Some("signs names {}")),
-            ("signs", json!("{{path}}"), Some("signs names {{path}")),
+            ("signs", json!(""), Some("signs: it is empty")),
+            ("signs", json!("{nonce}"), Some("signs: it names {nonce}")),
+            ("signs", json!("{}"), Some("signs: it names {}")),
+            ("signs", json!("{{path}}"), Some("signs: it names {{path}")),
             ("signs", json!("{path"), Some("not closed")),
             ("timestamp_header", json!("X-Time"), None),
             (
