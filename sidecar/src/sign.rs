@@ -1,4 +1,4 @@
-//! Owns the choice among the ways to sign a request; each is a module of its own. Never logs or
+//! Owns signing by each of the ways that the contract has; each is a module of its own. Never logs or
 //! returns what it made; signed headers are marked as sensitive. Uses call and telemetry; knows neither
 //! the database nor what is signed.
 //!
@@ -19,14 +19,16 @@ mod x_verify;
 
 use std::time::Duration;
 
+use reconcile_contract::{
+    auth::{Auth, Scheme},
+    header as contract,
+};
 use reqwest::{
     Body, Request,
     header::{HeaderName, HeaderValue},
 };
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 
-pub(crate) use credentials::SecretHeaders;
 pub(crate) use tokens::{SharedToken, Tokens};
 
 use crate::call::{
@@ -34,31 +36,6 @@ use crate::call::{
     mask::Mask,
     secrets::{SecretError, Secrets},
 };
-
-/// How a provider wants to be convinced, as its row says. Holds names of secrets, never secrets.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub(crate) enum Auth {
-    /// Not at all.
-    #[default]
-    None,
-    /// `Authorization: Bearer` and the secret.
-    Bearer(credentials::Bearer),
-    /// `Authorization: Basic` and both secrets.
-    Basic(credentials::Basic),
-    /// A header of the provider's own.
-    Header(credentials::Header),
-    /// A parameter of the query.
-    Query(credentials::Query),
-    /// `X-VERIFY`, as PhonePe v1 wants it.
-    XVerify(x_verify::XVerify),
-    /// An OAuth 2 token for client credentials.
-    Oauth2(oauth2::OAuth2),
-    /// A header with an HMAC of a templated text.
-    Hmac(hmac::Hmac),
-    /// A signature in the head of a JSON body.
-    Paytm(paytm::Paytm),
-}
 
 /// What it takes to sign.
 pub(crate) struct SigningContext {
@@ -68,57 +45,61 @@ pub(crate) struct SigningContext {
     pub(crate) tokens: Tokens,
 }
 
-impl Auth {
-    /// Puts the signature into a request that is complete otherwise, in place of a header of the
-    /// same name. Gives the token, if it was signed with one that could be renewed. `timeout` is
-    /// for buying one. `mask` learns every secret that is used, and what is made with it.
-    pub(crate) async fn sign(
-        &self,
-        request: &mut Request,
-        context: &SigningContext,
-        timeout: Duration,
-        mask: &mut Mask,
-    ) -> Result<Option<SharedToken>, CallError> {
-        let secrets = &context.secrets;
-        match self {
-            Self::None => {}
-            Self::Bearer(bearer) => bearer.sign(request, secrets, mask).await?,
-            Self::Basic(basic) => basic.sign(request, secrets, mask).await?,
-            Self::Header(header) => header.sign(request, secrets, mask).await?,
-            Self::Query(query) => query.sign(request, secrets, mask).await?,
-            Self::XVerify(x_verify) => x_verify.sign(request, secrets, mask).await?,
-            Self::Hmac(hmac) => hmac.sign(request, secrets, mask).await?,
-            Self::Paytm(paytm) => paytm.sign(request, secrets, mask).await?,
-            Self::Oauth2(oauth2) => {
-                let token = oauth2.sign(request, context, timeout, mask).await?;
-                return Ok(Some(token));
-            }
-        }
-        Ok(None)
+/// Puts the signature into a request that is complete otherwise, in place of a header of the
+/// same name, and the secrets that stand in headers beside it. Gives the token, if it was signed with
+/// one that could be renewed. `timeout` is for buying one. `mask` learns every secret that is used, and
+/// what is made with it.
+pub(crate) async fn sign(
+    auth: &Auth,
+    request: &mut Request,
+    context: &SigningContext,
+    timeout: Duration,
+    mask: &mut Mask,
+) -> Result<Option<SharedToken>, CallError> {
+    let secrets = &context.secrets;
+    for header in &auth.secret_headers {
+        credentials::header(header, request, secrets, mask).await?;
     }
-
-    /// Signs a request once more, after the provider refused the token. False if there is no other
-    /// token to try.
-    pub(crate) async fn renew(
-        &self,
-        request: &mut Request,
-        refused: SharedToken,
-        context: &SigningContext,
-        timeout: Duration,
-        mask: &mut Mask,
-    ) -> Result<bool, CallError> {
-        match self {
-            Self::Oauth2(oauth2) => oauth2.renew(request, refused, context, timeout, mask).await,
-            _ => Ok(false),
+    match &auth.scheme {
+        Scheme::None(_) => {}
+        Scheme::Bearer(bearer) => credentials::bearer(bearer, request, secrets, mask).await?,
+        Scheme::Basic(basic) => credentials::basic(basic, request, secrets, mask).await?,
+        Scheme::Header(header) => credentials::header(header, request, secrets, mask).await?,
+        Scheme::Query(query) => credentials::query(query, request, secrets, mask).await?,
+        Scheme::XVerify(x_verify) => x_verify::sign(x_verify, request, secrets, mask).await?,
+        Scheme::Hmac(hmac) => hmac::sign(hmac, request, secrets, mask).await?,
+        Scheme::Paytm(paytm) => paytm::sign(paytm, request, secrets, mask).await?,
+        Scheme::OAuth2(oauth2) => {
+            let token = oauth2::sign(oauth2, request, context, timeout, mask).await?;
+            return Ok(Some(token));
         }
     }
+    Ok(None)
+}
 
-    /// What it was that took too long, when no request was ready in time.
-    pub(crate) const fn slow_part(&self) -> &'static str {
-        match self {
-            Self::Oauth2(_) => "the token endpoint: no token in time",
-            _ => "no time to build the request",
+/// Signs a request once more, after the provider refused the token. False if there is no other
+/// token to try.
+pub(crate) async fn renew(
+    auth: &Auth,
+    request: &mut Request,
+    refused: SharedToken,
+    context: &SigningContext,
+    timeout: Duration,
+    mask: &mut Mask,
+) -> Result<bool, CallError> {
+    match &auth.scheme {
+        Scheme::OAuth2(oauth2) => {
+            oauth2::renew(oauth2, request, refused, context, timeout, mask).await
         }
+        _ => Ok(false),
+    }
+}
+
+/// What it was that took too long, when no request was ready in time.
+pub(crate) const fn slow_part(auth: &Auth) -> &'static str {
+    match auth.scheme {
+        Scheme::OAuth2(_) => "the token endpoint: no token in time",
+        _ => "no time to build the request",
     }
 }
 
@@ -126,8 +107,9 @@ fn bad_request(detail: impl Into<String>) -> CallError {
     CallError::new(Fault::BadRequest, detail)
 }
 
-fn header_name(name: &str) -> Result<HeaderName, CallError> {
-    HeaderName::try_from(name).map_err(|_| bad_request("auth names a header that can't exist"))
+fn header_name(name: &contract::HeaderName) -> Result<HeaderName, CallError> {
+    HeaderName::try_from(name.as_str())
+        .map_err(|_| bad_request("auth names a header that can't exist"))
 }
 
 /// `what` says where a value comes from that can't be sent.

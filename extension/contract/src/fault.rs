@@ -34,8 +34,6 @@ closed_set! {
         Exhausted = "exhausted",
         /// The sidecar slept for so long that the lease does not last for the call, so it was not begun. Never reported either.
         LeaseOver = "lease_over",
-        /// The function or table that answers raised an error. The database's own: no call was made.
-        LookupFailed = "lookup_failed",
     }
 }
 
@@ -46,9 +44,12 @@ impl Fault {
         matches!(self, Self::Exhausted | Self::LeaseOver)
     }
 
-    /// Whether it is of a call, and not of the database.
+    /// Whether somebody has to mend something on our side: the sidecar's settings, its secrets or the provider's row.
     #[must_use]
-    pub const fn is_of_a_call(self) -> bool {
-        !matches!(self, Self::LookupFailed)
+    pub const fn is_configuration(self) -> bool {
+        matches!(
+            self,
+            Self::Blocked | Self::SecretMissing | Self::BadRequest | Self::TokenRefused
+        )
     }
 }

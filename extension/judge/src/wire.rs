@@ -6,6 +6,9 @@ use crate::outcome::Outcome;
 use reconcile_contract::fault::Fault;
 use serde_json::{Map, Value};
 
+/// The function or table of this database that answers raised an error: no call was made.
+pub const LOOKUP_FAILED: &str = "lookup_failed";
+
 /// What a provider's row says of an HTTP status, by its number (`404`) or its class (`4xx`); the number goes first.
 fn override_of(http_status: i32, http_outcomes: &Map<String, Value>) -> Option<&str> {
     let class = format!("{}xx", http_status / 100);
@@ -17,7 +20,8 @@ fn override_of(http_status: i32, http_outcomes: &Map<String, Value>) -> Option<&
 
 /// The outcome that is known without reading the body; `None` when the body decides.
 ///
-/// `http_outcomes` is the provider's own reading of HTTP statuses: an outcome's word, or `body`. A fault word from a newer sidecar counts as an answer that can't be read, so that nothing is closed on it.
+/// `http_outcomes` is the provider's own reading of HTTP statuses: an outcome's word, or `body`. A fault that no call has, as the database's own [`LOOKUP_FAILED`] or a newer sidecar's, counts as an answer that can't be read, so that
+/// nothing is closed on it.
 #[must_use]
 pub fn outcome_of(
     fault: Option<&str>,
@@ -33,7 +37,6 @@ pub fn outcome_of(
                 | Fault::TooLarge
                 | Fault::NotText
                 | Fault::TokenUnreadable
-                | Fault::LookupFailed
                 // What is never reported says nothing either.
                 | Fault::Exhausted
                 | Fault::LeaseOver,
@@ -86,9 +89,13 @@ mod tests {
 
     #[test]
     fn a_fault_never_closes_even_with_a_success_status() {
-        for fault in Fault::ALL {
+        for fault in Fault::ALL
+            .iter()
+            .map(|fault| fault.word())
+            .chain([LOOKUP_FAILED])
+        {
             assert!(
-                outcome_of(Some(fault.word()), Some(200), None)
+                outcome_of(Some(fault), Some(200), None)
                     .expect("a fault is an outcome")
                     .is_fault()
             );

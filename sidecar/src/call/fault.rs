@@ -1,110 +1,25 @@
-//! Owns the closed set of ways in which a call can fail, and the one place that sorts an error of
-//! the HTTP client into it. Never looks at what an answer says.
+//! Owns the one place that sorts an error of the HTTP client into the ways in which a call can fail,
+//! and what each is called for people. Never looks at what an answer says.
 
 use std::{error::Error, io};
 
+pub(crate) use reconcile_contract::fault::Fault;
+
 use crate::call::{exhaustion::is_exhaustion, resolver::LookupError, tls_error::explain};
 
-/// Why a call brought no readable answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// The provider's name has no address.
-    Dns,
-    /// No connection could be made.
-    Connect,
-    /// The connection could not be secured, or the certificate isn't to be trusted.
-    Tls,
-    /// The call took longer than it may.
-    Timeout,
-    /// The answer was cut off or is no HTTP.
-    Broken,
-    /// The body is longer than the cap.
-    TooLarge,
-    /// The body isn't UTF-8, or contains a NUL.
-    NotText,
-    /// The network guard refused the URL or the address.
-    Blocked,
-    /// A secret that the call needs isn't there.
-    SecretMissing,
-    /// The request could not be built.
-    BadRequest,
-    /// The token endpoint gave no token, and says that it is our fault.
-    TokenRefused,
-    /// The token endpoint answered, but with no token and no reason.
-    TokenUnreadable,
-    /// This machine had no descriptor or no memory left. It says nothing about whom was asked, so it
-    /// is the one that is never reported: the lease is put back.
-    Exhausted,
-    /// This process slept for so long that the lease does not last for the call, so it was not begun. It is never reported either.
-    LeaseOver,
-}
-
-impl Fault {
-    /// All faults, in the order of their discriminants.
-    pub(crate) const ALL: [Self; 14] = [
-        Self::Dns,
-        Self::Connect,
-        Self::Tls,
-        Self::Timeout,
-        Self::Broken,
-        Self::TooLarge,
-        Self::NotText,
-        Self::Blocked,
-        Self::SecretMissing,
-        Self::BadRequest,
-        Self::TokenRefused,
-        Self::TokenUnreadable,
-        Self::Exhausted,
-        Self::LeaseOver,
-    ];
-
-    /// The word that the protocol has for it; those of `Exhausted` and `LeaseOver` are for numbers alone.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Dns => "dns",
-            Self::Connect => "connect",
-            Self::Tls => "tls",
-            Self::Timeout => "timeout",
-            Self::Broken => "broken",
-            Self::TooLarge => "too_large",
-            Self::NotText => "not_text",
-            Self::Blocked => "blocked",
-            Self::SecretMissing => "secret_missing",
-            Self::BadRequest => "bad_request",
-            Self::TokenRefused => "token_refused",
-            Self::TokenUnreadable => "token_unreadable",
-            Self::Exhausted => "exhausted",
-            Self::LeaseOver => "lease_over",
+/// What became of the call, for people: whether anybody was asked, and whether there was an answer.
+pub(crate) const fn in_words(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Dns | Fault::Connect | Fault::Tls => "a provider could not be reached",
+        Fault::Timeout => "a provider did not answer in time",
+        Fault::Broken => "a provider gave no whole answer",
+        Fault::TooLarge | Fault::NotText => "a provider answered what can't be read",
+        Fault::Blocked | Fault::SecretMissing | Fault::BadRequest => "a provider was not asked",
+        Fault::TokenRefused | Fault::TokenUnreadable => {
+            "a provider was not asked: its token endpoint gave no token"
         }
-    }
-
-    /// What became of the call, for people: whether anybody was asked, and whether there was an answer.
-    pub(crate) const fn in_words(self) -> &'static str {
-        match self {
-            Self::Dns | Self::Connect | Self::Tls => "a provider could not be reached",
-            Self::Timeout => "a provider did not answer in time",
-            Self::Broken => "a provider gave no whole answer",
-            Self::TooLarge | Self::NotText => "a provider answered what can't be read",
-            Self::Blocked | Self::SecretMissing | Self::BadRequest => "a provider was not asked",
-            Self::TokenRefused | Self::TokenUnreadable => {
-                "a provider was not asked: its token endpoint gave no token"
-            }
-            Self::Exhausted => "a provider was not asked: this machine has no room left",
-            Self::LeaseOver => "a provider was not asked: the lease does not last for the call",
-        }
-    }
-
-    /// Whether nothing was learned, so that the lease is put back.
-    pub(crate) const fn is_unasked(self) -> bool {
-        matches!(self, Self::Exhausted | Self::LeaseOver)
-    }
-
-    /// Whether the operator of the sidecar has to do something about it.
-    pub(crate) const fn is_configuration(self) -> bool {
-        matches!(
-            self,
-            Self::Blocked | Self::SecretMissing | Self::BadRequest | Self::TokenRefused
-        )
+        Fault::Exhausted => "a provider was not asked: this machine has no room left",
+        Fault::LeaseOver => "a provider was not asked: the lease does not last for the call",
     }
 }
 
@@ -193,16 +108,4 @@ fn deepest(error: &(dyn Error + 'static)) -> String {
         .last()
         .map(ToString::to_string)
         .unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_list_is_in_the_order_of_the_discriminants() {
-        for (index, fault) in Fault::ALL.into_iter().enumerate() {
-            assert_eq!(fault as usize, index);
-        }
-    }
 }

@@ -78,9 +78,7 @@ impl Secrets {
 
     /// The secret with this name, for a request to `url`.
     pub(crate) async fn get(&self, name: &str, url: &Url) -> Result<SecretString, SecretError> {
-        let named_well =
-            |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
-        if name.is_empty() || !name.bytes().all(named_well) {
+        if reconcile_contract::secret::complaint(name).is_some() {
             return Err(SecretError::BadName);
         }
         let cached = self

@@ -21,7 +21,7 @@ impl Attempt {
         let answer = &self.answer;
         Report {
             lease: self.lease,
-            fault: answer.fault.map(Fault::as_str),
+            fault: answer.fault.map(Fault::word),
             http_status: answer.http_status,
             detail: answer.detail.as_deref(),
             duration_ms: answer.duration_ms,

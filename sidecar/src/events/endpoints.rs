@@ -23,15 +23,15 @@ impl Endpoints {
             .or_insert_with(|| EndpointInstruments::of(&attempt.endpoint));
         let answer = &attempt.answer;
         let time = Duration::from_millis(answer.duration_ms.max(0).unsigned_abs().into());
-        instruments.count(verdict.as_str(), time);
-        let fault = answer.fault.map(|fault| fault.as_str());
+        instruments.count(verdict.word(), time);
+        let fault = answer.fault.map(|fault| fault.word());
         tracing::debug!(
             delivery_id = attempt.lease.delivery_id,
             endpoint = attempt.endpoint,
             fault,
             http_status = answer.http_status,
             duration_ms = answer.duration_ms,
-            result = verdict.as_str(),
+            result = verdict.word(),
             "posted"
         );
         if verdict != DeliveryVerdict::Delivered && instruments.warnings.happened().is_some() {
@@ -41,7 +41,7 @@ impl Endpoints {
                 http_status = answer.http_status,
                 detail = answer.detail,
                 delivery_id = attempt.lease.delivery_id,
-                result = verdict.as_str(),
+                result = verdict.word(),
                 "an event was not delivered; this is logged at most once a minute for an endpoint"
             );
         }

@@ -20,7 +20,7 @@ use crate::{
     },
     database::uptime::Uptime,
     orders::profile::{Profile, RequestShape, header_map},
-    sign::{SharedToken, SigningContext, Tokens},
+    sign::{self, SharedToken, SigningContext, Tokens},
 };
 
 /// Makes calls.
@@ -91,7 +91,7 @@ impl Caller {
     ) -> Result<String, CallError> {
         let (profile, asked_at) = (check.profile, check.asked_at);
         let shape = profile.shape.as_ref().map_err(CallError::clone)?;
-        let too_slow = || timed_out(shape.auth.slow_part());
+        let too_slow = || timed_out(sign::slow_part(&shape.auth));
         // Boxed, since its state is large and gone before the call, of which thousands may be under way.
         let building = Box::pin(self.request(check, shape, mask));
         let SignedRequest { request, renewable } = timeout_at(deadline, building)
@@ -109,10 +109,14 @@ impl Caller {
         if response.status() == StatusCode::UNAUTHORIZED
             && let Some((mut request, refused)) = renewable
         {
-            let renewal =
-                shape
-                    .auth
-                    .renew(&mut request, refused, &self.context, profile.timeout, mask);
+            let renewal = sign::renew(
+                &shape.auth,
+                &mut request,
+                refused,
+                &self.context,
+                profile.timeout,
+                mask,
+            );
             let renewed = timeout_at(deadline, Box::pin(renewal))
                 .await
                 .map_err(|_| too_slow())??;
@@ -169,15 +173,8 @@ impl Caller {
             headers.entry(CONTENT_TYPE).or_insert(json);
         }
         *request.body_mut() = check.body.map(Body::from);
-        let secrets = &self.context.secrets;
-        shape
-            .secret_headers
-            .sign(&mut request, secrets, mask)
-            .await?;
-        let token = shape
-            .auth
-            .sign(&mut request, &self.context, check.profile.timeout, mask)
-            .await?;
+        let timeout = check.profile.timeout;
+        let token = sign::sign(&shape.auth, &mut request, &self.context, timeout, mask).await?;
         let renewable = token.and_then(|token| Some((request.try_clone()?, token)));
         Ok(SignedRequest { request, renewable })
     }

@@ -3,6 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use reconcile_contract::{auth::Auth, header::OF_THE_TRANSPORT};
 use reqwest::{
     Method,
     header::{HeaderMap, HeaderName, HeaderValue},
@@ -14,7 +15,6 @@ use crate::{
     call::fault::{CallError, Fault},
     database::protocol::providers::{ProviderRow, ProviderVersion},
     orders::instruments::ProviderInstruments,
-    sign::{Auth, SecretHeaders},
 };
 
 /// A version's row doesn't change, but a provider can be removed and added anew with the same name.
@@ -22,21 +22,6 @@ const CACHED_FOR: Duration = Duration::from_secs(60);
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
-
-/// Headers that belong to the connection: one that disagrees with the message smuggles another.
-const OF_THE_CONNECTION: [&str; 11] = [
-    "connection",
-    "content-length",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// One provider version, ready to be called.
 pub(crate) struct Profile {
@@ -61,10 +46,8 @@ pub(crate) struct RequestShape {
     pub(crate) headers: Option<HeaderMap>,
     /// Whether each order brings a body.
     pub(crate) own_body: bool,
-    /// How it is signed.
+    /// How it is signed, and which secrets stand in headers beside that.
     pub(crate) auth: Auth,
-    /// Secrets in headers beside that.
-    pub(crate) secret_headers: SecretHeaders,
 }
 
 impl Profile {
@@ -104,12 +87,10 @@ impl TryFrom<ProviderRow> for RequestShape {
             .ok()
             .filter(|method| *method != Method::CONNECT)
             .ok_or_else(|| refuse("the provider's method can't be used"))?;
-        let unknown = || refuse("the provider's auth is of a kind that this sidecar doesn't know");
-        let mut auth = row.auth.unwrap_or_default();
-        let secret_headers = SecretHeaders::taken_from(&mut auth).ok_or_else(unknown)?;
-        let auth = match auth {
-            Value::Null => Auth::None,
-            auth => serde_json::from_value(auth).map_err(|_| unknown())?,
+        let auth = match row.auth {
+            None | Some(Value::Null) => Auth::none(),
+            Some(auth) => Auth::parse(auth)
+                .map_err(|error| refuse(&format!("the provider's auth: {error}")))?,
         };
         let headers = match row.own_headers {
             true => None,
@@ -120,7 +101,6 @@ impl TryFrom<ProviderRow> for RequestShape {
             headers,
             own_body: row.own_body,
             auth,
-            secret_headers,
         })
     }
 }
@@ -138,7 +118,7 @@ pub(crate) fn header_map(headers: Option<&Value>) -> Result<HeaderMap, CallError
         let Ok(header) = HeaderName::try_from(name) else {
             return refuse(format!("{name:?} is no name for a header"));
         };
-        if OF_THE_CONNECTION.contains(&header.as_str()) {
+        if OF_THE_TRANSPORT.contains(&header.as_str()) {
             return refuse(format!("the header {header} is not the provider's to set"));
         }
         let Some(Ok(value)) = value.as_str().map(HeaderValue::from_str) else {
@@ -217,6 +197,37 @@ mod tests {
             json!({"transfer-encoding": "chunked"}),
         ] {
             assert_eq!(read(bad.clone()), Err(Fault::BadRequest), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_auth_that_can_not_be_used_says_why() {
+        let shape = |auth: Value| {
+            RequestShape::try_from(ProviderRow {
+                method: None,
+                headers: None,
+                auth: Some(auth),
+                timeout_ms: None,
+                lease_ms: None,
+                own_headers: false,
+                own_body: false,
+            })
+        };
+        assert!(shape(Value::Null).is_ok());
+        for (auth, why) in [
+            (json!({"kind": "magic"}), "\"magic\" is not a kind"),
+            (
+                json!({"kind": "bearer", "secret": "A", "newer": 1}),
+                "unknown field `newer`",
+            ),
+            (
+                json!({"kind": "hmac", "secret": "A", "header": "X", "signs": "{nonce}"}),
+                "signs: it names {nonce}",
+            ),
+        ] {
+            let error = shape(auth).unwrap_err();
+            assert_eq!(error.fault, Fault::BadRequest);
+            assert!(error.detail.contains(why), "{}", error.detail);
         }
     }
 

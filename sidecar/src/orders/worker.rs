@@ -8,7 +8,10 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    call::{fault::Fault, http::Answer},
+    call::{
+        fault::{Fault, in_words},
+        http::Answer,
+    },
     database::protocol::leases::{ClaimedOrder, Lease, Report},
     orders::{
         caller::{Caller, OrderCheck},
@@ -39,7 +42,7 @@ impl Finding {
         let answer = &self.answer;
         Report {
             lease: self.lease,
-            fault: answer.fault.map(Fault::as_str),
+            fault: answer.fault.map(Fault::word),
             http_status: answer.http_status,
             body: answer.body.as_deref(),
             detail: answer.detail.as_deref(),
@@ -186,7 +189,7 @@ fn note(lease: Lease, url: Option<&str>, profile: &Profile, answer: &Answer) {
     tracing::debug!(
         order_id = lease.order_id,
         provider = &*profile.name,
-        fault = answer.fault.map(|fault| fault.as_str()),
+        fault = answer.fault.map(Fault::word),
         http_status = answer.http_status,
         duration_ms = answer.duration_ms,
         "asked"
@@ -204,11 +207,11 @@ fn note(lease: Lease, url: Option<&str>, profile: &Profile, answer: &Answer) {
     tracing::warn!(
         provider = &*profile.name,
         origin,
-        fault = fault.as_str(),
+        fault = fault.word(),
         detail = answer.detail,
         order_id = lease.order_id,
         for_the_operator = fault.is_configuration(),
         "{}; this fault of this provider is logged at most once a minute",
-        fault.in_words()
+        in_words(fault)
     );
 }

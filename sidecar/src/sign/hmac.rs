@@ -5,102 +5,51 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use ::hmac::{Hmac as Code, KeyInit, Mac};
 use base64::{Engine, prelude::BASE64_STANDARD};
+use reconcile_contract::auth::{Algorithm, Encoding, Hmac, Piece, SignedText};
 use reqwest::{Request, header::HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 use sha2::{Sha256, Sha512};
 use url::Position;
 
 use super::{bad_request, body_of, header_name, header_value};
 use crate::call::{fault::CallError, mask::Mask, secrets::Secrets};
 
-/// A header with an HMAC of a templated text.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Hmac {
-    /// Name of the secret that is the key.
-    secret: String,
-    /// The header that carries the signature.
-    header: String,
-    #[serde(default)]
-    algorithm: Algorithm,
-    #[serde(default)]
-    encoding: Encoding,
-    /// The text that is signed.
-    signs: Template,
-    /// A header that carries the time that was signed, in Unix seconds.
-    timestamp_header: Option<String>,
-    /// Stands before the signature in its header.
-    #[serde(default)]
-    prefix: String,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Algorithm {
-    #[default]
-    Sha256,
-    Sha512,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Encoding {
-    #[default]
-    Hex,
-    Base64,
-}
-
-/// A text with variables in braces.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-struct Template(Vec<Piece>);
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Piece {
-    Text(String),
-    Method,
-    Path,
-    PathAndQuery,
-    Host,
-    Body,
-    Timestamp,
-}
-
-impl Hmac {
-    pub(super) async fn sign(
-        &self,
-        request: &mut Request,
-        secrets: &Secrets,
-        mask: &mut Mask,
-    ) -> Result<(), CallError> {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
-        let timestamp = since_epoch.unwrap_or_default().as_secs().to_string();
-        let key = secrets.get(&self.secret, request.url()).await?;
-        let code = self.code(&key, &self.signs.render(request, &timestamp))?;
-        mask.add(key.expose_secret());
-        mask.add(&code);
-        let value = header_value(&format!("{}{code}", self.prefix).into(), "the prefix")?;
-        let name = header_name(&self.header)?;
-        request.headers_mut().insert(name, value);
-        if let Some(header) = &self.timestamp_header {
-            let value = HeaderValue::try_from(timestamp)
-                .map_err(|_| bad_request("the time can't be written"))?;
-            request.headers_mut().insert(header_name(header)?, value);
-        }
-        Ok(())
+/// Puts the signature, and the time if it was signed, into headers.
+pub(super) async fn sign(
+    hmac: &Hmac,
+    request: &mut Request,
+    secrets: &Secrets,
+    mask: &mut Mask,
+) -> Result<(), CallError> {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    let timestamp = since_epoch.unwrap_or_default().as_secs().to_string();
+    let key = secrets.get(hmac.secret.as_str(), request.url()).await?;
+    let code = written(hmac, &key, &render(&hmac.signs, request, &timestamp))?;
+    mask.add(key.expose_secret());
+    mask.add(&code);
+    let prefix = hmac.prefix.as_ref().map_or("", |prefix| prefix.as_str());
+    let value = header_value(&format!("{prefix}{code}").into(), "the prefix")?;
+    request
+        .headers_mut()
+        .insert(header_name(&hmac.header)?, value);
+    if let Some(header) = &hmac.timestamp_header {
+        let value = HeaderValue::try_from(timestamp)
+            .map_err(|_| bad_request("the time can't be written"))?;
+        request.headers_mut().insert(header_name(header)?, value);
     }
+    Ok(())
+}
 
-    fn code(&self, key: &SecretString, text: &[u8]) -> Result<String, CallError> {
-        let code = match self.algorithm {
-            Algorithm::Sha256 => code::<Code<Sha256>>(key, text)?,
-            Algorithm::Sha512 => code::<Code<Sha512>>(key, text)?,
-        };
-        Ok(match self.encoding {
-            Encoding::Hex => hex::encode(code),
-            Encoding::Base64 => BASE64_STANDARD.encode(code),
-        })
-    }
+/// The signature of a text, as the provider wants it written.
+fn written(hmac: &Hmac, key: &SecretString, text: &[u8]) -> Result<String, CallError> {
+    let code = match hmac.algorithm {
+        Algorithm::Sha256 => code::<Code<Sha256>>(key, text)?,
+        Algorithm::Sha512 => code::<Code<Sha512>>(key, text)?,
+    };
+    Ok(match hmac.encoding {
+        Encoding::Hex => hex::encode(code),
+        Encoding::Base64 => BASE64_STANDARD.encode(code),
+    })
 }
 
 fn code<M: Mac + KeyInit>(key: &SecretString, text: &[u8]) -> Result<Vec<u8>, CallError> {
@@ -110,55 +59,22 @@ fn code<M: Mac + KeyInit>(key: &SecretString, text: &[u8]) -> Result<Vec<u8>, Ca
     Ok(mac.finalize().into_bytes().to_vec())
 }
 
-impl Template {
-    /// In one pass, so that nothing inside a body is taken for a variable.
-    fn render(&self, request: &Request, timestamp: &str) -> Vec<u8> {
-        let url = request.url();
-        let mut text = Vec::new();
-        for piece in &self.0 {
-            text.extend_from_slice(match piece {
-                Piece::Text(literal) => literal.as_bytes(),
-                Piece::Method => request.method().as_str().as_bytes(),
-                Piece::Path => url.path().as_bytes(),
-                Piece::PathAndQuery => url[Position::BeforePath..Position::AfterQuery].as_bytes(),
-                Piece::Host => url[Position::BeforeHost..Position::AfterPort].as_bytes(),
-                Piece::Body => body_of(request),
-                Piece::Timestamp => timestamp.as_bytes(),
-            });
-        }
-        text
+/// In one pass, so that nothing inside a body is taken for a variable.
+fn render(signs: &SignedText, request: &Request, timestamp: &str) -> Vec<u8> {
+    let url = request.url();
+    let mut text = Vec::new();
+    for piece in signs.pieces() {
+        text.extend_from_slice(match piece {
+            Piece::Text(literal) => literal.as_bytes(),
+            Piece::Method => request.method().as_str().as_bytes(),
+            Piece::Path => url.path().as_bytes(),
+            Piece::PathAndQuery => url[Position::BeforePath..Position::AfterQuery].as_bytes(),
+            Piece::Host => url[Position::BeforeHost..Position::AfterPort].as_bytes(),
+            Piece::Body => body_of(request),
+            Piece::Timestamp => timestamp.as_bytes(),
+        });
     }
-}
-
-impl TryFrom<String> for Template {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let mut pieces = Vec::new();
-        let mut rest = text.as_str();
-        while let Some((literal, from_brace)) = rest.split_once('{') {
-            let (name, after) = from_brace
-                .split_once('}')
-                .ok_or("a brace in signs is not closed")?;
-            if !literal.is_empty() {
-                pieces.push(Piece::Text(literal.to_owned()));
-            }
-            pieces.push(match name {
-                "method" => Piece::Method,
-                "path" => Piece::Path,
-                "path_and_query" => Piece::PathAndQuery,
-                "host" => Piece::Host,
-                "body" => Piece::Body,
-                "timestamp" => Piece::Timestamp,
-                _ => return Err("signs names an unknown variable".to_owned()),
-            });
-            rest = after;
-        }
-        if !rest.is_empty() {
-            pieces.push(Piece::Text(rest.to_owned()));
-        }
-        Ok(Self(pieces))
-    }
+    text
 }
 
 #[cfg(test)]
@@ -179,7 +95,7 @@ mod tests {
     fn the_codes_are_those_of_the_standard() {
         let code = |changes| {
             let text = b"what do ya want for nothing?";
-            hmac(changes).code(&"Jefe".into(), text).unwrap()
+            written(&hmac(changes), &"Jefe".into(), text).unwrap()
         };
         let sha256 = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
         assert_eq!(code(json!({})), sha256);
@@ -199,20 +115,13 @@ mod tests {
         let mut request = Request::new(reqwest::Method::POST, url.parse().unwrap());
         *request.body_mut() = Some("{\"id\":\"{host}\"}".into());
         let signs = "{timestamp}.{method}\n{path}|{path_and_query}|{host}|{body}!";
-        let template = Template::try_from(signs.to_owned()).unwrap();
+        let template = SignedText::try_from(signs.to_owned()).unwrap();
         assert_eq!(
-            String::from_utf8(template.render(&request, "1700000000")).unwrap(),
+            String::from_utf8(render(&template, &request, "1700000000")).unwrap(),
             "1700000000.POST\n/v1/a%20b|/v1/a%20b?x=1&y={path}|api.example.com:8443|{\"id\":\"{host}\"}!"
         );
         let request = Request::new(reqwest::Method::GET, "https://[::1]/?".parse().unwrap());
-        let template = Template::try_from("{host}{path_and_query}{body}".to_owned()).unwrap();
-        assert_eq!(template.render(&request, ""), b"[::1]/?");
-    }
-
-    #[test]
-    fn a_template_with_an_unknown_variable_is_refused() {
-        for bad in ["{", "{path", "{nonce}", "{}", "{ path }", "{{path}}"] {
-            assert!(Template::try_from(bad.to_owned()).is_err(), "{bad}");
-        }
+        let template = SignedText::try_from("{host}{path_and_query}{body}".to_owned()).unwrap();
+        assert_eq!(render(&template, &request, ""), b"[::1]/?");
     }
 }

@@ -14,6 +14,7 @@ use cbc::{
     cipher::{BlockModeEncrypt, KeyIvInit, block_padding::Pkcs7},
 };
 use rand::distr::{Alphanumeric, SampleString};
+use reconcile_contract::auth::Paytm;
 use reqwest::{Body, Request};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -28,14 +29,6 @@ const VECTOR: &[u8; 16] = b"@@@@&&&&####$$$$";
 
 const SALT_CHARS: usize = 4;
 
-/// A signature in the head of a JSON body.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Paytm {
-    /// Name of the secret that holds the merchant key, of 16 bytes.
-    secret: String,
-}
-
 /// What is sent. The body's text is kept as it came, to the last blank.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -46,54 +39,58 @@ struct Message<'a> {
     head: Map<String, Value>,
 }
 
-impl Paytm {
-    pub(super) async fn sign(
-        &self,
-        request: &mut Request,
-        secrets: &Secrets,
-        mask: &mut Mask,
-    ) -> Result<(), CallError> {
-        let key = secrets.get(&self.secret, request.url()).await?;
-        let salt = Alphanumeric.sample_string(&mut rand::rng(), SALT_CHARS);
-        mask.add(key.expose_secret());
-        let (signed, signature) = self.signed(body_of(request), &key, &salt)?;
-        mask.add(&signature);
-        *request.body_mut() = Some(Body::from(signed));
-        Ok(())
-    }
+/// Puts the signature into the body's head.
+pub(super) async fn sign(
+    paytm: &Paytm,
+    request: &mut Request,
+    secrets: &Secrets,
+    mask: &mut Mask,
+) -> Result<(), CallError> {
+    let key = secrets.get(paytm.secret.as_str(), request.url()).await?;
+    let salt = Alphanumeric.sample_string(&mut rand::rng(), SALT_CHARS);
+    mask.add(key.expose_secret());
+    let (message, signature) = signed(paytm, body_of(request), &key, &salt)?;
+    mask.add(&signature);
+    *request.body_mut() = Some(Body::from(message));
+    Ok(())
+}
 
-    /// The message with its signature, and the signature.
-    fn signed(
-        &self,
-        message: &[u8],
-        key: &SecretString,
-        salt: &str,
-    ) -> Result<(String, String), CallError> {
-        let mut message: Message<'_> = serde_json::from_slice(message)
-            .ok()
-            .filter(|message: &Message<'_>| message.body.get().starts_with('{'))
-            .ok_or_else(|| bad_request("paytm signs a JSON body of {\"body\":{…},\"head\":{…}}"))?;
-        let signature = self.checksum(message.body.get(), key, salt)?;
-        message
-            .head
-            .insert("signature".to_owned(), signature.clone().into());
-        let signed = serde_json::to_string(&message)
-            .map_err(|_| bad_request("the signed body can't be written"))?;
-        Ok((signed, signature))
-    }
+/// The message with its signature, and the signature.
+fn signed(
+    paytm: &Paytm,
+    message: &[u8],
+    key: &SecretString,
+    salt: &str,
+) -> Result<(String, String), CallError> {
+    let mut message: Message<'_> = serde_json::from_slice(message)
+        .ok()
+        .filter(|message: &Message<'_>| message.body.get().starts_with('{'))
+        .ok_or_else(|| bad_request("paytm signs a JSON body of {\"body\":{…},\"head\":{…}}"))?;
+    let signature = checksum(paytm, message.body.get(), key, salt)?;
+    message
+        .head
+        .insert("signature".to_owned(), signature.clone().into());
+    let signed = serde_json::to_string(&message)
+        .map_err(|_| bad_request("the signed body can't be written"))?;
+    Ok((signed, signature))
+}
 
-    fn checksum(&self, text: &str, key: &SecretString, salt: &str) -> Result<String, CallError> {
-        let hash = Sha256::digest(format!("{text}|{salt}"));
-        let plain = format!("{}{salt}", hex::encode(hash));
-        let cipher = Encryptor::<Aes128>::new_from_slices(key.expose_secret().as_bytes(), VECTOR)
-            .map_err(|_| {
-            let name = &self.secret;
+fn checksum(
+    paytm: &Paytm,
+    text: &str,
+    key: &SecretString,
+    salt: &str,
+) -> Result<String, CallError> {
+    let hash = Sha256::digest(format!("{text}|{salt}"));
+    let plain = format!("{}{salt}", hex::encode(hash));
+    let cipher = Encryptor::<Aes128>::new_from_slices(key.expose_secret().as_bytes(), VECTOR)
+        .map_err(|_| {
+            let name = &paytm.secret;
             bad_request(format!(
                 "the secret {name} is not 16 bytes long, as Paytm's merchant keys are"
             ))
         })?;
-        Ok(BASE64_STANDARD.encode(cipher.encrypt_padded_vec::<Pkcs7>(plain.as_bytes())))
-    }
+    Ok(BASE64_STANDARD.encode(cipher.encrypt_padded_vec::<Pkcs7>(plain.as_bytes())))
 }
 
 #[cfg(test)]

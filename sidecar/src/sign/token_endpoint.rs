@@ -19,9 +19,9 @@ use ::oauth2::{
     basic::{BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
+use reconcile_contract::auth::Style;
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use url::form_urlencoded::byte_serialize;
 
@@ -32,16 +32,6 @@ use crate::call::{
     mask::Mask,
     transport::Transport,
 };
-
-/// Where the client's id and secret are put.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Style {
-    /// Into the form.
-    Form,
-    /// Into an `Authorization: Basic` header.
-    Basic,
-}
 
 /// For whom a token is requested, and where.
 pub(super) struct TokenRequest {

@@ -141,7 +141,7 @@ impl TokenEntry {
         tokio::spawn(async move {
             if let Err(error) = entry.request_token(retry, token_request, transport).await {
                 tracing::warn!(
-                    fault = error.fault.as_str(),
+                    fault = error.fault.word(),
                     detail = error.detail,
                     "a token could not be renewed ahead of its end, and will be asked for again"
                 );

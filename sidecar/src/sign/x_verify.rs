@@ -7,9 +7,9 @@
 //! of the URL that PhonePe counts to its host (`/apis/hermes`, `/apis/pg-sandbox`) is not signed.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use reconcile_contract::auth::{BasePath, XVerify};
 use reqwest::{Request, header::HeaderName};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::{body_of, header_value};
@@ -17,43 +17,29 @@ use crate::call::{fault::CallError, mask::Mask, secrets::Secrets};
 
 const X_VERIFY: HeaderName = HeaderName::from_static("x-verify");
 
-/// A hash of path and salt.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct XVerify {
-    /// Name of the secret that holds the salt key.
-    secret: String,
-    /// The salt key's index.
-    index: String,
-    /// The start of a URL's path that belongs to the host and is not signed, where a path has it.
-    #[serde(default)]
-    base_path: String,
+/// Puts the hash into its header.
+pub(super) async fn sign(
+    x_verify: &XVerify,
+    request: &mut Request,
+    secrets: &Secrets,
+    mask: &mut Mask,
+) -> Result<(), CallError> {
+    let salt = secrets.get(x_verify.secret.as_str(), request.url()).await?;
+    let path = signed_path(x_verify.base_path.as_ref(), request.url().path());
+    let checksum = checksum(body_of(request), path, &salt);
+    mask.add(salt.expose_secret());
+    mask.add(&checksum);
+    let value = format!("{checksum}###{}", x_verify.index).into();
+    let value = header_value(&value, "the index of x_verify")?;
+    request.headers_mut().insert(X_VERIFY, value);
+    Ok(())
 }
 
-impl XVerify {
-    pub(super) async fn sign(
-        &self,
-        request: &mut Request,
-        secrets: &Secrets,
-        mask: &mut Mask,
-    ) -> Result<(), CallError> {
-        let salt = secrets.get(&self.secret, request.url()).await?;
-        let path = self.signed_path(request.url().path());
-        let checksum = checksum(body_of(request), path, &salt);
-        mask.add(salt.expose_secret());
-        mask.add(&checksum);
-        let value = format!("{checksum}###{}", self.index).into();
-        let value = header_value(&value, "the index of x_verify")?;
-        request.headers_mut().insert(X_VERIFY, value);
-        Ok(())
-    }
-
-    fn signed_path<'a>(&self, path: &'a str) -> &'a str {
-        let base = self.base_path.trim_end_matches('/');
-        path.strip_prefix(base)
-            .filter(|rest| rest.starts_with('/'))
-            .unwrap_or(path)
-    }
+fn signed_path<'a>(base: Option<&BasePath>, path: &'a str) -> &'a str {
+    let base = base.map_or("", BasePath::as_str).trim_end_matches('/');
+    path.strip_prefix(base)
+        .filter(|rest| rest.starts_with('/'))
+        .unwrap_or(path)
 }
 
 fn checksum(body: &[u8], path: &str, salt: &SecretString) -> String {
@@ -86,13 +72,9 @@ mod tests {
 
     #[test]
     fn the_path_of_the_host_is_not_signed() {
-        let signed = |base_path: &str, path| {
-            let x_verify = XVerify {
-                secret: "SALT".to_owned(),
-                index: "1".to_owned(),
-                base_path: base_path.to_owned(),
-            };
-            x_verify.signed_path(path).to_owned()
+        let signed = |base: &str, path| {
+            let base = BasePath::try_from(base.to_owned()).ok();
+            signed_path(base.as_ref(), path).to_owned()
         };
         assert_eq!(signed("", "/pg/v1/status/M/O"), "/pg/v1/status/M/O");
         for base in ["/apis/hermes", "/apis/hermes/"] {

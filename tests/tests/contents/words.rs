@@ -1,6 +1,7 @@
 //! Closed sets are written down twice, in SQL and in Rust: the words must be the same.
 
 use anyhow::{Context, Result};
+use reconcile_contract::verdict::{DeliveryVerdict, Verdict};
 use reconcile_tests::cluster::Contents;
 use tokio_postgres::Client;
 
@@ -213,6 +214,37 @@ async fn backoffs_and_bounds_are_asked_for_by_their_names() -> Result<()> {
             .collect();
         names.sort_unstable();
         assert_eq!(used, names, "{function}");
+    }
+    Ok(())
+}
+
+/// Proves that the protocol's functions answer the words that a sidecar reads, each of them and no other.
+#[tokio::test]
+async fn verdicts_are_those_that_the_sidecar_reads() -> Result<()> {
+    let client = connect("words_verdicts").await?;
+    for (function, column, mut words) in [
+        (
+            "sidecar_report",
+            "(?:then|else)",
+            Verdict::ALL.iter().map(|it| it.word()).collect::<Vec<_>>(),
+        ),
+        (
+            "sidecar_report_deliveries",
+            "(?:then|else|verdict,)",
+            DeliveryVerdict::ALL.iter().map(|it| it.word()).collect(),
+        ),
+    ] {
+        words.sort_unstable();
+        let said: Vec<String> = client
+            .query_one(
+                "select array(select distinct found[1] from pg_proc as p
+                     cross join lateral regexp_matches(p.prosrc, $2 || ' ''([a-z_]+)''', 'g') as found
+                     where p.proname = $1 order by 1)",
+                &[&function, &column],
+            )
+            .await?
+            .get(0);
+        assert_eq!(said, words, "{function}");
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+pub(crate) use reconcile_contract::verdict::DeliveryVerdict;
 use tokio_postgres::{Row, types::Type};
 
 use super::only;
@@ -51,45 +52,9 @@ pub(crate) struct Report<'a> {
     pub(crate) retry_after_s: Option<i32>,
 }
 
-/// What the database makes of an attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DeliveryVerdict {
-    /// The endpoint has taken the event.
-    Delivered,
-    /// It will be tried again.
-    Retry,
-    /// It will not, until a person wants it.
-    Parked,
-    /// Nothing more is sent to this endpoint.
-    Disabled,
-    /// The lease wasn't ours any more.
-    Stale,
-}
-
-impl DeliveryVerdict {
-    /// The protocol's word, which is also a metric's label.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Delivered => "delivered",
-            Self::Retry => "retry",
-            Self::Parked => "parked",
-            Self::Disabled => "disabled",
-            Self::Stale => "stale",
-        }
-    }
-
-    fn read(word: &str) -> Result<Self, Failure> {
-        [
-            Self::Delivered,
-            Self::Retry,
-            Self::Parked,
-            Self::Disabled,
-            Self::Stale,
-        ]
-        .into_iter()
-        .find(|verdict| verdict.as_str() == word)
+fn verdict(word: &str) -> Result<DeliveryVerdict, Failure> {
+    DeliveryVerdict::from_word(word)
         .ok_or_else(|| Failure::Unreadable(format!("unknown verdict {word:?}")))
-    }
 }
 
 /// Claims at most `free_slots` deliveries.
@@ -164,7 +129,7 @@ pub(crate) async fn report(
         )
         .await?;
     rows.iter()
-        .map(|row| Ok((row.try_get(0)?, DeliveryVerdict::read(row.try_get(1)?)?)))
+        .map(|row| Ok((row.try_get(0)?, verdict(row.try_get(1)?)?)))
         .collect()
 }
 

@@ -1,5 +1,6 @@
 //! Owns the SQL functions for orders that are ours for a while, one Rust function each.
 
+pub(crate) use reconcile_contract::verdict::Verdict;
 use serde_json::Value;
 use tokio_postgres::{Row, types::Type};
 
@@ -56,15 +57,6 @@ pub(crate) struct Report<'a> {
     pub(crate) duration_ms: i32,
     /// From the answer's headers.
     pub(crate) retry_after_s: Option<i32>,
-}
-
-/// Why a report was not applied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// The lease isn't ours any more.
-    Stale,
-    /// The order's row is locked.
-    Busy,
 }
 
 /// Claims at most `free_slots` orders.
@@ -141,11 +133,7 @@ pub(crate) async fn report(
 }
 
 fn verdict(word: &str) -> Result<Verdict, Failure> {
-    match word {
-        "stale" => Ok(Verdict::Stale),
-        "busy" => Ok(Verdict::Busy),
-        other => Err(Failure::Unreadable(format!("unknown verdict {other:?}"))),
-    }
+    Verdict::from_word(word).ok_or_else(|| Failure::Unreadable(format!("unknown verdict {word:?}")))
 }
 
 /// Puts back orders that were claimed and not asked; gives how many.

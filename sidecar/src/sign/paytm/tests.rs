@@ -9,12 +9,12 @@ const KEY: &str = "0123456789abcdef";
 
 fn paytm() -> Paytm {
     Paytm {
-        secret: "KEY".to_owned(),
+        secret: "KEY".to_owned().try_into().unwrap(),
     }
 }
 
 fn signed(message: &str) -> Result<String, CallError> {
-    let signed = paytm().signed(message.as_bytes(), &KEY.into(), "aB3d");
+    let signed = super::signed(&paytm(), message.as_bytes(), &KEY.into(), "aB3d");
     signed.map(|(message, _)| message)
 }
 
@@ -87,9 +87,8 @@ fn what_is_no_message_of_paytm_is_refused() {
 
 #[test]
 fn a_key_of_another_length_is_refused_by_its_name() {
-    let error = paytm()
-        .signed(br#"{"body":{}}"#, &"hush-hush".into(), "aB3d")
-        .unwrap_err();
+    let error =
+        super::signed(&paytm(), br#"{"body":{}}"#, &"hush-hush".into(), "aB3d").unwrap_err();
     assert_eq!(error.fault, Fault::BadRequest);
     assert!(error.detail.contains("KEY") && !error.detail.contains("hush"));
 }

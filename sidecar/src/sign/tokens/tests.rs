@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use reconcile_contract::auth::Style;
+
 use super::*;
-use crate::{
-    call::{
-        raw_server::{RawServer, Step},
-        transport::Limits,
-    },
-    sign::token_endpoint::Style,
+use crate::call::{
+    raw_server::{RawServer, Step},
+    transport::Limits,
 };
 
 fn tokens() -> Arc<Tokens> {

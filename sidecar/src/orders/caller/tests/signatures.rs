@@ -45,11 +45,6 @@ async fn credentials_as_they_are() {
             Some("Basic aHVzaC1odXNoOg=="),
         ),
         (
-            json!({"kind": "basic"}),
-            "authorization",
-            Some("Basic Og=="),
-        ),
-        (
             json!({"kind": "header", "header": "X-API-Key", "secret": "TOKEN"}),
             "x-api-key",
             Some("hush-hush"),
