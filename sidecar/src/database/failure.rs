@@ -49,6 +49,11 @@ impl Failure {
         }
     }
 
+    /// Whether a person or a time limit has ended this one statement.
+    pub(crate) fn is_cancellation(&self) -> bool {
+        matches!(self, Self::Refused { sqlstate, .. } if sqlstate == SqlState::QUERY_CANCELED.code())
+    }
+
     /// What a person can do about it.
     pub(crate) fn hint(&self) -> &'static str {
         let Self::Refused { sqlstate, .. } = self else {

@@ -165,7 +165,7 @@ impl<S: ReportSink> Reporter<S> {
                 counter!("reconcile_dropped_reports_total").increment(1);
                 tracing::warn!(
                     order_id,
-                    "the order stayed locked, so its report is dropped and it will be asked again"
+                    "the order stayed locked or its report was cancelled each time, so the report is dropped and it will be asked again"
                 );
             }
         }

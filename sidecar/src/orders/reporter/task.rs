@@ -45,7 +45,7 @@ pub(super) struct Job {
 pub(super) struct Done {
     pub(super) provider: Arc<str>,
     pub(super) took: Duration,
-    /// Acknowledged, but for orders that were locked.
+    /// To be reported again after a pause: orders that were locked, and one whose report was cancelled.
     pub(super) busy: Batch,
     /// To be reported again, each as a report of its own.
     pub(super) again: Vec<Batch>,
@@ -126,6 +126,11 @@ async fn report<S: ReportSink>(sink: &mut S, job: Job, slots: &Slots) -> Done {
             // What takes too long may be one finding: what follows from it in the database.
             let too_long = matches!(failure, Failure::Silent(_)) && batch.len() > 1;
             done.again = match failure.remedy() {
+                // That says nothing of the finding: it is made again as what was locked is.
+                _ if failure.is_cancellation() && batch.len() == 1 => {
+                    done.busy = batch;
+                    vec![]
+                }
                 Remedy::Reconnect | Remedy::Wait if !too_long => vec![batch],
                 _ => halves(batch, &failure),
             };

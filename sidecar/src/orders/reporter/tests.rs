@@ -42,6 +42,8 @@ struct Database {
     takes: HashMap<&'static str, Duration>,
     refused: HashSet<i64>,
     busy: HashSet<i64>,
+    /// Orders whose report a person cancels, once each.
+    cancelled: HashSet<i64>,
     /// Reports to lose before one gets through.
     to_lose: u32,
     opened: usize,
@@ -88,6 +90,15 @@ impl ReportSink for FakeConnection {
         if orders.iter().any(|order| database.refused.contains(order)) {
             return Err(Failure::Refused {
                 sqlstate: "P0001".to_owned(),
+                message: String::new(),
+                remedy: crate::database::failure::Remedy::GiveUp,
+            });
+        }
+        if let [order] = orders[..]
+            && database.cancelled.remove(&order)
+        {
+            return Err(Failure::Refused {
+                sqlstate: "57014".to_owned(),
                 message: String::new(),
                 remedy: crate::database::failure::Remedy::GiveUp,
             });
@@ -139,6 +150,7 @@ async fn start(takes: &[(&'static str, Duration)]) -> Running {
         takes: takes.iter().copied().collect(),
         refused: HashSet::new(),
         busy: HashSet::new(),
+        cancelled: HashSet::new(),
         to_lose: 0,
         opened: 1,
         open: 1,

@@ -26,6 +26,19 @@ async fn what_is_refused_costs_itself_and_what_is_lost_is_said_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_report_that_a_person_cancels_is_made_again() {
+    let mut running = start(&[]).await;
+    running.database.lock().unwrap().cancelled = HashSet::from([1]);
+    running.find("a", false).await;
+    sleep(10 * MS).await;
+    assert_eq!(running.made().len(), 0);
+    assert_eq!(running.unacknowledged(), 1, "the answer is kept");
+    sleep(SECOND).await;
+    assert_eq!(running.made()[0].orders, [1]);
+    assert_eq!(running.unacknowledged(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_report_that_takes_too_long_is_halved_off_the_others_connections() {
     let mut running = start(&[("slow", 60 * SECOND)]).await;
     for _ in 0..4 {
