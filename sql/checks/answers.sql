@@ -268,21 +268,31 @@ $$;
 comment on function reconcile_internal._is_about(text, text[], reconcile_internal.said, text) is
     'Whether an answer that was read is about its order, as far as it says whose it is.';
 
--- One that agrees with the order as far as it is known, and names one reference.
-create function reconcile_internal._reference_found(p_reference text, p_said reconcile_internal.said, p_outcome text) returns text
+-- One that agrees with the order as far as it is known, and names one reference. Amount and currency are compared as of a success, whatever
+-- the answer means: by that reference the order would be asked about from then on.
+create function reconcile_internal._reference_found(
+    p_provider reconcile.providers, p_order reconcile.tracked_orders, p_said reconcile_internal.said, p_outcome text
+) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp
 as $$
 begin
     return case
-        when p_reference is null and p_outcome not in ('mismatch', 'provider_error', 'not_found') and length(p_said.reference) between 1 and 500
+        when p_order.reference is null and p_outcome not in ('mismatch', 'provider_error', 'not_found')
+            and length(p_said.reference) between 1 and 500
             and coalesce(p_said.several -> 'reference_path' <@ jsonb_build_array(p_said.reference), true)
+            and reconcile_internal.disagreement(
+                'succeeded', trim_scale(p_order.amount)::text, p_order.currency, null, p_said.amount, p_said.currency, null,
+                p_provider.amount_unit, nullif(p_provider.currency_exponents, '{}'), null,
+                -- Two tries to pay one order have its reference in common.
+                p_said.several - '{transaction_id_path,status_path,reference_path}'::text[], p_said.parts is not null
+            ) is null
         then p_said.reference
     end;
 end
 $$;
 
-comment on function reconcile_internal._reference_found(text, reconcile_internal.said, text) is
-    'The reference that an answer gives to an order without one; NULL where it gives none, or several.';
+comment on function reconcile_internal._reference_found(reconcile.providers, reconcile.tracked_orders, reconcile_internal.said, text) is
+    'The reference that an answer gives to an order without one; NULL where it gives none, or several, or is about another amount or currency.';
 
 create function reconcile_internal._read_answer(
     p_provider reconcile.providers, p_never_kept text[], p_must_say text[], p_order reconcile.tracked_orders, p_wire text,
@@ -338,7 +348,7 @@ begin
         v_read.captured := case when p_provider.captures <> '{}'
             then reconcile_internal._captured(p_provider.captures, v_read_from, v_shown_from, v_variables) end;
         v_read.refunded_amount := v_refunded;
-        v_read.reference := reconcile_internal._reference_found(p_order.reference, v_said, v_read.outcome);
+        v_read.reference := reconcile_internal._reference_found(p_provider, p_order, v_said, v_read.outcome);
     end if;
     return v_read;
 end

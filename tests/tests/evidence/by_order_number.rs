@@ -101,7 +101,7 @@ async fn an_order_without_a_reference_is_asked_about_by_its_number() -> Result<(
 }
 
 /// Proves that a success found by the order number needs the order's amount and currency, that what does not agree leaves the order
-/// without a reference, and that an order which is closed so has the reference.
+/// without a reference, whatever it means, and that an order which is closed so has the reference.
 #[tokio::test]
 async fn a_success_by_the_order_number_has_to_agree() -> Result<()> {
     let shop = searching("by_order_number_agrees").await?;
@@ -142,6 +142,26 @@ async fn a_success_by_the_order_number_has_to_agree() -> Result<()> {
             found(&[("OTHER", "succeeded", "0.73", "INV-0")]),
             "not_found",
             None,
+        ),
+        (
+            found(&[("P-6", "pending", "999", "INV-OTHER")]),
+            "pending",
+            None,
+        ),
+        (
+            found(&[("P-7", "processing", "0.73", "INV-7")]).replace("USD", "EUR"),
+            "pending",
+            None,
+        ),
+        (
+            found(&[("P-8", "failed", "999", "INV-OTHER")]),
+            "failed",
+            None,
+        ),
+        (
+            r#"{"found": [{"number": "P-9", "status": "pending", "invoice": "INV-9"}]}"#.to_owned(),
+            "pending",
+            Some("INV-9"),
         ),
     ];
     for (place, (body, outcome, wanted)) in cases.iter().enumerate() {
