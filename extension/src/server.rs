@@ -9,6 +9,7 @@
 //! | [`constraints`] | check what a caller has pending with the session's rights               |
 //! | [`cursors`]     | tell which cursors others could read on in                                |
 //! | [`history`]     | tell whose history this server continues, and when a transaction ends     |
+//! | [`interrupts`]  | tell who made an error, and begin a time limit anew                      |
 //! | [`settings`]    | take back what was SET, and not only what was SET LOCAL                  |
 //! | [`steady`]      | tell the time by a clock that nobody sets                                |
 //! | [`strange`]     | find code that would run with the rights of a table's owner and is none of his |
@@ -23,6 +24,7 @@ mod define;
 mod give;
 mod history;
 mod hold;
+mod interrupts;
 mod identity;
 mod settings;
 mod steady;

@@ -27,31 +27,32 @@ comment on column reconcile.recorded_failures.problem is 'The latest error''s me
 comment on column reconcile.recorded_failures.first_failed_at is 'Since when.';
 comment on column reconcile.recorded_failures.failed_at is 'When it failed last.';
 
--- By the innermost frame of its context, which is the first; a name in it may hold anything, a line break too, and is quoted then. Only the
--- statement's own name is the same in every language of the server. A frame whose end can't be seen is the application's: the server's own
--- are short.
+-- As PostgreSQL tells it. Where it was not seen, by the innermost frame of its context, which is the first: a name in it may hold anything, a
+-- line break too, and is quoted then. A frame whose end can't be seen is the application's: the server's own are short.
 create function reconcile_internal._is_raised(p_context text) returns boolean
-language plpgsql immutable set search_path = pg_catalog, pg_temp
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
+    v_maker text := reconcile_internal._maker_of(p_context);
     v_frame constant text := substring(left(p_context, 4000) from E'^(?:[^"\n]|"[^"]*")*');
 begin
-    return substr(p_context, length(v_frame) + 1, 1) not in ('', E'\n')
-        or regexp_replace(v_frame, '"[^"]*"', '', 'g') ~ '(^|[^A-Za-z0-9_])(RAISE|ASSERT)([^A-Za-z0-9_]|$)';
+    return case when v_maker is not null then v_maker = 'raised'
+        else substr(p_context, length(v_frame) + 1, 1) not in ('', E'\n')
+            or regexp_replace(v_frame, '"[^"]*"', '', 'g') ~ '(^|[^A-Za-z0-9_])(RAISE|ASSERT)([^A-Za-z0-9_]|$)' end;
 end
 $$;
 
 comment on function reconcile_internal._is_raised(text) is
     'Whether an error is what a RAISE or an ASSERT says, by its context, and not what the server found.';
 
--- Of class 57 a cancelled statement is the only one that can be caught at all. What a RAISE or an ASSERT of the application's code, or
--- another server, calls by that name is its own.
+-- Of class 57 a cancelled statement is the only one that can be caught at all. What code of the application or another server calls by
+-- that name is its own, and always leaves a function that was made for an owner. What was not seen to is the ledger's own statement.
 create function reconcile_internal._is_cancelled(p_sqlstate text, p_context text) returns boolean
-language plpgsql immutable set search_path = pg_catalog, pg_temp
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
-    return p_sqlstate = '57014' and not reconcile_internal._is_raised(p_context)
-        and p_context !~ '(?n)^remote SQL command: | dblink connection';
+    return p_sqlstate = '57014'
+        and coalesce(reconcile_internal._maker_of(p_context) = 'cancelled', not reconcile_internal._is_raised(p_context));
 end
 $$;
 
@@ -60,7 +61,7 @@ comment on function reconcile_internal._is_cancelled(text, text) is 'Whether a p
 -- Whether an error is the database's own trouble and says nothing of any order: the batch is kept and reported again. What _blame has
 -- marked is raised there, and is none, whatever its class.
 create function reconcile_internal._is_own_trouble(p_sqlstate text, p_context text) returns boolean
-language plpgsql stable set search_path = pg_catalog, pg_temp
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
     return reconcile_internal._is_cancelled(p_sqlstate, p_context)
@@ -74,7 +75,7 @@ comment on function reconcile_internal._is_own_trouble(text, text) is
     'one order''s; if it is the server''s, recording that fails too.';
 
 create function reconcile_internal._wants_room(p_sqlstate text, p_context text) returns boolean
-language plpgsql stable set search_path = pg_catalog, pg_temp
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
     -- 53400 is a limit of the session, such as temp_file_limit, which waiting does not raise.
@@ -579,7 +580,7 @@ comment on function reconcile_internal._put_up_with(bigint, text, text, text, bo
 
 -- For who holds a lock, for room on the server, or for what the judge makes of the application's word: none says anything against the effect.
 create function reconcile_internal._is_waiting(p_sqlstate text, p_context text, p_mark text, p_waits text) returns boolean
-language plpgsql stable set search_path = pg_catalog, pg_temp
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
     return case when reconcile_internal._effect_of(p_mark, '') is not null then p_waits = 'waits'

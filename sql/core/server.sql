@@ -99,6 +99,29 @@ as 'MODULE_PATHNAME', '_give_back_settings_wrapper';
 comment on function reconcile_internal._give_back_settings(integer) is
     'After code of an application was called: takes back every setting, the search_path above all, that it has changed for the session.';
 
+create function reconcile_internal._maker_of(context text) returns text
+language c volatile strict
+as 'MODULE_PATHNAME', '_maker_of_wrapper';
+
+comment on function reconcile_internal._maker_of(text) is
+    'Who made the error that has this context and was caught last: cancelled, raised, or other; NULL when that was not seen. SQL knows only the '
+    'error''s texts, in which names of an application''s stand.';
+
+create function reconcile_internal._time_is_up() returns boolean
+language c volatile strict
+as 'MODULE_PATHNAME', '_time_is_up_wrapper';
+
+comment on function reconcile_internal._time_is_up() is
+    'Whether the time limit of the running statement has come. PostgreSQL says so once, by cancelling it, and nothing shows it afterwards.';
+
+create function reconcile_internal._renew_time_limit() returns void
+language c volatile strict
+as 'MODULE_PATHNAME', '_renew_time_limit_wrapper';
+
+comment on function reconcile_internal._renew_time_limit() is
+    'The running statement has the whole of statement_timeout from now on, if it has one. A procedure that commits is one statement, and has '
+    'one limit otherwise.';
+
 create function reconcile_internal._boot() returns text
 language c stable strict parallel safe
 as 'MODULE_PATHNAME', '_boot_wrapper';

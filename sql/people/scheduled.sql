@@ -1,8 +1,9 @@
 -- What the schedule calls: the same as reconcile_stale_orders(1000), each application's part in a transaction of its own.
 --
 -- Code of an application that raises, loops or waits costs its own table or provider this run, and nobody else anything: what the others
--- have done is committed. Each part comes first once in as many runs as there are parts, since what has used up the time limit of a run
--- leaves none to those that come after it. What belongs to no part, the beginning and the end, calls nobody's code.
+-- have done is committed. Each part has the whole time limit, which would end the first that needs it and no other. Each comes first once in
+-- as many runs as there are parts, since a run that takes too long in all is ended. What belongs to no part, the beginning and the end,
+-- calls nobody's code.
 -- The schedule says a name and not who made it, so this lives in the extension's own schema.
 -- Requires: housekeeping.
 
@@ -41,6 +42,7 @@ as $$
 declare
     v_row reconcile.attachments;
 begin
+    perform reconcile_internal._renew_time_limit();
     perform reconcile_internal._check_session();
     select a.* into v_row from reconcile.attachments as a where a.attachment_id = p_attachment_id;
     if found then
@@ -61,6 +63,7 @@ as $$
 declare
     v_due bigint[];
 begin
+    perform reconcile_internal._renew_time_limit();
     perform reconcile_internal._check_session();
     closed := 0;
     given_up := reconcile_internal._give_up(array(
@@ -181,15 +184,15 @@ comment on procedure reconcile.check_stale_orders() is
 
 -- A time limit ends one part, and the others go on; whoever cancels by hand has the whole ended.
 create function reconcile_doors.note_trouble(p_sqlstate text, p_message text, p_part text) returns void
-language plpgsql set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_limit_ms constant integer := (select s.setting::integer from pg_settings as s where s.name = 'statement_timeout');
+    v_problem constant text := reconcile_internal._problem_of(p_message, 1000);
 begin
-    if p_sqlstate = '57014' and (v_limit_ms = 0 or clock_timestamp() - statement_timestamp() < make_interval(secs => v_limit_ms / 1000.0)) then
-        raise exception '%', left(p_message, 1000) using errcode = p_sqlstate;
+    if p_sqlstate = '57014' and not reconcile_internal._time_is_up() then
+        raise exception '%', v_problem using errcode = p_sqlstate;
     end if;
-    raise warning '% could not be seen to, and the others are: % (%)', p_part, left(p_message, 1000), p_sqlstate;
+    raise warning '% could not be seen to, and the others are: % (%)', left(p_part, 40), v_problem, left(p_sqlstate, 5);
 end
 $$;
 

@@ -2,6 +2,7 @@
 //! with more rights comes by. Black box: roles, sessions, the calls that people make, and the catalogs.
 
 mod blamed;
+mod cancelled;
 mod carriers;
 mod checked;
 mod confided;

@@ -1,5 +1,7 @@
 //! A run of the schedule, in which each application's part is a transaction of its own.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 
 use crate::scene::{Scene, failure, run, text};
@@ -101,6 +103,50 @@ async fn giving_up_is_nobody_elses_trouble() -> Result<()> {
     ensure!(state.as_deref() == Some("succeeded"), "{state:?}");
     let runs = text(&scene.dba, "select count(*)::text from reconcile.runs").await?;
     ensure!(runs.as_deref() == Some("1"), "{runs:?}");
+    Ok(())
+}
+
+/// Proves that the time limit of a run ends each of its parts that sleeps, and not the first alone.
+#[tokio::test]
+async fn each_part_of_a_run_has_its_time_limit() -> Result<()> {
+    let scene = Scene::open("hostile_limits", "", "").await?;
+    run(&scene.dba, NEIGHBOUR).await?;
+    run(
+        &scene.owner,
+        "create function carrier.sleeps(text, text) returns jsonb language plpgsql as
+             $$ begin perform pg_sleep(600); return null; end $$;
+         select reconcile.add_provider('slow' || i, kind => 'sql', lookup => 'carrier.sleeps(text, text)', status_map => '{\"paid\": \"succeeded\"}')
+             from generate_series(1, 3) as i",
+    )
+    .await?;
+    run(
+        &scene.dba,
+        "select reconcile.track_order('S-' || i, 'slow' || i, created_at => now() - interval '1 hour') from generate_series(1, 3) as i;
+         select setval('reconcile.scheduled_turns', cardinality(reconcile_doors.parts_of_run()) - 1)",
+    )
+    .await?;
+    let cron = scene.database.connect_as("reconcile_cron").await?;
+    run(&cron, "set statement_timeout = '1s'").await?;
+    let call = failure(&cron, "call reconcile.check_stale_orders()");
+    let said = tokio::time::timeout(Duration::from_secs(30), call).await;
+    ensure!(said == Ok(None), "the run does not end: {said:?}");
+    let state = "select state from reconcile.orders where order_number = 'LAST'";
+    let state = text(&scene.dba, state).await?;
+    ensure!(state.as_deref() == Some("succeeded"), "{state:?}");
+    Ok(())
+}
+
+/// Proves that what a run warns of has its secrets masked as everything that is kept.
+#[tokio::test]
+async fn a_runs_warnings_are_masked() -> Result<()> {
+    let scene = Scene::open("hostile_warned", "", "").await?;
+    let cron = scene.database.connect_as("reconcile_cron").await?;
+    let note = "select reconcile_doors.note_trouble('57014', 'cancelled with password=hunter2secret', 'a provider')";
+    let said = failure(&cron, note).await;
+    ensure!(
+        said.as_deref() == Some("57014 cancelled with password=[redacted]"),
+        "{said:?}"
+    );
     Ok(())
 }
 
