@@ -13,6 +13,7 @@
 //! | `credentials`    | where does it hold a token or a private key?                |
 //! | `key_beginnings` | how do makers begin their keys?                             |
 //! | `pairs`          | where does it hold a sensitive name beside its value?       |
+//! | `markup`         | what of it only stands between other characters?            |
 //! | `tags`           | where does it hold an element of a sensitive name?          |
 //! | `folding`        | how is the same spelled the same?                           |
 //! | `numbers`        | are the numbers of a size that can be kept?                 |
@@ -23,6 +24,7 @@ mod folding;
 mod issuers;
 mod json;
 mod key_beginnings;
+mod markup;
 mod names;
 mod numbers;
 mod pairs;

@@ -1,8 +1,9 @@
 //! Card numbers wherever they stand in a text, whatever stands between their digits. Owns which digits belong together; reads
 //! folded text, and masks nothing itself.
 
-pub(super) use super::issuers::FEWEST;
-use super::issuers::{MOST, Sums, lengths, sums_up};
+pub(super) use super::issuers::{FEWEST, MOST};
+use super::issuers::{Sums, lengths, sums_up};
+use super::markup::{self, Markup};
 use super::tracks::{TRACK_TAIL, with_track};
 use std::ops::Range;
 
@@ -41,10 +42,20 @@ pub(super) fn find(text: &str, found: &mut Vec<Range<usize>>) {
                 gap += 1;
                 place += width;
             }
-            (_, width) => {
+            // However it is laid out, what is shown of it is next to each other.
+            (Lexed::Tag, width) if !run.digits.is_empty() => {
+                gap = 1;
+                place += width;
+            }
+            (lexed, width) => {
                 run.finish(bytes, found);
                 gap = 0;
-                place += width;
+                // What is within a tag is looked through where no number goes on behind it.
+                place += if matches!(lexed, Lexed::Tag) {
+                    1
+                } else {
+                    width
+                };
             }
         }
     }
@@ -85,6 +96,7 @@ pub(super) fn is_number_of_card(number: &str) -> bool {
 enum Lexed {
     Digit(u8),
     Separator,
+    Tag,
     Other,
 }
 
@@ -106,6 +118,14 @@ fn lexed(bytes: &[u8]) -> (Lexed, usize) {
             b' ' | b'\t' | b'\r' | b'\n' | b'.' | b'-' | b'/' | b'_' | b'+',
             ..,
         ] => (Lexed::Separator, 1),
+        [b'<' | b'&', ..] => match markup::at(bytes) {
+            Some((Markup::Tag, width)) => (Lexed::Tag, width),
+            Some((Markup::Reference(Some(code @ 0x30..=0x39)), width)) => {
+                (Lexed::Digit((code - 0x30) as u8), width)
+            }
+            Some((Markup::Reference(_), width)) => (Lexed::Separator, width),
+            None => (Lexed::Other, 1),
+        },
         _ => (Lexed::Other, 1),
     }
 }

@@ -33,7 +33,7 @@ const NAMING: [&str; 14] = [
     "@name",
     "@key",
 ];
-const SAYING: [&str; 11] = [
+const SAYING: [&str; 12] = [
     "value",
     "values",
     "val",
@@ -45,6 +45,7 @@ const SAYING: [&str; 11] = [
     "_",
     "string",
     "stringValue",
+    "data",
 ];
 
 fn is_one_of(name: &str, names: &[&str]) -> bool {
@@ -122,7 +123,7 @@ impl Look<'_> {
     fn through(&mut self, value: &mut Value) {
         match value {
             Value::Object(members) => self.through_members(members),
-            Value::Array(items) => items.iter_mut().for_each(|item| self.through(item)),
+            Value::Array(items) => self.through_items(items),
             Value::String(content) => {
                 if let Some(masked) = text::redacted(content, self.also, self.depth) {
                     *content = masked;
@@ -163,6 +164,41 @@ impl Look<'_> {
         })
     }
 
+    /// `["password", "…"]`, `["Accept", "…", "Cookie", "…"]`, and a card's number in groups.
+    fn through_items(&mut self, items: &mut [Value]) {
+        if is_card_in_groups(items) {
+            items.iter_mut().for_each(|item| self.mask(item));
+            return;
+        }
+        let are_pairs =
+            items.len().is_multiple_of(2) && items.iter().step_by(2).all(Value::is_string);
+        let names_secret = |item: &Value| {
+            let name = item
+                .as_str()
+                .filter(|name| name.len() <= LONGEST_REMEMBERED);
+            name.is_some_and(|name| {
+                self.also.holds(name) || !is_harmless(name) && says_secret(name)
+            })
+        };
+        let hidden: Vec<bool> = (0..items.len())
+            .map(|place| {
+                are_pairs
+                    && place % 2 == 1
+                    && says(&items[place])
+                    && names_secret(&items[place - 1])
+                    // A list of words that name secrets tells none.
+                    && !names_secret(&items[place])
+            })
+            .collect();
+        for (item, hidden) in items.iter_mut().zip(hidden) {
+            match hidden {
+                true if item != MASK => self.mask(item),
+                true => {}
+                false => self.through(item),
+            }
+        }
+    }
+
     fn through_members(&mut self, members: &mut Map<String, Value>) {
         let mut renamed = Vec::new();
         let is_field = self.is_secret_field(members);
@@ -201,6 +237,26 @@ impl Look<'_> {
             }
         }
     }
+}
+
+/// Whether a list is the digits of one card's number and nothing else.
+fn is_card_in_groups(items: &[Value]) -> bool {
+    if !(2..=cards::MOST).contains(&items.len()) {
+        return false;
+    }
+    let mut digits = String::new();
+    for item in items {
+        let group = match item {
+            Value::String(group) => group.as_str(),
+            Value::Number(group) => group.as_str(),
+            _ => return false,
+        };
+        if group.is_empty() || !group.bytes().all(|byte| byte.is_ascii_digit()) {
+            return false;
+        }
+        digits.push_str(group);
+    }
+    cards::is_number_of_card(&digits)
 }
 
 /// Two names that became one are told apart by a number.

@@ -91,6 +91,49 @@ proptest! {
     }
 
     #[test]
+    fn no_card_number_in_markup_is_left(
+        number in any::<u64>(),
+        separators in prop::collection::vec(
+            "|</?[a-z]{1,6}( [a-z]{1,5}=\"[a-z0-9]{0,6}\")?/?>|</td>\n {0,12}<td class='n1'>|&lt;/?b&gt;|&amp;lt;i&amp;gt;|&nbsp;|&#160;|&#x2009;|&amp;thinsp;|<br/> ?<br/>",
+            15,
+        ),
+        attribute in any::<bool>(),
+    ) {
+        let card = card(number);
+        let mut split = String::new();
+        for (place, digit) in card.chars().enumerate() {
+            split.push(digit);
+            if place % 4 == 3 && let Some(separator) = separators.get(place) {
+                split.push_str(separator);
+            }
+        }
+        let text = if attribute { format!("7<a b=\"{card}\">") } else { format!("<p>{split}</p>") };
+        let masked = redacted_text(&text, &[]).unwrap_or(text.clone());
+        prop_assert!(masked.contains(MASK) && !masked.contains(&card[12..]), "{} -> {}", text, masked);
+    }
+
+    #[test]
+    fn no_list_that_is_a_pair_or_a_card_number_is_left(
+        number in any::<u64>(),
+        name in "(voucher_|card)?(pin|Pin|PIN|cvv|token|Secret|password)|Authorization",
+        value in "[A-Za-z]{6}[0-9]{2}",
+        before in prop::collection::vec(("[a-c]{1,3}", "[a-z]{0,5}"), 0..4),
+    ) {
+        let card = card(number);
+        let groups = [&card[..4], &card[4..8], &card[8..12], &card[12..]];
+        let body = serde_json::json!({ "groups": groups }).to_string();
+        prop_assert_eq!(redacted(&body, &[]).unwrap_or_default(), r#"{"groups":["[redacted]","[redacted]","[redacted]","[redacted]"]}"#);
+        let mut flat: Vec<Value> = before.into_iter().flat_map(|(name, value)| [name.into(), value.into()]).collect();
+        for said in [serde_json::json!(value), serde_json::json!([value]), serde_json::json!({"a": value})] {
+            flat.extend([name.clone().into(), said.clone()]);
+            for list in [serde_json::json!([[name, said]]), serde_json::json!({ "headers": flat })] {
+                let masked = redacted(&list.to_string(), &[]).unwrap_or_default();
+                prop_assert!(masked.contains(&name) && !masked.contains(&value), "{} -> {}", list, masked);
+            }
+        }
+    }
+
+    #[test]
     fn no_value_of_a_sensitive_name_is_left(
         name in "(voucher|card|x|my)?[_.\\- ]?(pin|Pin|PIN|cvv|token|Secret|password|otp)(2|_code|Value)?",
         value in "[A-Za-z]{6}[0-9]{2}",
