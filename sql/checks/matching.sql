@@ -3,13 +3,30 @@
 -- Locks: events that are no order's yet, and orders as _ring does, or without waiting where they may be several applications'.
 -- Requires: webhooks.
 
+create sequence reconcile.unrung_ids;
+
+create table reconcile.unrung_orders (
+    unrung_id bigint primary key default nextval('reconcile.unrung_ids'),
+    provider_id integer not null references reconcile.providers,
+    reference text collate "C" not null,
+    after_order_id bigint not null,
+    rung_at timestamptz not null default clock_timestamp()
+);
+
+comment on table reconcile.unrung_orders is 'References of so many orders that an event about them has rung only the first.';
+comment on column reconcile.unrung_orders.unrung_id is 'A number.';
+comment on column reconcile.unrung_orders.provider_id is 'The provider.';
+comment on column reconcile.unrung_orders.reference is 'The reference.';
+comment on column reconcile.unrung_orders.after_order_id is 'What has been rung so far.';
+comment on column reconcile.unrung_orders.rung_at is 'When some were rung last: whoever waits longest comes first.';
+
 -- By its number in the ledger, by its row's own, or by what the provider calls it. None is picked among several: who tracks an order under
 -- another's number or reference could have been meant as well as that one.
 create function reconcile_internal._orders_of_event(p_provider_id integer, p_order_number text, p_reference text) returns bigint[]
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-    -- What else has this reference is asked about when it is due.
+    -- What else has this reference is rung a little later: see _ring_all.
     v_most constant integer := 1000;
     v_order_ids bigint[];
 begin
@@ -39,6 +56,67 @@ $$;
 
 comment on function reconcile_internal._orders_of_event(integer, text, text) is
     'The orders of a provider that an event could be about, those that came first in front; none when none is known.';
+
+-- No statement rings more than _orders_of_event finds, and none of the others is forgotten: heartbeats and runs go on with them. Nobody's
+-- open transaction is waited for, so two rows may have one reference.
+create function reconcile_internal._ring_all(p_provider_id integer, p_order_number text, p_reference text, p_order_ids bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_last constant bigint := (select max(id) from unnest(p_order_ids) as id);
+begin
+    perform reconcile_internal._ring_several(p_order_ids);
+    if p_order_number is not null or not exists (
+        select from reconcile.tracked_orders as o
+        where o.reference = p_reference and o.provider_id = p_provider_id and o.order_id > v_last
+    ) then
+        return;
+    end if;
+    update reconcile.unrung_orders as u set after_order_id = least(u.after_order_id, v_last)
+    where u.unrung_id in (
+        select free.unrung_id from reconcile.unrung_orders as free
+        where free.provider_id = p_provider_id and free.reference = p_reference
+        for update skip locked
+    );
+    if not found then
+        insert into reconcile.unrung_orders (provider_id, reference, after_order_id) values (p_provider_id, p_reference, v_last);
+    end if;
+end
+$$;
+
+comment on function reconcile_internal._ring_all(integer, text, text, bigint[]) is
+    'Rings the orders that an event could be about, and notes that there are more.';
+
+create function reconcile_internal._ring_rest() returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_most constant integer := 1000;
+    v_rest reconcile.unrung_orders;
+    v_order_ids bigint[];
+begin
+    select u.* into v_rest from reconcile.unrung_orders as u order by u.rung_at limit 1 for update skip locked;
+    if not found then
+        return;
+    end if;
+    v_order_ids := array(
+        select o.order_id from reconcile.tracked_orders as o
+        where o.reference = v_rest.reference and o.provider_id = v_rest.provider_id and o.order_id > v_rest.after_order_id
+        order by o.order_id
+        limit v_most
+    );
+    perform reconcile_internal._ring_several(v_order_ids);
+    if cardinality(v_order_ids) < v_most then
+        delete from reconcile.unrung_orders as u where u.unrung_id = v_rest.unrung_id;
+    else
+        update reconcile.unrung_orders as u set after_order_id = v_order_ids[v_most], rung_at = clock_timestamp()
+        where u.unrung_id = v_rest.unrung_id;
+    end if;
+end
+$$;
+
+comment on function reconcile_internal._ring_rest() is
+    'Rings the next 1000 orders of a reference that an event was about, of which it has rung only the first.';
 
 -- By number, by the row's own, or by the reference alone. It is sure that an event is about an order which it calls by its number in the
 -- ledger, unless it could be a row's own; and what is called by a reference alone, of the session that has handed the event over: anybody
@@ -158,3 +236,6 @@ $$;
 
 comment on function reconcile_internal._answer_early_webhooks(bigint[]) is
     'Gives orders that are known now the events that came before them, and has those asked about which an event could be about that is another''s.';
+
+select pg_catalog.pg_extension_config_dump('reconcile.unrung_ids', '');
+select pg_catalog.pg_extension_config_dump('reconcile.unrung_orders', '');

@@ -99,7 +99,7 @@ begin
             select from reconcile.received_webhooks as w
             where w.provider_id = v_provider.provider_id and w.event_id = record_webhook.event_id and v_order_ids <@ (w.order_id || w.others)
         ) then
-            perform reconcile_internal._ring_several(v_order_ids);
+            perform reconcile_internal._ring_all(v_provider.provider_id, v_order_number, v_reference, v_order_ids);
             perform pg_notify('reconcile_due', '');
             return 'asked';
         end if;
@@ -109,7 +109,7 @@ begin
         return 'kept';
     end if;
     if cardinality(v_order_ids) > 1 then
-        perform reconcile_internal._ring_several(v_order_ids);
+        perform reconcile_internal._ring_all(v_provider.provider_id, v_order_number, v_reference, v_order_ids);
         perform pg_notify('reconcile_due', '');
         return 'asked';
     end if;

@@ -133,7 +133,8 @@ begin
     if v_order_ids = '{}' then
         v_effect := reconcile_internal._take_as_evidence(p_webhook.order_id, p_webhook.payload::text, p_webhook.event_id);
     else
-        perform reconcile_internal._ring_several(p_webhook.order_id || v_order_ids);
+        perform reconcile_internal._ring_all(
+            p_webhook.provider_id, p_webhook.order_number, p_webhook.reference, p_webhook.order_id || v_order_ids);
     end if;
     update reconcile.received_webhooks as w
     set effect = v_effect, others = v_order_ids

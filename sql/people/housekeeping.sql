@@ -85,6 +85,7 @@ create function reconcile_internal._match_webhooks() returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
+    perform reconcile_internal._ring_rest();
     perform reconcile_internal._answer_early_webhooks(array(
         select o.order_id
         from reconcile.received_webhooks as w
@@ -105,7 +106,8 @@ begin
 end
 $$;
 
-comment on function reconcile_internal._match_webhooks() is 'Gives events that were kept to their orders, where these are known by now.';
+comment on function reconcile_internal._match_webhooks() is
+    'Gives events that were kept to their orders, where these are known by now, and rings some that an event has left.';
 
 create function reconcile_internal._stale_orders(
     p_provider_id integer, p_older timestamptz, p_created_after timestamptz, p_created_before timestamptz, p_most integer

@@ -165,6 +165,7 @@ begin
     where s.sidecar_id = p_sidecar_id;
     v_known := found;
     perform reconcile_internal._put_back_expired();
+    perform reconcile_internal._ring_rest();
     -- One that was cut off itself is no witness: what cut it off may have cut off the others, which are about to come back.
     if v_steadily then
         perform reconcile_internal._put_back_dead();

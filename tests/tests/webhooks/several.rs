@@ -73,6 +73,43 @@ async fn an_event_of_two_orders_moves_neither_and_rings_both() -> Result<()> {
     shop.is_sound().await
 }
 
+/// Proves that an event that could be about more orders than one statement rings has the rest of them rung by heartbeats, whether it is a
+/// new one or is called by the name of another, and by a run.
+#[tokio::test]
+async fn no_order_of_a_crowd_is_forgotten() -> Result<()> {
+    let shop = Shop::open("webhooks_crowds").await?;
+    shop.alter_provider("vendor", BY_REFERENCE).await?;
+    let crowd = "select count(reconcile.track_order('MINE-' || i, 'vendor', 'INV-A')) from generate_series(1, 2100) as i";
+    another(&shop).await?.query_one(crowd, &[]).await?;
+    shop.track("A").await?;
+    let app = shop.app().await?;
+    let not_yet = "select count(*) from reconcile.due_checks where due_at > clock_timestamp()";
+    let sidecar = shop.database.connect_as("shop_sidecar").await?;
+    let start = "select reconcile.sidecar_start('beats', 'test', 1)";
+    let id: i64 = sidecar.query_one(start, &[]).await?.get(0);
+    let beat = format!("select reconcile.sidecar_heartbeat({id}, 0)");
+    let run = "select run_id from reconcile_stale_orders(1)".to_owned();
+    let calm = "update reconcile.due_checks set due_at = clock_timestamp() + interval '1 day'";
+    for (event, payload, later) in [
+        ("e1", said("succeeded", "A", "0.73"), &beat),
+        ("taken", said("succeeded", "A", "0.73"), &beat),
+        ("e2", said("succeeded", "A", "0.73"), &run),
+    ] {
+        record(&app, "taken", &said("succeeded", "OTHER", "0.73")).await?;
+        shop.run(calm).await?;
+        assert_eq!(record(&app, event, &payload).await?, "asked");
+        assert_eq!(shop.one::<i64>(not_yet, &[]).await?, 1101, "{event}");
+        for _ in 0..3 {
+            match *later == beat {
+                true => sidecar.batch_execute(later).await?,
+                false => shop.run(later).await?,
+            }
+        }
+        assert_eq!(shop.one::<i64>(not_yet, &[]).await?, 0, "{event}");
+    }
+    shop.is_sound().await
+}
+
 /// Proves that an event of one's own order isn't held up by a transaction of somebody who has an order of the same reference, and that
 /// this one's order is rung all the same.
 #[tokio::test]
