@@ -27,18 +27,28 @@ comment on column reconcile.recorded_failures.problem is 'The latest error''s me
 comment on column reconcile.recorded_failures.first_failed_at is 'Since when.';
 comment on column reconcile.recorded_failures.failed_at is 'When it failed last.';
 
--- As PostgreSQL tells it. Where it was not seen, by the innermost frame of its context, which is the first: a name in it may hold anything, a
--- line break too, and is quoted then. A frame whose end can't be seen is the application's: the server's own are short.
+-- The first of them. A name in it may hold anything, a line break too, and is quoted then. One whose end can't be seen is the
+-- application's: the server's own are short.
+create function reconcile_internal._innermost_frame(p_context text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_frame constant text := substring(left(p_context, 4000) from E'^(?:[^"\n]|"[^"]*")*');
+begin
+    return case when substr(p_context, length(v_frame) + 1, 1) in ('', E'\n') then regexp_replace(v_frame, '"[^"]*"', '', 'g') end;
+end
+$$;
+
+comment on function reconcile_internal._innermost_frame(text) is
+    'The innermost frame of an error''s context, without what is quoted in it; NULL when its end is not to be seen.';
+
+-- As PostgreSQL tells it. Where that was not seen, as the innermost frame says.
 create function reconcile_internal._is_raised(p_context text) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
-declare
-    v_maker text := reconcile_internal._maker_of(p_context);
-    v_frame constant text := substring(left(p_context, 4000) from E'^(?:[^"\n]|"[^"]*")*');
 begin
-    return case when v_maker is not null then v_maker = 'raised'
-        else substr(p_context, length(v_frame) + 1, 1) not in ('', E'\n')
-            or regexp_replace(v_frame, '"[^"]*"', '', 'g') ~ '(^|[^A-Za-z0-9_])(RAISE|ASSERT)([^A-Za-z0-9_]|$)' end;
+    return coalesce(reconcile_internal._maker_of(p_context) = 'raised',
+        reconcile_internal._innermost_frame(p_context) ~ '(^|[^A-Za-z0-9_])(RAISE|ASSERT)([^A-Za-z0-9_]|$)', true);
 end
 $$;
 
@@ -51,8 +61,9 @@ create function reconcile_internal._is_cancelled(p_sqlstate text, p_context text
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
-    return p_sqlstate = '57014'
-        and coalesce(reconcile_internal._maker_of(p_context) = 'cancelled', not reconcile_internal._is_raised(p_context));
+    return p_sqlstate = '57014' and coalesce(reconcile_internal._maker_of(p_context) = 'cancelled',
+        not reconcile_internal._is_raised(p_context)
+            and reconcile_internal._innermost_frame(p_context) !~ '^remote SQL command: | dblink connection');
 end
 $$;
 
@@ -535,6 +546,8 @@ language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
     if reconcile_internal._lends() then
+        -- What code of an application has had deferred. Nothing is pending by now: it could leave nothing.
+        perform reconcile_internal._check_constraints_now();
         perform reconcile_internal._defer_constraints(array_agg(n.nspname::text), array_agg(c.conname::text))
         from pg_constraint as c
         join pg_namespace as n on n.oid = c.connamespace
@@ -552,7 +565,7 @@ end
 $$;
 
 comment on function reconcile_internal._defer_again() is
-    'Has every constraint that is initially deferred deferred again, for the rest of the caller''s transaction.';
+    'Has every constraint as it initially is, immediate or deferred, for the rest of the caller''s transaction.';
 
 -- On the way to review: what fails is recorded, and a row that could not be written is owed what it would have said.
 create function reconcile_internal._put_up_with(p_transition_id bigint, p_effect text, p_sqlstate text, p_problem text, p_waits boolean)

@@ -8,6 +8,7 @@ mod checked;
 mod confided;
 mod cursors;
 mod deciding;
+mod deferring;
 mod django;
 mod fuzzed;
 mod kept_locks;

@@ -42,6 +42,18 @@ async fn a_raise_is_one_in_every_language() -> Result<()> {
         ),
         ("PL/pgSQL function shop.\"RAISE\"() line 1 at PERFORM", true),
         (
+            "PL/pgSQL function shop.\" dblink connection\"(text,jsonb) line 1 at PERFORM",
+            true,
+        ),
+        (
+            "PL/pgSQL function shop.\"x\nremote SQL command: \"() line 1 at PERFORM",
+            true,
+        ),
+        (
+            "PL/pgSQL function shop.f() line 1 at PERFORM\nremote SQL command: select 1",
+            true,
+        ),
+        (
             "PL/pgSQL function shop.f() line 1 at PERFORM\nPL/pgSQL function shop.g() line 1 at RAISE",
             true,
         ),
