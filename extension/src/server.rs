@@ -2,6 +2,7 @@
 //!
 //! | module          | what SQL can't do                                                        |
 //! |-----------------|--------------------------------------------------------------------------|
+//! | [`calls`]       | hear of errors and functions while they pass by                          |
 //! | [`confine`]     | have code of an application leave nothing for COMMIT                     |
 //! | [`give`]        | make a function for a role that one is no member of                      |
 //! | [`define`]      | make what is the ledger's own without calling event triggers             |
@@ -10,6 +11,7 @@
 //! | [`cursors`]     | tell which cursors others could read on in                                |
 //! | [`history`]     | tell whose history this server continues, and when a transaction ends     |
 //! | [`interrupts`]  | tell who made an error, and begin a time limit anew                      |
+//! | [`reach`]       | keep others' code off what a superuser's session has open                 |
 //! | [`settings`]    | take back what was SET, and not only what was SET LOCAL                  |
 //! | [`steady`]      | tell the time by a clock that nobody sets                                |
 //! | [`strange`]     | find code that would run with the rights of a table's owner and is none of his |
@@ -17,6 +19,7 @@
 //!
 //! None of them decides anything about an order. Their declarations, each with its reason, stand in `sql/core/server.sql`.
 
+mod calls;
 mod confine;
 mod constraints;
 mod cursors;
@@ -26,6 +29,7 @@ mod history;
 mod hold;
 mod interrupts;
 mod identity;
+mod reach;
 mod settings;
 mod steady;
 mod strange;

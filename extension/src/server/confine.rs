@@ -9,6 +9,7 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use super::identity::{Identity, role_named};
+use super::reach;
 
 /// For the rest of the SECURITY DEFINER function that calls this: nothing is left for COMMIT, and the role can't be changed.
 ///
@@ -37,6 +38,7 @@ fn confine(owner: &str) {
             "Call from a session without temporary tables and types: DISCARD TEMP drops them."
         );
     }
+    reach::confine();
     current.with(pg_sys::SECURITY_RESTRICTED_OPERATION).assume();
 }
 

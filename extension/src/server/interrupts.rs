@@ -2,12 +2,11 @@
 //!
 //! An error's SQLSTATE, message and context are texts, and code of an application writes any of them: names of its functions and columns
 //! stand in the context. Which function of PostgreSQL's made an error is not for it to say, and PostgreSQL tells it to who looks
-//! while the error passes by. It passes by here wherever it leaves a function with a SET clause, as all of the ledger's are, and all that are
-//! made for an owner. Never decides what follows from an error.
+//! while the error passes by. It passes by wherever it leaves a function with a SET clause, see [`super::calls`]. Never decides what follows from an error.
 
 use std::ffi::{CStr, c_char, c_int};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -33,44 +32,11 @@ unsafe extern "C-unwind" {
     fn enable_timeout_after(id: c_int, milliseconds: c_int);
 }
 
-/// Called by PostgreSQL when it loads the library into a backend: from here on errors are looked at.
-#[pg_guard]
-#[allow(non_snake_case)]
-pub extern "C-unwind" fn _PG_init() {
-    static LOOKS: AtomicBool = AtomicBool::new(false);
-    if !LOOKS.swap(true, Relaxed) {
-        // SAFETY: a variable of this backend that is there for it, on the main thread; who was here before is called on.
-        unsafe {
-            BEFORE = pg_sys::fmgr_hook;
-            pg_sys::fmgr_hook = Some(pass);
-        }
-    }
-}
-
-/// Who looked at calls before.
-static mut BEFORE: pg_sys::fmgr_hook_type = None;
-
-#[pg_guard]
-unsafe extern "C-unwind" fn pass(
-    event: pg_sys::FmgrHookEventType::Type,
-    function: *mut pg_sys::FmgrInfo,
-    private: *mut pg_sys::Datum,
-) {
-    // SAFETY: written once, when the library was loaded; what it holds is called as PostgreSQL calls this.
-    if let Some(before) = unsafe { BEFORE } {
-        unsafe { before(event, function, private) };
-    }
-    if event == pg_sys::FmgrHookEventType::FHET_ABORT {
-        // SAFETY: PostgreSQL is passing an error on, so there is one.
-        unsafe { look() };
-    }
-}
-
 /// Only what may be taken for the server's own trouble. Want of memory is left alone: looking takes some.
 ///
 /// # Safety
 /// An error is being passed on.
-unsafe fn look() {
+pub(super) unsafe fn look() {
     // SAFETY: as the caller says.
     let code = unsafe { pg_sys::geterrcode() };
     let is_meant = code == PgSqlErrorCode::ERRCODE_QUERY_CANCELED as c_int

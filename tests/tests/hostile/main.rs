@@ -27,6 +27,7 @@ mod overlong;
 mod parts;
 mod pending;
 mod probe;
+mod reached;
 mod refused;
 mod replaced;
 mod row;
