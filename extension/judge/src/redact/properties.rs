@@ -169,6 +169,8 @@ proptest! {
             format!("{before}{opening}{prefix}{name}{attributes}{closing}{wrapped}{end}"),
             field,
             format!("{opening}param name='{name}'{attributes} value=\"{value}\"/{closing}"),
+            format!("{opening}{prefix}key{closing}{name}{opening}/{prefix}key{closing}{before}{opening}string{attributes}{closing}{wrapped}{opening}/string{closing}"),
+            format!("{opening}member{closing}{opening}name{closing} {name}{opening}/name{closing}\n{opening}value{closing}{wrapped}{opening}/value{closing}"),
         ] {
             let masked = redacted_text(&text, &[]).unwrap_or(text.clone());
             prop_assert!(!masked.contains(&value), "{} -> {}", text, masked);

@@ -22,6 +22,10 @@ const WRITTEN: [(&str, &str); 5] = [
 /// Attributes that say what an element is about.
 const NAMING: [&str; 6] = ["name", "key", "id", "field", "label", "type"];
 
+/// Elements that do, of the element after them.
+const NAMING_ELEMENTS: [&str; 4] = ["name", "key", "field", "label"];
+const LONGEST_NAME: usize = 80;
+
 /// Where a text holds the contents and values of such elements.
 pub(super) fn find(text: &str, also: &Also, found: &mut Vec<Range<usize>>) {
     let mut place = 0;
@@ -93,15 +97,14 @@ fn element(
     let local = name.rsplit(':').next().unwrap_or(name);
     let is_named = is_secret(local);
     let is_told = || {
-        attributes(within).any(|(attribute, value)| {
-            NAMING
-                .iter()
-                .any(|naming| attribute.eq_ignore_ascii_case(naming))
-                && is_secret(&within[value])
-        })
+        attributes(within)
+            .any(|(attribute, value)| is_one_of(attribute, &NAMING) && is_secret(&within[value]))
     };
     if !is_named && !is_told() {
-        return None;
+        return match is_one_of(local, &NAMING_ELEMENTS) {
+            true => named_by(text, content, is_secret, found),
+            false => None,
+        };
     }
     for (attribute, value) in attributes(within) {
         if attribute.eq_ignore_ascii_case("value") && says_something(&within[value.clone()]) {
@@ -122,6 +125,41 @@ fn element(
     }
     found.push(content..end);
     Some(end)
+}
+
+/// `<name>pin</name><value>1234</value>`: takes what stands in the element after one whose content is a sensitive name.
+fn named_by(
+    text: &str,
+    content: usize,
+    is_secret: impl Fn(&str) -> bool,
+    found: &mut Vec<Range<usize>>,
+) -> Option<usize> {
+    let end = next_tag(text, content);
+    if end - content > LONGEST_NAME || !is_secret(text[content..end].trim()) {
+        return None;
+    }
+    let behind = |place: usize| {
+        let (opening, closing) = mark_at(text, place)?;
+        let from = place + opening.len();
+        let end = end_of_tag(text, from, closing)?;
+        Some((&text[from..end], end + closing.len()))
+    };
+    let (_, after) = behind(end).filter(|(tag, _)| tag.starts_with('/'))?;
+    let (tag, content) = behind(next_tag(text, after))?;
+    if tag.starts_with('/') || tag.ends_with('/') {
+        return None;
+    }
+    let name = tag.split([' ', '\t', '\n', '\r']).next()?;
+    let end = end_of_content(text, content, name).unwrap_or_else(|| next_tag(text, content));
+    if !says_something(text[content..end].trim()) {
+        return None;
+    }
+    found.push(content..end);
+    Some(end)
+}
+
+fn is_one_of(name: &str, names: &[&str]) -> bool {
+    names.iter().any(|each| name.eq_ignore_ascii_case(each))
 }
 
 /// The attributes of a tag: each name, and where its value stands.
