@@ -100,12 +100,33 @@ $$;
 comment on function reconcile_internal._moment(reconcile.attachments, text, text) is
     'The SQL for a time of an attached table, from the expression that reads its column.';
 
+-- An enum that has an implicit cast to a type with a comparison of its own can be compared with itself in two ways, of which PostgreSQL takes
+-- neither. What is left is without an index on it: pages go by that on the order numbers.
+create function reconcile_internal._compared_as_text(p_relation regclass, p_column text) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return exists (
+        select from pg_attribute as a
+        join pg_type as t on t.oid = a.atttypid and t.typtype = 'e'
+        join pg_cast as c on c.castsource = t.oid and c.castcontext = 'i'
+        join pg_operator as o on o.oprleft = c.casttarget and o.oprright = c.casttarget and o.oprname = '='
+            and o.oprnamespace = 'pg_catalog'::regnamespace
+        where a.attrelid = p_relation and a.attname = p_column
+    );
+end
+$$;
+
+comment on function reconcile_internal._compared_as_text(regclass, text) is
+    'Whether values of a column can be compared as texts only.';
+
 create function reconcile_internal._make_row_functions(p_row reconcile.attachments) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_number_type text := reconcile_internal._column_type(p_row.relation, p_row.order_number);
-    v_status_type text := reconcile_internal._column_type(p_row.relation, p_row.status);
+    v_as_text boolean := reconcile_internal._compared_as_text(p_row.relation, p_row.status);
+    v_status_type text := case when v_as_text then 'text' else reconcile_internal._column_type(p_row.relation, p_row.status) end;
     v_columns text;
 begin
     v_columns := (
@@ -138,12 +159,13 @@ begin
         p_row.attachment_id, p_row.time_zone,
         format(
             'begin perform reconcile_doors.confine(%7$L); if $2 is null then '
-            'return query select %1$s from %2$s as t where t.%3$I %8$s $1::%4$s and t.%5$I is not null order by t.%5$I limit $3; '
+            'return query select %1$s from %2$s as t where t.%3$I%10$s %8$s $1::%4$s and t.%5$I is not null order by t.%5$I limit $3; '
             'else '
-            'return query select %1$s from %2$s as t where t.%3$I %8$s $1::%4$s and t.%5$I %9$s $2::%6$s order by t.%5$I limit $3; '
+            'return query select %1$s from %2$s as t where t.%3$I%10$s %8$s $1::%4$s and t.%5$I %9$s $2::%6$s order by t.%5$I limit $3; '
             'end if; end',
             v_columns, p_row.relation, p_row.status, v_status_type, p_row.order_number, v_number_type, pg_get_userbyid(p_row.owner),
-            reconcile_internal._operator(p_row.relation, p_row.status, 3), reconcile_internal._operator(p_row.relation, p_row.order_number, 5))
+            reconcile_internal._operator(p_row.relation, p_row.status, 3), reconcile_internal._operator(p_row.relation, p_row.order_number, 5),
+            case when v_as_text then '::text' else '' end)
     ));
     perform reconcile_internal._hand_over(format('reconcile_generated._page_%s(text, text, integer)', p_row.attachment_id)::regprocedure,
         p_row.owner, format('The next rows of %s in a status.', p_row.relation));

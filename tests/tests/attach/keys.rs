@@ -156,6 +156,34 @@ async fn a_partitioned_table_with_a_composite_key() -> Result<()> {
     .await
 }
 
+/// Proves it of a status that is an enum with implicit casts from and to text, as object mappers advise to make.
+#[tokio::test]
+async fn an_enum_with_implicit_casts() -> Result<()> {
+    let table = "
+        create type store.status as enum ('NEW', 'processing', 'CONFIRMED', 'CANCELLED');
+        create table store.orders (id text primary key, invoice_id text, status store.status)";
+    let shop = with("attach_enum_casts", table).await?;
+    shop.run(
+        "create cast (varchar as store.status) with inout as implicit; create cast (text as store.status) with inout as implicit;
+         create cast (store.status as varchar) with inout as implicit; create cast (store.status as text) with inout as implicit;
+         create index on store.orders (status, id)",
+    )
+    .await?;
+    attach(
+        &shop,
+        &format!("'store.orders', 'vendor', track => '{{processing}}', {WRITE}"),
+    )
+    .await?;
+    is_followed(
+        &shop,
+        "insert into store.orders values ('A', 'i', 'NEW'), ('B', 'i', 'processing'); update store.orders set status = 'processing' where id = 'A'",
+        "insert into store.orders values ('C', 'i', 'processing')",
+        "select status::text from store.orders order by id",
+        ["A", "B", "C"],
+    )
+    .await
+}
+
 /// Proves it of names that have to be quoted, in every place where a name can stand.
 #[tokio::test]
 async fn quoted_names() -> Result<()> {
