@@ -20,11 +20,11 @@ begin
     return query
     with given as materialized (
         -- Grouped, not joined: of two lists without statistics a plan would compare each with each.
-        select every.order_id, bool_or(every.urgent) as urgent
+        select every.order_id, bool_or(every.urgent) as urgent, min(every.place) as place
         from (
-            select q.order_id, q.urgent from reconcile_internal._unqueue(p_order_ids) as q
+            select q.order_id, q.urgent, null::bigint as place from reconcile_internal._unqueue(p_order_ids) as q
             union all
-            select wanted.order_id, false from unnest(p_order_ids) as wanted (order_id)
+            select wanted.order_id, false, wanted.place from unnest(p_order_ids) with ordinality as wanted (order_id, place)
         ) as every
         group by every.order_id
     )
@@ -41,6 +41,7 @@ begin
         offset 0
     ) as o
     join reconcile.providers as p on p.provider_id = o.provider_id
+    order by given.place
     on conflict (order_id) do nothing
     returning l.order_id, l.token, l.provider_id, l.awaited, l.by_order_number;
 end

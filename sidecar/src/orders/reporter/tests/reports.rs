@@ -31,10 +31,10 @@ async fn a_report_that_a_person_cancels_is_made_again() {
     running.database.lock().unwrap().cancelled = HashSet::from([1]);
     running.find("a", false).await;
     sleep(10 * MS).await;
-    assert_eq!(running.made().len(), 0);
+    assert_eq!(running.reports().len(), 0);
     assert_eq!(running.unacknowledged(), 1, "the answer is kept");
     sleep(SECOND).await;
-    assert_eq!(running.made()[0].orders, [1]);
+    assert_eq!(running.reports()[0].orders, [1]);
     assert_eq!(running.unacknowledged(), 0);
 }
 
