@@ -100,13 +100,9 @@ async fn an_order_without_a_reference_is_asked_about_by_its_number() -> Result<(
     shop.is_sound().await
 }
 
-/// Proves that a success found by the order number needs the order's amount and currency, that what does not agree leaves the order
-/// without a reference, whatever it means, and that an order which is closed so has the reference.
-#[tokio::test]
-async fn a_success_by_the_order_number_has_to_agree() -> Result<()> {
-    let shop = searching("by_order_number_agrees").await?;
-    let _sidecar = shop.sidecar().await?;
-    let cases = [
+/// What is found for orders P-0, P-1, …, with the outcome and the reference that follow.
+fn agreeing() -> [(String, &'static str, Option<&'static str>); 10] {
+    [
         (
             found(&[("P-0", "succeeded", "0.73", "INV-0")]),
             "succeeded",
@@ -163,17 +159,25 @@ async fn a_success_by_the_order_number_has_to_agree() -> Result<()> {
             "pending",
             Some("INV-9"),
         ),
-    ];
-    for (place, (body, outcome, wanted)) in cases.iter().enumerate() {
+    ]
+}
+
+/// Proves that a success found by the order number needs the order's amount and currency, that what does not agree leaves the order
+/// without a reference, whatever it means, and that an order which is closed so has the reference.
+#[tokio::test]
+async fn a_success_by_the_order_number_has_to_agree() -> Result<()> {
+    let shop = searching("by_order_number_agrees").await?;
+    let _sidecar = shop.sidecar().await?;
+    for (place, (body, outcome, wanted)) in agreeing().into_iter().enumerate() {
         let number = format!("P-{place}");
         shop.vendor
-            .set_fate(&number, Fate::of([Step::http(200, body)]));
+            .set_fate(&number, Fate::of([Step::http(200, &body)]));
         track(&shop, &number).await?;
         let check = shop.next_check(&number).await?;
-        assert_eq!(check.outcome, *outcome, "{number}: {check:?}");
+        assert_eq!(check.outcome, outcome, "{number}: {check:?}");
         assert_eq!(
             reference(&shop, &number).await?.as_deref(),
-            *wanted,
+            wanted,
             "{number}"
         );
     }
