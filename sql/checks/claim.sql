@@ -176,7 +176,7 @@ comment on function reconcile_internal._providers_to_claim(timestamptz) is 'Prov
 create function reconcile.sidecar_claim(p_sidecar_id bigint, p_free_slots integer)
 returns table (
     order_id bigint, token bigint, provider text, provider_version integer,
-    url text, headers jsonb, body text, problem text, awaited boolean, by_order_number boolean
+    url text, headers jsonb, body text, problem text, awaited boolean, by_order_number boolean, test_id bigint
 )
 language plpgsql security definer rows 100
 set search_path = pg_catalog, pg_temp
@@ -211,7 +211,7 @@ begin
     perform reconcile_internal._fold_ended_calls(v_active || v_tested);
     v_steady := reconcile_internal._steady_now();
     if v_tested <> '{}' then
-        return query select test.* from reconcile_internal._claim_tests(p_sidecar_id, p_free_slots) as test;
+        return query select null::bigint, test.* from reconcile_internal._claim_tests(p_sidecar_id, p_free_slots) as test;
         get diagnostics v_tests = row_count;
     end if;
     if v_active = '{}' or v_tests = p_free_slots then
@@ -232,7 +232,7 @@ begin
     );
     perform reconcile_internal._count_claimed(v_shares, v_steady, v_now);
     v_order_ids := array(select unnest(share.order_ids) from unnest(v_shares) as share);
-    return query select r.* from reconcile_internal._lease_requests(p_sidecar_id, v_order_ids) as r;
+    return query select r.*, null::bigint from reconcile_internal._lease_requests(p_sidecar_id, v_order_ids) as r;
     -- A claim whose requests took long to build leaves its calls as much time as any.
     if reconcile_internal._steady_now() > v_steady + interval '500 ms' then
         perform reconcile_internal._prolong(v_order_ids, p_sidecar_id, reconcile_internal._steady_now() - v_steady);
@@ -241,7 +241,8 @@ end
 $$;
 
 comment on function reconcile.sidecar_claim(bigint, integer) is
-    'Protocol: takes up to so many leases on checks that are due, a fair share for each provider, urgent ones first.';
+    'Protocol: takes up to so many leases on checks that are due, a fair share for each provider, urgent ones first; and questions of test_provider, '
+    'which have a test_id and no order_id.';
 
 create function reconcile_internal._lease_requests(p_sidecar_id bigint, p_order_ids bigint[])
 returns table (
@@ -284,13 +285,6 @@ declare
 begin
     perform reconcile_internal._refuse_sidecar(p_sidecar_id);
     v_released := reconcile_internal._put_back(p_order_ids, p_tokens, p_sidecar_id);
-    -- Nobody else can ask a test's question again in time: its caller hears that there was no answer.
-    perform reconcile_internal._forget_tests(array(
-        select test.test_id
-        from reconcile.provider_tests as test
-        join unnest(p_order_ids, p_tokens) as given (order_id, token) on test.test_id = -given.order_id and test.token = given.token
-        where test.sidecar_id = p_sidecar_id
-    ));
     if v_released > 0 then
         perform pg_notify('reconcile_due', '');
     end if;

@@ -26,11 +26,6 @@ begin
         from unnest(p_order_ids, p_tokens, p_faults, p_http_statuses, p_bodies, p_details, p_durations_ms, p_retry_after_s)
             as given (order_id, token, fault, http_status, body, detail, duration_ms, retry_after_s)
     ));
-    if exists (select from unnest(p_order_ids) as given (order_id) where given.order_id < 0) then
-        v_applied := v_applied || reconcile_internal._report_tests(
-            p_sidecar_id, p_order_ids, p_tokens, p_faults, p_http_statuses, p_bodies, p_details, p_durations_ms
-        );
-    end if;
     if cardinality(v_applied) < cardinality(p_order_ids) then
         return query
         select given.order_id, case when l.order_id is null then 'stale' else 'busy' end

@@ -6,8 +6,8 @@
 -- Questions of test_provider: a person waits, and the call is counted but never held back.
 create function reconcile_internal._claim_tests(p_sidecar_id bigint, p_most integer)
 returns table (
-    order_id bigint, token bigint, provider text, provider_version integer,
-    url text, headers jsonb, body text, problem text, awaited boolean, by_order_number boolean
+    token bigint, provider text, provider_version integer,
+    url text, headers jsonb, body text, problem text, awaited boolean, by_order_number boolean, test_id bigint
 )
 language sql rows 1 set search_path = pg_catalog, pg_temp
 as $$
@@ -33,8 +33,8 @@ as $$
         where t.provider_id = counts.provider_id
     )
     select
-        -taken.test_id, taken.token, p.name, taken.provider_version, request.url, request.headers, request.body, request.problem, true,
-        reconcile_internal._asked_without(taken.reference, p.without_reference)
+        taken.token, p.name, taken.provider_version, request.url, request.headers, request.body, request.problem, true,
+        reconcile_internal._asked_without(taken.reference, p.without_reference), taken.test_id
     from taken
     join reconcile.providers as p on p.provider_id = taken.provider_id
     cross join lateral (
@@ -47,16 +47,20 @@ as $$
         way.url, way.headers, way.body, way.variables, taken.order_number, null, taken.reference, '{}') as request
 $$;
 
-comment on function reconcile_internal._claim_tests(bigint, integer) is 'Takes questions of test_provider; their order_id is the test''s id, negative.';
+comment on function reconcile_internal._claim_tests(bigint, integer) is 'Takes questions of test_provider. Called with provider_traffic locked.';
 
--- Answers to test_provider. Kept as they came, but for what is never stored, until their caller has read them.
-create function reconcile_internal._report_tests(
+-- Kept as they came, but for what is never stored, until their caller has read them.
+create function reconcile.sidecar_report_tests(
     p_sidecar_id bigint,
-    p_order_ids bigint[], p_tokens bigint[], p_faults text[], p_http_statuses integer[], p_bodies text[],
+    p_test_ids bigint[], p_tokens bigint[], p_faults text[], p_http_statuses integer[], p_bodies text[],
     p_details text[], p_durations_ms integer[]
-) returns bigint[]
-language sql set search_path = pg_catalog, pg_temp
+) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_provider_ids integer[];
+begin
+    perform reconcile_internal._refuse_sidecar(p_sidecar_id);
     with answered as (
         update reconcile.provider_tests as test
         set answered_at = clock_timestamp(), fault = given.fault, http_status = given.http_status,
@@ -68,23 +72,24 @@ as $$
                 else coalesce(reconcile_internal.redact(given.body, reconcile_internal._never_kept(p)), given.body)
             end,
             duration_ms = given.duration_ms
-        from unnest(p_order_ids, p_tokens, p_faults, p_http_statuses, p_bodies, p_details, p_durations_ms)
-            as given (order_id, token, fault, http_status, body, detail, duration_ms)
+        from unnest(p_test_ids, p_tokens, p_faults, p_http_statuses, p_bodies, p_details, p_durations_ms)
+            as given (test_id, token, fault, http_status, body, detail, duration_ms)
         cross join reconcile.providers as p
-        where test.test_id = -given.order_id and test.token = given.token and test.sidecar_id = p_sidecar_id
+        where test.test_id = given.test_id and test.token = given.token and test.sidecar_id = p_sidecar_id
           and test.answered_at is null and p.provider_id = test.provider_id
-        returning test.test_id, test.provider_id
-    ),
-    noted as (
-        select reconcile_internal._note_ended_calls(array_agg(answered.provider_id), reconcile_internal._steady_now()) from answered
+        returning test.provider_id
     )
-    select coalesce(array_agg(-answered.test_id), '{}') from answered cross join noted
+    select array_agg(answered.provider_id) into v_provider_ids from answered;
+    if v_provider_ids is not null then
+        perform reconcile_internal._note_ended_calls(v_provider_ids, reconcile_internal._steady_now());
+    end if;
+end
 $$;
 
-comment on function reconcile_internal._report_tests(
+comment on function reconcile.sidecar_report_tests(
     bigint, bigint[], bigint[], text[], integer[], text[], text[], integer[]
 ) is
-    'Takes answers to test_provider; answers which were applied.';
+    'Protocol: takes answers to questions of test_provider; one that nobody waits for any more changes nothing.';
 
 -- Those that were asked and are not answered were counted in flight.
 create function reconcile_internal._forget_tests(p_test_ids bigint[]) returns bigint
@@ -107,3 +112,21 @@ end
 $$;
 
 comment on function reconcile_internal._forget_tests(bigint[]) is 'Forgets questions of test_provider; answers how many.';
+
+-- Nobody else can ask a question again in time: its caller hears that there was no answer.
+create function reconcile.sidecar_release_tests(p_sidecar_id bigint, p_test_ids bigint[], p_tokens bigint[]) returns bigint
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform reconcile_internal._refuse_sidecar(p_sidecar_id);
+    return reconcile_internal._forget_tests(array(
+        select test.test_id
+        from reconcile.provider_tests as test
+        join unnest(p_test_ids, p_tokens) as given (test_id, token) on test.test_id = given.test_id and test.token = given.token
+        where test.sidecar_id = p_sidecar_id
+    ));
+end
+$$;
+
+comment on function reconcile.sidecar_release_tests(bigint, bigint[], bigint[]) is
+    'Protocol: gives up questions of test_provider that were claimed and will not be asked; answers how many.';

@@ -71,6 +71,8 @@ grant execute on function
     reconcile.sidecar_provider(text, integer, boolean),
     reconcile.sidecar_report(bigint, bigint[], bigint[], text[], integer[], text[], text[], integer[], integer[]),
     reconcile.sidecar_release(bigint, bigint[], bigint[]),
+    reconcile.sidecar_report_tests(bigint, bigint[], bigint[], text[], integer[], text[], text[], integer[]),
+    reconcile.sidecar_release_tests(bigint, bigint[], bigint[]),
     reconcile.sidecar_stop(bigint),
     reconcile.sidecar_backlog(bigint),
     reconcile.sidecar_follow(bigint, integer),

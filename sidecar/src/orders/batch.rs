@@ -24,7 +24,7 @@ pub(crate) type Batch = Vec<(Finding, u32)>;
 /// Cuts what was gathered into reports, each sorted by order: sessions that lock rows in one order
 /// don't deadlock.
 pub(crate) fn into_reports(mut gathered: Batch) -> VecDeque<Batch> {
-    gathered.sort_by_key(|(finding, _)| finding.lease.order_id);
+    gathered.sort_by_key(|(finding, _)| finding.lease.subject);
     let mut batches = VecDeque::new();
     let mut batch = Batch::new();
     let mut bytes = 0;
@@ -75,7 +75,10 @@ impl BusyFindings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{call::http::Answer, database::protocol::leases::Lease};
+    use crate::{
+        call::http::Answer,
+        database::protocol::leases::{Lease, Subject},
+    };
     use std::sync::Arc;
     use tokio::sync::Semaphore;
 
@@ -86,7 +89,10 @@ mod tests {
             ..Answer::default()
         };
         Finding {
-            lease: Lease { order_id, token: 1 },
+            lease: Lease {
+                subject: Subject::Order(order_id),
+                token: 1,
+            },
             provider: "p".into(),
             awaited: false,
             answer,
@@ -121,7 +127,7 @@ mod tests {
         let gathered = [3, 1, 2].map(|id| (finding(id, 0), 0)).into();
         let ids: Vec<i64> = into_reports(gathered)[0]
             .iter()
-            .map(|(finding, _)| finding.lease.order_id)
+            .filter_map(|(finding, _)| finding.lease.subject.order_id())
             .collect();
         assert_eq!(ids, [1, 2, 3]);
     }

@@ -160,7 +160,7 @@ impl<S: ReportSink> Reporter<S> {
     fn done(&mut self, done: Done) {
         self.queue.done(&done.provider, done.took, done.again);
         for (finding, tries) in done.busy {
-            let order_id = finding.lease.order_id;
+            let order_id = finding.lease.subject.order_id();
             if self.busy.retry_later(finding, tries).is_some() {
                 counter!("reconcile_dropped_reports_total").increment(1);
                 tracing::warn!(

@@ -187,7 +187,7 @@ fn note(lease: Lease, url: Option<&str>, profile: &Profile, answer: &Answer) {
     let time = std::time::Duration::from_millis(answer.duration_ms.unsigned_abs().into());
     profile.instruments.count(answer.fault, time);
     tracing::debug!(
-        order_id = lease.order_id,
+        order_id = lease.subject.order_id(),
         provider = &*profile.name,
         fault = answer.fault.map(Fault::word),
         http_status = answer.http_status,
@@ -209,7 +209,7 @@ fn note(lease: Lease, url: Option<&str>, profile: &Profile, answer: &Answer) {
         origin,
         fault = fault.word(),
         detail = answer.detail,
-        order_id = lease.order_id,
+        order_id = lease.subject.order_id(),
         for_the_operator = fault.is_configuration(),
         "{}; this fault of this provider is logged at most once a minute",
         in_words(fault)

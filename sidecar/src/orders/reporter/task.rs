@@ -145,7 +145,7 @@ fn acknowledged(batch: Batch, refused: Vec<(i64, Verdict)>) -> Batch {
     let refused: HashMap<i64, Verdict> = refused.into_iter().collect();
     let (mut applied, mut stale, mut busy) = (0, 0, Batch::new());
     for (finding, tries) in batch {
-        match refused.get(&finding.lease.order_id) {
+        match refused.get(&finding.lease.token) {
             None => applied += 1,
             Some(Verdict::Stale) => stale += 1,
             Some(Verdict::Busy) => busy.push((finding, tries)),
@@ -170,7 +170,7 @@ fn halves(mut batch: Batch, failure: &Failure) -> Vec<Batch> {
     }
     for (finding, _) in batch {
         counter!("reconcile_dropped_reports_total").increment(1);
-        tracing::warn!(order_id = finding.lease.order_id, error = %failure,
+        tracing::warn!(order_id = finding.lease.subject.order_id(), error = %failure,
             "the database refuses this report, so it is dropped and the order will be asked again");
     }
     vec![]

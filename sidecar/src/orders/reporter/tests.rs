@@ -18,7 +18,7 @@ use tokio::{
 use super::*;
 use crate::{
     call::http::Answer,
-    database::protocol::leases::Lease,
+    database::protocol::leases::{Lease, Subject},
     orders::slots::{Slot, Slots},
 };
 
@@ -69,7 +69,7 @@ impl ReportSink for FakeConnection {
         );
         let orders: Vec<i64> = findings
             .iter()
-            .map(|finding| finding.lease.order_id)
+            .filter_map(|finding| finding.lease.subject.order_id())
             .collect();
         assert!(orders.is_sorted());
         let (started, takes) = {
@@ -185,7 +185,10 @@ impl Running {
         let order_id = self.next_order;
         self.next_order += 1;
         let finding = Finding {
-            lease: Lease { order_id, token: 1 },
+            lease: Lease {
+                subject: Subject::Order(order_id),
+                token: order_id,
+            },
             provider: provider.into(),
             awaited,
             answer: Answer::default(),

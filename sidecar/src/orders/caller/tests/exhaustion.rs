@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::{
     call::secrets::Secrets,
-    database::protocol::leases::{ClaimedOrder, Lease},
+    database::protocol::leases::{ClaimedOrder, Lease, Subject},
     orders::{slots::Slots, worker::Worker},
 };
 
@@ -68,7 +68,7 @@ async fn released(caller: Caller, url: &str) {
     let worker = Arc::new(Worker::new(caller, findings, CancellationToken::new()));
     let slots = Slots::new(1);
     let lease = Lease {
-        order_id: 7,
+        subject: Subject::Order(7),
         token: 9,
     };
     let claimed = ClaimedOrder {
