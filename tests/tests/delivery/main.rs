@@ -67,8 +67,12 @@ async fn decide(shop: &Shop<'_>, order_number: &str, state: &str) -> Result<i64>
         .execute(resolve, &[&order_number, &state])
         .await?;
     shop.run("notify reconcile_events").await?;
+    // A sidecar may be giving it its position this very moment, and then nobody else does.
     let id = "select max(event_id) from reconcile.read_events(0, 10000) where order_number = $1";
-    shop.one(id, &[&order_number]).await
+    wait::value(SOON, "the event to be readable", async || {
+        shop.one(id, &[&order_number]).await
+    })
+    .await
 }
 
 /// Lets the time of every next attempt come, and wakes the sidecars.
