@@ -132,7 +132,7 @@ create view reconcile.checks as
 select
     o.order_number, c.check_id, c.answered_at, p.name as provider, c.provider_version, c.outcome, c.http_status, c.fault,
     c.provider_status, c.detail, c.response, c.duration_ms, c.from_state, c.to_state, c.reason, c.problem, c.next_check_at, s.name as sidecar,
-    c.by_order_number
+    c.by_order_number, c.source
 from reconcile.recorded_checks as c
 join reconcile.tracked_orders as o on o.order_id = c.order_id
 join reconcile.providers as p on p.provider_id = c.provider_id
@@ -156,7 +156,8 @@ comment on column reconcile.checks.to_state is 'To where.';
 comment on column reconcile.checks.reason is 'Why.';
 comment on column reconcile.checks.problem is 'What kept the decision from being carried out; nothing changed then.';
 comment on column reconcile.checks.next_check_at is 'When it is asked about next; NULL when it is not.';
-comment on column reconcile.checks.sidecar is 'Who asked.';
+comment on column reconcile.checks.sidecar is 'Which sidecar asked; NULL where none did.';
+comment on column reconcile.checks.source is 'Who asked: a sidecar, a lookup in this database, or nobody, where a webhook told.';
 comment on column reconcile.checks.by_order_number is 'Whether it was asked the second way, by the order''s number, for want of a reference.';
 
 create view reconcile.runs as

@@ -223,8 +223,7 @@ impl Claimer {
     async fn release(&mut self, id: i64) -> Result<(), Failure> {
         let leases = std::mem::take(&mut self.unasked);
         let released = leases::release(&mut self.parts.connection, id, &leases).await?;
-        counter!("reconcile_released_orders_total")
-            .increment(released.max(0).unsigned_abs().into());
+        counter!("reconcile_released_orders_total").increment(released.max(0).unsigned_abs());
         if let Some(times) = self.release_log.happened() {
             tracing::info!(
                 orders = leases.len(),
