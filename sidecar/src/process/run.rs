@@ -92,29 +92,50 @@ async fn observe(address: HttpAddress, observed: Arc<Observed>) -> Result<(), St
 }
 
 /// Lets calls in flight finish for as long as they may, reports what they found, and closes the connections.
-async fn stop(mut parts: Parts, shared: &Shared, stop_timeout: Duration) {
+///
+/// What has no part in that began to end when the claimer did, and is waited for meanwhile, and not after it: a supervisor gives a process
+/// 30 s to stop, as the unit in the README does.
+async fn stop(parts: Parts, shared: &Shared, stop_timeout: Duration) {
     tracing::info!(
         in_flight = shared.slots.in_flight(),
         timeout_s = stop_timeout.as_secs_f64(),
         "stopping"
     );
-    let drained = timeout(stop_timeout, parts.claimer.drain()).await.is_ok();
-    parts.cancel_calls.cancel();
-    parts.worker.finished().await;
-    parts.last_findings.cancel();
-    if timeout(LAST_REPORTS, parts.reporter).await.is_err() {
-        tracing::warn!(
-            "the last reports could not be delivered, so their orders will be asked again"
-        );
-    }
-    parts.claimer.shut_down(parts.worker.take_unasked()).await;
-    if let Some(deliverer) = parts.deliverer {
-        // It began to stop when the claimer did, and keeps to the same limits.
-        drop(timeout(stop_timeout + LAST_REPORTS, deliverer).await);
-    }
-    // They ended when the stop began; this waits for their connections to close.
-    drop(timeout(LAST_REPORTS, parts.follower).await);
-    drop(timeout(LAST_REPORTS, parts.listener).await);
+    let Parts {
+        mut claimer,
+        worker,
+        cancel_calls,
+        reporter,
+        last_findings,
+        deliverer,
+        follower,
+        listener,
+    } = parts;
+    let orders = async {
+        let drained = timeout(stop_timeout, claimer.drain()).await.is_ok();
+        cancel_calls.cancel();
+        worker.finished().await;
+        last_findings.cancel();
+        if timeout(LAST_REPORTS, reporter).await.is_err() {
+            tracing::warn!(
+                "the last reports could not be delivered, so their orders will be asked again"
+            );
+        }
+        claimer.shut_down(worker.take_unasked()).await;
+        drained
+    };
+    let deliveries = async {
+        if let Some(deliverer) = deliverer {
+            // It keeps to the same limits.
+            drop(timeout(stop_timeout + LAST_REPORTS, deliverer).await);
+        }
+    };
+    let (drained, ..) = tokio::join!(
+        orders,
+        deliveries,
+        timeout(LAST_REPORTS, follower),
+        timeout(LAST_REPORTS, listener),
+    );
     tracing::info!(drained, "stopped");
 }
 
